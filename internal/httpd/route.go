@@ -1,0 +1,26 @@
+package httpd
+
+import (
+	"net/http"
+
+	"github.com/meshtrail/meshtrail/internal/access"
+)
+
+// A Route is one URL of a door. A route that declares no permission does not
+// start: New fails.
+type Route struct {
+	// Pattern is a http.ServeMux pattern with its method: "POST /_bulk".
+	Pattern string
+	Need    access.Permission
+	// Handle answers. An error that it returns before it wrote anything is
+	// answered by Fail, or in the house's own JSON form when Fail is nil.
+	Handle func(w http.ResponseWriter, r *http.Request) error
+	// Fail writes an error in the protocol's own form (authentication errors
+	// included).
+	Fail func(w http.ResponseWriter, r *http.Request, err error)
+	// MaxBody bounds the request body as received, in bytes; 0 means 1 MiB.
+	// Receivers bound the decompressed size themselves.
+	MaxBody int64
+	// Stream exempts the route from the write timeout (tail, exports).
+	Stream bool
+}

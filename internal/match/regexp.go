@@ -1,0 +1,50 @@
+package match
+
+import (
+	"regexp"
+	"regexp/syntax"
+
+	"github.com/meshtrail/meshtrail/internal/fault"
+)
+
+// maxProgram bounds a compiled expression, so that parsing and matching a
+// hostile one stays cheap (VictoriaLogs issue 1124: seconds to parse a regex).
+const maxProgram = 10_000
+
+// Regexp is a compiled expression in Go's RE2 syntax.
+type Regexp struct {
+	re  *regexp.Regexp
+	src string
+}
+
+// CompileRegexp compiles src, which matches anywhere unless it is anchored.
+// Errors are fault.Invalid.
+func CompileRegexp(src string) (*Regexp, error) {
+	p, err := syntax.Parse(src, syntax.Perl)
+	if err != nil {
+		return nil, fault.Errorf(fault.Invalid, "regular expression %q: %w", src, err)
+	}
+	prog, err := syntax.Compile(p.Simplify())
+	if err != nil {
+		return nil, fault.Errorf(fault.Invalid, "regular expression %q: %w", src, err)
+	}
+	if len(prog.Inst) > maxProgram {
+		return nil, fault.WithHint(
+			fault.Errorf(fault.TooLarge, "regular expression has %d instructions, limit %d", len(prog.Inst), maxProgram),
+			"use smaller repetition counts")
+	}
+	re, err := regexp.Compile(src)
+	if err != nil {
+		return nil, fault.Errorf(fault.Invalid, "regular expression %q: %w", src, err)
+	}
+	return &Regexp{re: re, src: src}, nil
+}
+
+// String returns the source.
+func (r *Regexp) String() string { return r.src }
+
+// MatchString reports whether s contains a match.
+func (r *Regexp) MatchString(s string) bool { return r.re.MatchString(s) }
+
+// Match reports whether b contains a match.
+func (r *Regexp) Match(b []byte) bool { return r.re.Match(b) }

@@ -1,0 +1,46 @@
+package pipeline
+
+import (
+	"context"
+
+	"github.com/meshtrail/meshtrail/internal/record"
+)
+
+// A Request is what one receiver hands in at once: raw records of one source.
+type Request struct {
+	Tenant record.TenantID // from the credential
+	Source string          // counted name of the source: receiver and credential, e.g. "elastic/admin"
+	// Platform is the declared platform of the records ("istio", "linkerd",
+	// "hubble", "envoy", …); "" means detect by shape.
+	Platform string
+	// ID makes a retry of the same request be seen once. Zero: not numbered.
+	ID   record.BatchID
+	Raws []record.Raw
+	// Rejected counts records that the receiver itself refused, by reason, so
+	// that the account is whole; they are not in Raws.
+	Rejected []record.Count
+}
+
+// An Outcome says what became of a Request that returned no error.
+type Outcome struct {
+	Stored       int
+	Dropped      int // by policy
+	Deduplicated int
+	// Refused lists the records of Raws that will never be kept as they are,
+	// by index. They are counted and kept in the dead-letter class.
+	Refused []Refusal
+}
+
+// A Refusal is one permanently bad record.
+type Refusal struct {
+	Index  int
+	Reason string // a bounded word, the metric label: "malformed_json", "too_large", …
+	Detail string // for the sender
+}
+
+// Intake is what receivers call. Ingest returns nil only once every record that
+// it did not refuse or drop is durable; on error nothing may be assumed and the
+// sender retries. Implementations are safe for concurrent use.
+type Intake interface {
+	Ingest(ctx context.Context, req *Request) (Outcome, error)
+}

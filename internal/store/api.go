@@ -1,0 +1,130 @@
+package store
+
+import (
+	"context"
+	"time"
+
+	"github.com/meshtrail/meshtrail/internal/match"
+	"github.com/meshtrail/meshtrail/internal/record"
+)
+
+// Order of the records that a scan visits.
+type Order uint8
+
+// The orders. Records of equal time come by Ord, ascending in both.
+const (
+	Newest   Order = iota // by event time, descending
+	Oldest                // by event time, ascending
+	AsStored              // whatever is cheapest; for exports and counting
+)
+
+// A ScanRequest asks for records. Times are event times, ns, From <= t < To.
+type ScanRequest struct {
+	Tenant  record.TenantID
+	Classes []record.Class // nil: all
+	From    int64
+	To      int64
+	Where   match.Predicate // nil: all
+	// Fields names the fields to fill in, by any name the asker may use; nil
+	// means all. Time, Ingest, Ord and Class are always filled.
+	Fields []string
+	Order  Order
+	Limit  int // 0: no limit
+	Budget Budget
+}
+
+// A Budget bounds what one request may cost. A zero bound is the store's
+// default. Exceeding one ends the request with fault.Overload and what was
+// visited so far; the caller decides whether that is a partial answer.
+type Budget struct {
+	Bytes int64 // decoded bytes of column chunks
+	Rows  int64 // records visited
+}
+
+// Stats says what a request cost and what it skipped.
+type Stats struct {
+	Segments      int           `json:"segments"`
+	Blocks        int           `json:"blocks"`        // in the time range
+	BlocksPruned  int           `json:"blocksPruned"`  // by min/max, dictionary or token index
+	BlocksScanned int           `json:"blocksScanned"` // data was read
+	RowsScanned   int64         `json:"rowsScanned"`   // in scanned blocks
+	RowsMatched   int64         `json:"rowsMatched"`
+	BytesRead     int64         `json:"bytesRead"` // sealed bytes read from files
+	BytesDecoded  int64         `json:"bytesDecoded"`
+	Damaged       []string      `json:"damaged,omitempty"` // segments that could not be read: the answer is partial
+	Elapsed       time.Duration `json:"elapsedNs"`
+}
+
+// A CountRequest asks how many records match, by the values of fields and by
+// time. Bucket i holds times in [From+i*Step, From+(i+1)*Step); Step 0 means
+// one bucket.
+type CountRequest struct {
+	Tenant  record.TenantID
+	Classes []record.Class
+	From    int64
+	To      int64
+	Where   match.Predicate
+	By      []string
+	Step    int64
+	// Sum adds the bytes of each record's line as well (bytes_over_time).
+	Sum    bool
+	Budget Budget
+}
+
+// A Group is one combination of By values and its counts. Values are in the
+// order of By; an absent field is "".
+type Group struct {
+	Values []string
+	Counts []uint64 // by bucket
+	Bytes  []uint64 // by bucket, when Sum was set
+}
+
+// A ValuesRequest asks for the distinct values of one field, most frequent
+// first, at most Limit (0: 1,000). The counts cover the whole range.
+type ValuesRequest struct {
+	Tenant  record.TenantID
+	Classes []record.Class
+	From    int64
+	To      int64
+	Where   match.Predicate
+	Field   string
+	Limit   int
+}
+
+// FieldInfo describes one stored field of a time range.
+type FieldInfo struct {
+	Name    string      `json:"name"`
+	Kind    record.Kind `json:"kind"`
+	Records uint64      `json:"records"` // of the blocks that touch the range: an upper bound
+}
+
+// A Committed batch became durable. It is lent for the call.
+type Committed func(b *record.Batch)
+
+// SourceTotals is the account of one source since the history began:
+// Received = Stored + sum(Rejected) + sum(Dropped) + Deduplicated.
+type SourceTotals struct {
+	Tenant       record.TenantID `json:"tenant"`
+	Source       string          `json:"source"`
+	Received     uint64          `json:"received"`
+	Stored       uint64          `json:"stored"`
+	Rejected     []record.Count  `json:"rejected,omitempty"`
+	Dropped      []record.Count  `json:"dropped,omitempty"`
+	Deduplicated uint64          `json:"deduplicated"`
+	FirstSeen    int64           `json:"firstSeen"` // ns, ingest time
+	LastSeen     int64           `json:"lastSeen"`
+}
+
+// Reader is what the reading floor needs of a store. *Store implements it.
+type Reader interface {
+	// Scan visits the matching records in order. The slice is lent for the
+	// call; the records in it are detached. An error from visit ends the scan
+	// and is returned as it is.
+	Scan(ctx context.Context, req ScanRequest, visit func([]record.Record) error) (Stats, error)
+	// Count groups and counts the matching records.
+	Count(ctx context.Context, req CountRequest) ([]Group, Stats, error)
+	// Values lists the distinct values of a field.
+	Values(ctx context.Context, req ValuesRequest) ([]record.Count, Stats, error)
+	// Fields lists the fields stored in a time range, by name.
+	Fields(ctx context.Context, tenant record.TenantID, from, to int64) ([]FieldInfo, error)
+}
