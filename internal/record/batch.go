@@ -241,8 +241,8 @@ func (c *Column) Value(i int) Value {
 	}
 }
 
-// find returns the index of record row's value in the column.
-func (c *Column) find(row uint32) (int, bool) {
+// Find returns the index of record row's value in the column.
+func (c *Column) Find(row uint32) (int, bool) {
 	if n := len(c.Rows); n > 0 && c.Rows[n-1] == uint32(n-1) { // dense
 		return int(row), row < uint32(n)
 	}
@@ -254,7 +254,7 @@ func (c *Column) find(row uint32) (int, bool) {
 func (b *Batch) Record(i int) Record {
 	r := Record{Time: b.times[i], Ingest: b.Ingest, Ord: b.Ord + uint64(i), Class: b.ClassAt(i)}
 	for _, c := range b.cols {
-		if j, ok := c.find(uint32(i)); ok {
+		if j, ok := c.Find(uint32(i)); ok {
 			r.Fields = append(r.Fields, Field{c.Name, c.Value(j)})
 		}
 	}

@@ -1,0 +1,235 @@
+package match
+
+import (
+	"unsafe"
+
+	"github.com/meshtrail/meshtrail/internal/record"
+	"github.com/meshtrail/meshtrail/internal/schema"
+)
+
+// A Matcher is a predicate made ready to be held against many records: names
+// are resolved once, and the stored columns that they mean are remembered. It
+// agrees with Eval. It is not safe for concurrent use.
+type Matcher struct {
+	root node
+	line []byte
+}
+
+// maxCached bounds the column names that one leaf remembers: a hostile sender
+// may invent a new name with every record.
+const maxCached = 4096
+
+type nodeKind uint8
+
+const (
+	nodeTrue nodeKind = iota
+	nodeFalse
+	nodeAnd
+	nodeOr
+	nodeNot
+	nodeLeaf
+)
+
+type node struct {
+	kind  nodeKind
+	parts []node
+	leaf  Predicate
+	res   schema.Resolution
+	own   Interval // of a value that is no stored column
+	cols  map[string]meaning // by stored name
+	bound []boundColumn      // of the batch at hand, best rank first
+}
+
+// meaning of a stored column for one leaf; rank < 0 is none.
+type meaning struct {
+	rank    int
+	numbers Interval
+}
+
+type boundColumn struct {
+	col     *record.Column
+	rank    int
+	numbers Interval
+}
+
+// Compile makes p ready.
+func Compile(p Predicate) *Matcher {
+	return &Matcher{root: compile(p)}
+}
+
+func compile(p Predicate) node {
+	switch p := p.(type) {
+	case nil, True:
+		return node{kind: nodeTrue}
+	case False:
+		return node{kind: nodeFalse}
+	case And:
+		return node{kind: nodeAnd, parts: compileAll(p)}
+	case Or:
+		return node{kind: nodeOr, parts: compileAll(p)}
+	case Not:
+		return node{kind: nodeNot, parts: []node{compile(p.P)}}
+	}
+	n := node{kind: nodeLeaf, leaf: p, res: schema.Resolve(FieldOf(p)), cols: map[string]meaning{}}
+	n.own = numbersOf(p, &n.res, 1)
+	return n
+}
+
+func compileAll(ps []Predicate) []node {
+	out := make([]node, len(ps))
+	for i, p := range ps {
+		out[i] = compile(p)
+	}
+	return out
+}
+
+// Match reports whether the predicate holds for r.
+func (m *Matcher) Match(r *record.Record) bool {
+	return m.record(&m.root, r)
+}
+
+func (m *Matcher) record(n *node, r *record.Record) bool {
+	switch n.kind {
+	case nodeTrue:
+		return true
+	case nodeFalse:
+		return false
+	case nodeAnd:
+		for i := range n.parts {
+			if !m.record(&n.parts[i], r) {
+				return false
+			}
+		}
+		return true
+	case nodeOr:
+		for i := range n.parts {
+			if m.record(&n.parts[i], r) {
+				return true
+			}
+		}
+		return false
+	case nodeNot:
+		return !m.record(&n.parts[0], r)
+	}
+	switch n.res.Asked {
+	case Line:
+		m.line = AppendLine(m.line[:0], r)
+		return n.text(m.line)
+	case Class:
+		return holds(n.leaf, record.StringValue(string(r.Class)), n.own)
+	}
+	var best *record.Field
+	var how meaning
+	for i := range r.Fields {
+		f := &r.Fields[i]
+		k := n.meaning(f.Name)
+		if k.rank < 0 {
+			continue
+		}
+		if best == nil || k.rank < how.rank || k.rank == how.rank && before(f.Name, f.Value.Kind, best.Name, best.Value.Kind) {
+			best, how = f, k
+		}
+	}
+	return best != nil && holds(n.leaf, best.Value, how.numbers)
+}
+
+func (n *node) text(b []byte) bool {
+	return holds(n.leaf, record.StringValue(unsafe.String(unsafe.SliceData(b), len(b))), n.own)
+}
+
+// meaning returns what the stored column means to the leaf.
+func (n *node) meaning(column string) meaning {
+	if k, ok := n.cols[column]; ok {
+		return k
+	}
+	k := meaning{rank: -1}
+	if mul, rank, ok := n.res.Match(column); ok {
+		k = meaning{rank: rank, numbers: numbersOf(n.leaf, &n.res, mul)}
+	}
+	if len(n.cols) < maxCached {
+		n.cols[column] = k
+	}
+	return k
+}
+
+// Bind prepares the matcher for the records of b, which it keeps until the next
+// Bind: MatchRow must not be called once b has changed.
+func (m *Matcher) Bind(b *record.Batch) { bind(&m.root, b) }
+
+func bind(n *node, b *record.Batch) {
+	for i := range n.parts {
+		bind(&n.parts[i], b)
+	}
+	if n.kind != nodeLeaf || n.res.Asked == Line || n.res.Asked == Class {
+		return
+	}
+	n.bound = n.bound[:0]
+	for _, c := range b.Columns() {
+		if len(c.Rows) == 0 {
+			continue
+		}
+		k := n.meaning(c.Name)
+		if k.rank < 0 {
+			continue
+		}
+		at := len(n.bound)
+		for at > 0 && (k.rank < n.bound[at-1].rank || k.rank == n.bound[at-1].rank &&
+			before(c.Name, c.Kind, n.bound[at-1].col.Name, n.bound[at-1].col.Kind)) {
+			at--
+		}
+		n.bound = append(n.bound, boundColumn{})
+		copy(n.bound[at+1:], n.bound[at:])
+		n.bound[at] = boundColumn{c, k.rank, k.numbers}
+	}
+}
+
+// MatchRow reports whether the predicate holds for record i of the bound batch.
+func (m *Matcher) MatchRow(b *record.Batch, i int) bool {
+	return m.row(&m.root, b, i)
+}
+
+func (m *Matcher) row(n *node, b *record.Batch, i int) bool {
+	switch n.kind {
+	case nodeTrue:
+		return true
+	case nodeFalse:
+		return false
+	case nodeAnd:
+		for j := range n.parts {
+			if !m.row(&n.parts[j], b, i) {
+				return false
+			}
+		}
+		return true
+	case nodeOr:
+		for j := range n.parts {
+			if m.row(&n.parts[j], b, i) {
+				return true
+			}
+		}
+		return false
+	case nodeNot:
+		return !m.row(&n.parts[0], b, i)
+	}
+	switch n.res.Asked {
+	case Line:
+		r := b.Record(i)
+		m.line = AppendLine(m.line[:0], &r)
+		return n.text(m.line)
+	case Class:
+		return holds(n.leaf, record.StringValue(string(b.ClassAt(i))), n.own)
+	}
+	for j := range n.bound {
+		c := &n.bound[j]
+		k, ok := c.col.Find(uint32(i))
+		if !ok {
+			continue
+		}
+		if c.col.Kind == record.String {
+			v := c.col.Bytes(k)
+			return holds(n.leaf, record.StringValue(unsafe.String(unsafe.SliceData(v), len(v))), c.numbers)
+		}
+		return holds(n.leaf, c.col.Value(k), c.numbers)
+	}
+	return false
+}

@@ -1,0 +1,187 @@
+package match_test
+
+import (
+	"fmt"
+	"math"
+	"math/rand/v2"
+	"net/netip"
+	"testing"
+
+	"github.com/meshtrail/meshtrail/internal/match"
+	"github.com/meshtrail/meshtrail/internal/record"
+)
+
+func regex(t testing.TB, s string) *match.Regexp {
+	t.Helper()
+	re, err := match.CompileRegexp(s)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return re
+}
+
+func sample() *record.Record {
+	return &record.Record{Time: 1, Class: "app", Fields: []record.Field{
+		{Name: "body", Value: record.StringValue("GET /cart timed out")},
+		{Name: "code", Value: record.IntValue(503)},
+		{Name: "text.code", Value: record.StringValue("503")},
+		{Name: "big", Value: record.IntValue(1<<53 + 1)},
+		{Name: "ratio", Value: record.FloatValue(0.5)},
+		{Name: "nan", Value: record.FloatValue(math.NaN())},
+		{Name: "ok", Value: record.BoolValue(true)},
+		{Name: "empty", Value: record.StringValue("")},
+		{Name: "elapsed", Value: record.StringValue("250ms")},
+		{Name: "size", Value: record.StringValue("5KB")},
+		{Name: "peer", Value: record.StringValue("10.1.2.3:443")},
+		{Name: "peer6", Value: record.StringValue("[2001:db8::1%eth0]:443")},
+		{Name: "k8s.pod-name", Value: record.StringValue("web-0")},
+	}}
+}
+
+func TestEval(t *testing.T) {
+	f := func(want bool, p match.Predicate) {
+		t.Helper()
+		r := sample()
+		if got := match.Eval(p, r); got != want {
+			t.Errorf("Eval(%v) = %v", p, got)
+		}
+		if got := match.Compile(p).Match(r); got != want {
+			t.Errorf("Compile(%v).Match = %v", p, got)
+		}
+	}
+	min := func(field string, b match.Bound, u match.Unit) match.Predicate {
+		return match.Range{Field: field, Min: b, Unit: u}
+	}
+	max := func(field string, b match.Bound, u match.Unit) match.Predicate {
+		return match.Range{Field: field, Max: b, Unit: u}
+	}
+	f(true, match.True{})
+	f(false, match.False{})
+	f(true, match.And{})
+	f(false, match.Or{})
+	f(true, match.Eq{Field: "code", Value: "503"})
+	f(false, match.Eq{Field: "code", Value: "503.0"})
+	f(true, match.Eq{Field: "text_code", Value: "503"})
+	f(true, match.Eq{Field: "k8s_pod_name", Value: "web-0"})
+	f(true, match.Eq{Field: "ok", Value: "true"})
+	f(true, match.Eq{Field: "empty", Value: ""})
+	f(false, match.Eq{Field: "absent", Value: ""})
+	f(true, match.Not{P: match.Eq{Field: "absent", Value: ""}})
+	f(false, match.Exists{Field: "empty"})
+	f(true, match.Exists{Field: "nan"})
+	f(true, match.In{Field: "code", Values: []string{"500", "503"}})
+	f(true, match.Prefix{Field: "body", Value: "GET "})
+	f(true, match.Contains{Field: match.Line, Value: "/cart"})
+	f(false, match.Contains{Field: match.Line, Value: "/CART"})
+	f(true, match.Contains{Field: match.Line, Value: "/CART", Fold: true})
+	f(true, match.Word{Field: "body", Value: "timed out"})
+	f(false, match.Word{Field: "body", Value: "timed ou"})
+	f(true, match.Regex{Field: "body", Re: regex(t, `tim.d`)})
+	f(false, match.Regex{Field: "body", Re: regex(t, `^tim.d`)})
+	f(true, min("code", match.IntBound(503, true), 0))
+	f(false, min("code", match.IntBound(503, false), 0))
+	f(true, min("code", match.FloatBound(502.5, false), 0))
+	f(true, max("code", match.FloatBound(503.5, false), 0))
+	f(true, min("text_code", match.IntBound(500, true), 0))
+	f(true, min("big", match.FloatBound(1<<53, false), 0))
+	f(false, max("big", match.FloatBound(1<<53, true), 0))
+	f(true, max("ratio", match.IntBound(1, false), 0))
+	f(false, match.Range{Field: "nan"})
+	f(true, match.Range{Field: "ratio"})
+	f(false, match.Range{Field: "ok"})
+	f(false, match.Range{Field: "body"})
+	f(false, min("elapsed", match.IntBound(1, true), 0))
+	f(true, min("elapsed", match.IntBound(250e6, true), match.Duration))
+	f(false, min("elapsed", match.IntBound(250e6, false), match.Duration))
+	f(true, min("size", match.IntBound(5000, true), match.Bytes))
+	f(false, min("size", match.IntBound(5001, true), match.Bytes))
+	f(true, match.CIDR{Field: "peer", Net: netip.MustParsePrefix("10.1.0.0/16")})
+	f(false, match.CIDR{Field: "peer", Net: netip.MustParsePrefix("10.2.0.0/16")})
+	f(true, match.CIDR{Field: "peer6", Net: netip.MustParsePrefix("2001:db8::/32")})
+	f(false, match.CIDR{Field: "body", Net: netip.MustParsePrefix("0.0.0.0/0")})
+	f(true, match.Eq{Field: match.Class, Value: "app"})
+	f(false, match.Eq{Field: "__class", Value: "app"})
+}
+
+// randomPredicate draws leaves over few names and values, so that they hit.
+func randomPredicate(r *rand.Rand, depth int) match.Predicate {
+	if depth > 0 && r.IntN(2) == 0 {
+		var parts []match.Predicate
+		for range r.IntN(4) {
+			parts = append(parts, randomPredicate(r, depth-1))
+		}
+		switch r.IntN(3) {
+		case 0:
+			return match.And(parts)
+		case 1:
+			return match.Or(parts)
+		}
+		return match.Not{P: randomPredicate(r, depth-1)}
+	}
+	name := []string{"a", "a.b", "a_b", "a-b", "body", match.Line, match.Class, "absent"}[r.IntN(8)]
+	text := fmt.Sprint(r.IntN(5))
+	switch r.IntN(8) {
+	case 0:
+		return match.Exists{Field: name}
+	case 1:
+		return match.In{Field: name, Values: []string{text, "x1"}}
+	case 2:
+		return match.Prefix{Field: name, Value: "x"}
+	case 3:
+		return match.Contains{Field: name, Value: text, Fold: r.IntN(2) == 0}
+	case 4:
+		return match.Word{Field: name, Value: text}
+	case 5:
+		return match.Range{Field: name, Min: match.IntBound(r.Int64N(5), r.IntN(2) == 0), Unit: match.Unit(r.IntN(3))}
+	case 6:
+		return match.Range{Field: name, Max: match.FloatBound(float64(r.IntN(8))/2, r.IntN(2) == 0)}
+	}
+	return match.Eq{Field: name, Value: text}
+}
+
+func randomValue(r *rand.Rand) record.Value {
+	switch r.IntN(5) {
+	case 0:
+		return record.IntValue(r.Int64N(5))
+	case 1:
+		return record.FloatValue(float64(r.IntN(9)) / 2)
+	case 2:
+		return record.BoolValue(r.IntN(2) == 0)
+	case 3:
+		return record.StringValue(fmt.Sprintf("x%d", r.IntN(5)))
+	}
+	return record.StringValue(fmt.Sprint(r.IntN(5)))
+}
+
+// TestMatcherAgrees holds the compiled form, on records and on batches, against
+// the definition.
+func TestMatcherAgrees(t *testing.T) {
+	rnd := rand.New(rand.NewPCG(1, 2))
+	for range 300 {
+		var b record.Batch
+		for i := range 20 {
+			b.Begin(int64(i), []record.Class{"app", "0", "x1"}[rnd.IntN(3)])
+			for _, name := range []string{"a", "a.b", "a-b", "body"} {
+				if rnd.IntN(2) == 0 {
+					b.Set(name, randomValue(rnd))
+				}
+				if rnd.IntN(10) == 0 {
+					b.Set(name, randomValue(rnd)) // the same name in two kinds
+				}
+			}
+			b.End()
+		}
+		for range 10 {
+			p := randomPredicate(rnd, 3)
+			m := match.Compile(p)
+			m.Bind(&b)
+			for i := range b.Len() {
+				r := b.Record(i)
+				want := match.Eval(p, &r)
+				if m.Match(&r) != want || m.MatchRow(&b, i) != want {
+					t.Fatalf("%v on %v: Eval %v, Match %v, MatchRow %v", p, r, want, m.Match(&r), m.MatchRow(&b, i))
+				}
+			}
+		}
+	}
+}
