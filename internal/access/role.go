@@ -1,0 +1,34 @@
+package access
+
+import (
+	"github.com/meshtrail/meshtrail/internal/fault"
+	"github.com/meshtrail/meshtrail/internal/identity"
+)
+
+// all lists every permission; a route that needs anything else does not start.
+var all = []Permission{Public, LogsWrite, LogsRead, AuditRead, Evidence, Metrics, Admin}
+
+// Known reports whether p is one of the permissions of this package.
+func Known(p Permission) bool {
+	for _, k := range all {
+		if k == p {
+			return true
+		}
+	}
+	return false
+}
+
+// roles is the whole table of who may what.
+var roles = map[string][]Permission{
+	identity.Administrator: {LogsWrite, LogsRead, AuditRead, Evidence, Metrics, Admin},
+}
+
+// For returns the principal that an identity acts as. An unknown role is
+// fault.Denied: it grants nothing, not even what everybody may do.
+func For(id identity.Identity) (*Principal, error) {
+	grants, ok := roles[id.Role]
+	if !ok || id.Name == "" || id.Tenant == "" {
+		return nil, fault.Errorf(fault.Denied, "identity %q has no usable role", id.Name)
+	}
+	return &Principal{Name: id.Name, Tenant: id.Tenant, Grants: grants}, nil
+}
