@@ -1,0 +1,166 @@
+package block
+
+import (
+	"encoding/binary"
+	"fmt"
+
+	"github.com/meshtrail/meshtrail/internal/record"
+)
+
+// Input is what a block is built from. Its columns have values each, rows
+// ascending; all of it stays the caller's.
+type Input struct {
+	Times   []int64
+	Ords    []uint64
+	Ingests []int64
+	Columns []*record.Column
+	Raw     int64 // bytes of the records before encoding, about
+}
+
+// Encoded is a block as plain bytes: the header, and the bodies that have a
+// chunk of their own, in the order of their columns.
+type Encoded struct {
+	Header []byte
+	Bodies [][]byte
+	Rows   int
+	Raw    int64
+	// MinTime and MaxTime bound the event times.
+	MinTime, MaxTime int64
+}
+
+// Header describes a block.
+type Header struct {
+	Rows             int
+	Raw              int64
+	MinTime, MaxTime int64
+	Time, Origin     *Column
+	Columns          []Column // of the records' fields
+}
+
+// Encode writes a block. It panics on rows, times, orders and ingest times of
+// different number: that is the caller's own bug.
+func Encode(in *Input) *Encoded {
+	rows := len(in.Times)
+	if rows == 0 || rows > MaxRows || len(in.Ords) != rows || len(in.Ingests) != rows {
+		panic(fmt.Sprintf("block: %d times, %d orders, %d ingest times", rows, len(in.Ords), len(in.Ingests)))
+	}
+	e := &Encoded{Rows: rows, Raw: in.Raw, MinTime: in.Times[0], MaxTime: in.Times[0]}
+	times := make([]uint64, rows)
+	for i, t := range in.Times {
+		e.MinTime, e.MaxTime = min(e.MinTime, t), max(e.MaxTime, t)
+		times[i] = uint64(t)
+	}
+	h := binary.AppendUvarint(make([]byte, 0, 4096), uint64(rows))
+	h = binary.AppendUvarint(h, uint64(in.Raw))
+	h = binary.AppendVarint(h, e.MinTime)
+	h = binary.AppendVarint(h, e.MaxTime)
+	columns := 0
+	for _, c := range in.Columns {
+		if len(c.Rows) > 0 {
+			columns++
+		}
+	}
+	h = binary.AppendUvarint(h, uint64(columns)+2)
+	h = e.column(h, "", TimeKind, rows, encoded{codec: codecInts, body: appendInts(nil, times)})
+	h = e.column(h, "", OriginKind, rows, encoded{codec: codecOrigin, body: appendOrigin(nil, in.Ords, in.Ingests)})
+	for _, c := range in.Columns {
+		if len(c.Rows) > 0 {
+			h = e.column(h, c.Name, c.Kind, len(c.Rows), encodeColumn(c, rows))
+		}
+	}
+	e.Header = appendBlob([]byte{Version}, h)
+	return e
+}
+
+// Places of a body.
+const (
+	placeInline = 1 // | bytes |
+	placeChunk  = 2 // | size uvarint | in a chunk of its own
+)
+
+func (e *Encoded) column(h []byte, name string, kind record.Kind, values int, c encoded) []byte {
+	h = appendBytes(h, name)
+	h = append(h, byte(kind))
+	h = binary.AppendUvarint(h, uint64(values))
+	h = append(h, byte(c.codec))
+	switch kind {
+	case record.Int:
+		h = binary.AppendVarint(h, int64(c.min))
+		h = binary.AppendVarint(h, int64(c.max))
+	case record.Float:
+		h = appendFloat(appendFloat(h, c.min), c.max)
+	}
+	h = appendBytes(h, c.head)
+	if len(c.body) <= maxInline {
+		return appendBytes(append(h, placeInline), c.body)
+	}
+	e.Bodies = append(e.Bodies, c.body)
+	return binary.AppendUvarint(append(h, placeChunk), uint64(len(c.body)))
+}
+
+// DecodeHeader reads a header, which it does not keep.
+func DecodeHeader(b []byte) (*Header, error) {
+	in := cursor{b: b}
+	if v := in.u8(); in.err == nil && v != Version {
+		return nil, corrupt("version %d is not known, only %d", v, Version)
+	}
+	plain := in.blob(MaxBody, true)
+	if err := in.end("the header"); err != nil {
+		return nil, err
+	}
+	in = cursor{b: plain}
+	h := &Header{Rows: in.count(MaxRows, "rows of a block")}
+	h.Raw = int64(in.uvarint())
+	h.MinTime, h.MaxTime = in.varint(), in.varint()
+	n := in.count(min(MaxColumns, len(in.b)), "columns of a block")
+	if in.err != nil {
+		return nil, in.err
+	}
+	if n < 2 || h.Rows == 0 {
+		return nil, corrupt("a block of %d rows and %d columns", h.Rows, n)
+	}
+	all := make([]Column, n)
+	for i := range all {
+		if err := in.column(&all[i], h.Rows); err != nil {
+			return nil, err
+		}
+		if k := all[i].Kind; (i == 0) != (k == TimeKind) || (i == 1) != (k == OriginKind) {
+			return nil, corrupt("column %d has kind %d", i, k)
+		}
+	}
+	h.Time, h.Origin, h.Columns = &all[0], &all[1], all[2:]
+	return h, in.end("the columns")
+}
+
+func (c *cursor) column(col *Column, rows int) error {
+	col.rows = rows
+	col.Name = string(c.bytes(MaxBody, "length of a name"))
+	col.Kind = record.Kind(c.u8())
+	col.Values = c.count(rows, "values of column "+col.Name)
+	col.codec = codec(c.u8())
+	switch col.Kind {
+	case record.Int:
+		col.Min, col.Max = uint64(c.varint()), uint64(c.varint())
+	case record.Float:
+		col.Min, col.Max = c.u64(), c.u64()
+	}
+	head := c.bytes(MaxBody, "size of a head")
+	switch place := c.u8(); place {
+	case placeInline:
+		col.inline = c.bytes(MaxBody, "size of a body")
+	case placeChunk:
+		col.Body = c.count(MaxBody, "size of a body")
+		if col.Body == 0 {
+			c.fail("an empty body in a chunk of its own")
+		}
+	default:
+		c.fail("place %d of a body is unknown", place)
+	}
+	if c.err != nil {
+		return c.err
+	}
+	if !col.codec.fits(col.Kind) || col.Values == 0 {
+		return corrupt("column %q of kind %d has codec %d and %d values", col.Name, col.Kind, col.codec, col.Values)
+	}
+	return col.decodeHead(head)
+}
