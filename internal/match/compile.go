@@ -35,7 +35,7 @@ type node struct {
 	parts []node
 	leaf  Predicate
 	res   schema.Resolution
-	own   Interval // of a value that is no stored column
+	own   Interval           // of a value that is no stored column
 	cols  map[string]meaning // by stored name
 	bound []boundColumn      // of the batch at hand, best rank first
 }

@@ -1,0 +1,200 @@
+package logql
+
+import (
+	"math"
+	"strconv"
+	"strings"
+	"time"
+	"unicode/utf8"
+)
+
+// String renders the query.
+func (e *Log) String() string {
+	var b strings.Builder
+	b.WriteByte('{')
+	for i, m := range e.Matchers {
+		if i > 0 {
+			b.WriteString(", ")
+		}
+		b.WriteString(m.String())
+	}
+	b.WriteByte('}')
+	for _, s := range e.Stages {
+		b.WriteByte(' ')
+		b.WriteString(s.String())
+	}
+	return b.String()
+}
+
+// String renders the matcher.
+func (m Matcher) String() string { return quoteName(m.Name) + string(m.Op) + quote(m.Value) }
+
+// String renders the stage.
+func (s *LineFilter) String() string {
+	parts := make([]string, len(s.Values))
+	for i, v := range s.Values {
+		parts[i] = quote(v)
+	}
+	return string(s.Op) + " " + strings.Join(parts, " or ")
+}
+
+// String renders the stage.
+func (s *Parser) String() string { return "| " + s.Name }
+
+// String renders the stage.
+func (s *LabelFilter) String() string { return "| " + s.Cond.String() }
+
+// String renders the condition.
+func (c *TextCond) String() string { return c.Matcher.String() }
+
+// String renders the condition.
+func (c *NumberCond) String() string {
+	op := c.Op
+	if op == OpEq {
+		op = "=="
+	}
+	return quoteName(c.Name) + " " + string(op) + " " + c.Value.Text
+}
+
+// String renders the condition.
+func (c *IPCond) String() string {
+	return quoteName(c.Name) + string(c.Op) + "ip(" + quote(c.Net) + ")"
+}
+
+// String renders the condition.
+func (c All) String() string {
+	parts := make([]string, len(c))
+	for i, p := range c {
+		parts[i] = p.String()
+		if _, ok := p.(Any); ok {
+			parts[i] = "(" + parts[i] + ")"
+		}
+	}
+	return strings.Join(parts, " and ")
+}
+
+// String renders the condition.
+func (c Any) String() string {
+	parts := make([]string, len(c))
+	for i, p := range c {
+		parts[i] = p.String()
+	}
+	return strings.Join(parts, " or ")
+}
+
+// String renders the expression.
+func (e *RangeAgg) String() string {
+	s := e.Op + "(" + e.Log.String() + " [" + formatDuration(e.Range) + "]"
+	if e.Offset != 0 {
+		s += " offset " + formatDuration(e.Offset)
+	}
+	return s + ")"
+}
+
+// String renders the expression.
+func (e *VectorAgg) String() string {
+	s := e.Op
+	if e.Grouping != nil {
+		word := " by "
+		if e.Grouping.Without {
+			word = " without "
+		}
+		s += word + nameList(e.Grouping.Names) + " "
+	}
+	s += "("
+	if e.Op == "topk" || e.Op == "bottomk" {
+		s += strconv.FormatInt(e.Param, 10) + ", "
+	}
+	return s + e.X.String() + ")"
+}
+
+// String renders the expression.
+func (e *Vector) String() string { return "vector(" + formatNumber(e.Value) + ")" }
+
+// String renders the expression.
+func (e *Number) String() string { return formatNumber(e.Value) }
+
+// String renders the expression.
+func (e *Binary) String() string {
+	s := "(" + e.L.String() + " " + e.Op
+	if e.Bool {
+		s += " bool"
+	}
+	if e.Matching != nil {
+		word := " ignoring "
+		if e.Matching.On {
+			word = " on "
+		}
+		s += word + nameList(e.Matching.Names)
+	}
+	return s + " " + e.R.String() + ")"
+}
+
+func nameList(names []string) string {
+	parts := make([]string, len(names))
+	for i, n := range names {
+		parts[i] = quoteName(n)
+	}
+	return "(" + strings.Join(parts, ", ") + ")"
+}
+
+// quoteName writes a field name: bare where it can be, else as a string.
+func quoteName(s string) string {
+	if bareName(s) {
+		return s
+	}
+	return quote(s)
+}
+
+func bareName(s string) bool {
+	if s == "" || !isIdentStart(s[0]) || isKeyword(s) {
+		return false
+	}
+	for i := 1; i < len(s); i++ {
+		if !isIdentPart(s[i]) && !(s[i] == '.' && i+1 < len(s) && isIdentPart(s[i+1])) {
+			return false
+		}
+	}
+	return true
+}
+
+// quote writes a string: raw where that saves escapes, else with escapes.
+func quote(s string) string {
+	if strings.ContainsAny(s, `\"`) && !strings.ContainsAny(s, "`\r") && utf8.ValidString(s) {
+		return "`" + s + "`"
+	}
+	return strconv.Quote(s)
+}
+
+func formatNumber(f float64) string {
+	if f == math.Trunc(f) && math.Abs(f) < 1e15 {
+		return strconv.FormatFloat(f, 'f', -1, 64)
+	}
+	return strconv.FormatFloat(f, 'g', -1, 64)
+}
+
+var durationUnits = []struct {
+	ns   int64
+	name string
+}{
+	{int64(time.Hour), "h"}, {int64(time.Minute), "m"}, {int64(time.Second), "s"},
+	{int64(time.Millisecond), "ms"}, {int64(time.Microsecond), "us"}, {1, "ns"},
+}
+
+// formatDuration writes 1h30m where Go would write 1h30m0s.
+func formatDuration(ns int64) string {
+	if ns < 0 {
+		return "-" + formatDuration(-ns)
+	}
+	s := ""
+	for _, u := range durationUnits {
+		if n := ns / u.ns; n > 0 {
+			s += strconv.FormatInt(n, 10) + u.name
+			ns -= n * u.ns
+		}
+	}
+	if s == "" {
+		return "0s"
+	}
+	return s
+}

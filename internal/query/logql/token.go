@@ -1,0 +1,216 @@
+package logql
+
+import (
+	"strconv"
+	"strings"
+	"unicode/utf8"
+
+	"github.com/meshtrail/meshtrail/internal/match"
+)
+
+type kind uint8
+
+const (
+	kEnd kind = iota
+	kIdent
+	kString
+	kNumber
+	kDuration
+	kBytes
+	kOp // everything else, told apart by its text
+)
+
+// token is one lexical element. pos is its byte offset in the query.
+type token struct {
+	kind kind
+	text string // an operator's or identifier's text; a string's value
+	pos  int
+	num  float64 // kNumber
+	ns   int64   // kDuration; bytes of kBytes
+}
+
+// name returns what an error calls the token.
+func (t token) name() string {
+	switch t.kind {
+	case kEnd:
+		return "$end"
+	case kIdent:
+		if isKeyword(t.text) {
+			return t.text
+		}
+		return "IDENTIFIER"
+	case kString:
+		return "STRING"
+	case kNumber:
+		return "NUMBER"
+	case kDuration:
+		return "DURATION"
+	case kBytes:
+		return "BYTES"
+	}
+	return t.text
+}
+
+func isKeyword(s string) bool {
+	switch s {
+	case "by", "without", "on", "ignoring", "bool", "offset", "and", "or", "unless", "group_left", "group_right":
+		return true
+	}
+	return isRangeOp(s) || isVectorOp(s) || s == "vector"
+}
+
+// operators, longest first.
+var operators = []string{
+	"=~", "!~", "!=", "==", ">=", "<=", "|=", "|~", "|>", "!>",
+	"{", "}", "(", ")", "[", "]", ",", "=", "<", ">", "|", "+", "-", "*", "/", "%", "^",
+}
+
+// lexer cuts a query into tokens.
+type lexer struct {
+	src string
+	pos int
+}
+
+func (l *lexer) next() (token, error) {
+	l.skipSpace()
+	t := token{pos: l.pos}
+	if l.pos >= len(l.src) {
+		return t, nil
+	}
+	c := l.src[l.pos]
+	switch {
+	case c == '"' || c == '`':
+		return l.quoted(c)
+	case c >= '0' && c <= '9' || c == '.' && l.pos+1 < len(l.src) && isDigit(l.src[l.pos+1]):
+		return l.number()
+	case isIdentStart(c):
+		end := l.pos + 1
+		for end < len(l.src) && (isIdentPart(l.src[end]) || l.src[end] == '.' && end+1 < len(l.src) && isIdentPart(l.src[end+1])) {
+			end++
+		}
+		t.kind, t.text = kIdent, l.src[l.pos:end]
+		l.pos = end
+		return t, nil
+	case c == '\'':
+		return t, l.errorAt(l.pos, `write "..." or a raw string between backquotes`, "syntax error: strings are not written in single quotes")
+	}
+	for _, op := range operators {
+		if strings.HasPrefix(l.src[l.pos:], op) {
+			t.kind, t.text = kOp, op
+			l.pos += len(op)
+			return t, nil
+		}
+	}
+	r, _ := utf8.DecodeRuneInString(l.src[l.pos:])
+	return t, l.errorAt(l.pos, "", "syntax error: unexpected character %s", strconv.QuoteRune(r))
+}
+
+// skipSpace passes over white space and comments, which run from # to the end
+// of the line.
+func (l *lexer) skipSpace() {
+	for l.pos < len(l.src) {
+		switch l.src[l.pos] {
+		case ' ', '\t', '\n', '\r':
+			l.pos++
+		case '#':
+			if i := strings.IndexByte(l.src[l.pos:], '\n'); i >= 0 {
+				l.pos += i
+			} else {
+				l.pos = len(l.src)
+			}
+		default:
+			return
+		}
+	}
+}
+
+func (l *lexer) quoted(q byte) (token, error) {
+	t := token{kind: kString, pos: l.pos}
+	for i := l.pos + 1; i < len(l.src); i++ {
+		switch c := l.src[i]; {
+		case c == q:
+			raw := l.src[l.pos : i+1]
+			l.pos = i + 1
+			if q == '`' {
+				t.text = raw[1 : len(raw)-1]
+				return t, nil
+			}
+			s, err := strconv.Unquote(raw)
+			if err != nil {
+				return t, l.errorAt(t.pos, "a backslash in \"...\" starts an escape as in Go; write \\\\ for one backslash, or use backquotes", "syntax error: invalid escape in string %s", clip(raw))
+			}
+			t.text = s
+			return t, nil
+		case c == '\\' && q == '"':
+			i++
+		case c == '\n' && q == '"':
+			return t, l.errorAt(t.pos, "", "syntax error: string is not terminated before the end of the line")
+		}
+	}
+	return t, l.errorAt(t.pos, "", "syntax error: string is not terminated")
+}
+
+// number reads a number, or one with units: a duration or a size.
+func (l *lexer) number() (token, error) {
+	t := token{pos: l.pos}
+	end := l.pos
+	for end < len(l.src) {
+		c := l.src[end]
+		if isIdentPart(c) || c == '.' || c >= utf8.RuneSelf {
+			end++
+			continue
+		}
+		// The sign of an exponent: 1e-3.
+		if (c == '-' || c == '+') && end > l.pos && (l.src[end-1] == 'e' || l.src[end-1] == 'E') &&
+			end+1 < len(l.src) && isDigit(l.src[end+1]) && plain(l.src[l.pos:end-1]) {
+			end++
+			continue
+		}
+		break
+	}
+	t.text = l.src[l.pos:end]
+	l.pos = end
+	if _, f, _, ok := match.ParseNumber(t.text); ok {
+		t.kind, t.num = kNumber, f
+		return t, nil
+	}
+	if ns, ok := match.ParseDuration(t.text); ok {
+		t.kind, t.ns = kDuration, ns
+		return t, nil
+	}
+	if n, ok := match.ParseBytes(t.text); ok {
+		t.kind, t.ns = kBytes, n
+		return t, nil
+	}
+	return t, l.errorAt(t.pos, "durations are written 250ms, 5m, 1h30m, 7d; sizes 5KB, 2MiB", "syntax error: %s is neither a number, a duration nor a size", clip(t.text))
+}
+
+func plain(s string) bool {
+	for i := 0; i < len(s); i++ {
+		if !isDigit(s[i]) && s[i] != '.' {
+			return false
+		}
+	}
+	return true
+}
+
+func isDigit(c byte) bool { return c >= '0' && c <= '9' }
+
+func isIdentStart(c byte) bool {
+	return c == '_' || c >= 'a' && c <= 'z' || c >= 'A' && c <= 'Z'
+}
+
+func isIdentPart(c byte) bool { return isIdentStart(c) || isDigit(c) }
+
+// clip shortens what an error repeats of the query.
+func clip(s string) string {
+	const most = 64
+	if len(s) <= most {
+		return s
+	}
+	n := most
+	for n > 0 && !utf8.RuneStart(s[n]) {
+		n--
+	}
+	return s[:n] + "…"
+}
