@@ -1,0 +1,316 @@
+package receive
+
+import (
+	"bytes"
+	"errors"
+	"io"
+	"net/http"
+	"strings"
+	"sync"
+	"sync/atomic"
+
+	"github.com/klauspost/compress/flate"
+	"github.com/klauspost/compress/gzip"
+	"github.com/klauspost/compress/s2"
+	"github.com/klauspost/compress/zlib"
+	"github.com/klauspost/compress/zstd"
+
+	"github.com/meshtrail/meshtrail/internal/fault"
+)
+
+// ratioFloor is the decoded size below which no ratio is asked: it may be held
+// whatever it was made from.
+const ratioFloor = 8 << 20
+
+// keepBody is the largest buffer that is kept for later requests.
+const keepBody = 8 << 20
+
+// Bodies reads request bodies within Limits. One Bodies may serve all
+// receivers, so that Limits.Memory bounds them together. It is safe for
+// concurrent use.
+type Bodies struct {
+	lim  Limits
+	held atomic.Int64 // sum of the capacities of bodies out
+	bufs sync.Pool    // *Body
+	gzs  sync.Pool    // *gzip.Reader
+	zsts sync.Pool    // *zstd.Decoder
+}
+
+// NewBodies returns a reader of bodies.
+func NewBodies(lim Limits) *Bodies { return &Bodies{lim: lim.WithDefaults()} }
+
+// Limits returns the limits in force.
+func (b *Bodies) Limits() Limits { return b.lim }
+
+// Held returns the memory of all bodies out, in bytes.
+func (b *Bodies) Held() int64 { return b.held.Load() }
+
+// A Body is one decoded request body.
+type Body struct {
+	Bytes []byte
+	Wire  int64 // bytes as received
+	own   *Bodies
+	held  int64
+}
+
+// Release gives the memory back. Nothing may alias Bytes afterwards.
+func (d *Body) Release() {
+	if d == nil || d.own == nil {
+		return
+	}
+	own := d.own
+	own.held.Add(-d.held)
+	d.own, d.held, d.Wire = nil, 0, 0
+	if cap(d.Bytes) > keepBody {
+		return
+	}
+	d.Bytes = d.Bytes[:0]
+	own.bufs.Put(d)
+}
+
+func (b *Bodies) take() (*Body, error) {
+	d, _ := b.bufs.Get().(*Body)
+	if d == nil {
+		d = &Body{}
+	}
+	d.own = b
+	return d, d.reserve(int64(cap(d.Bytes)))
+}
+
+// reserve counts n more bytes against the common memory.
+func (d *Body) reserve(n int64) error {
+	if d.own.held.Add(n) > d.own.lim.Memory && n > 0 {
+		d.own.held.Add(-n)
+		return fault.Errorf(fault.Overload, "too many request bodies are in memory")
+	}
+	d.held += n
+	return nil
+}
+
+// grow makes room for at least n more bytes.
+func (d *Body) grow(n int) error {
+	have := cap(d.Bytes)
+	if have-len(d.Bytes) >= n {
+		return nil
+	}
+	want := max(2*have, len(d.Bytes)+n, 64<<10)
+	if lim := int(d.own.lim.Decoded) + 512; want > lim && len(d.Bytes)+n <= lim {
+		want = lim
+	}
+	if err := d.reserve(int64(want - have)); err != nil {
+		return err
+	}
+	d.Bytes = append(make([]byte, 0, want), d.Bytes...)
+	return nil
+}
+
+// wire counts the bytes of the body as received and remembers why reading it
+// failed, so that a broken connection is not taken for a broken body.
+type wire struct {
+	r   io.Reader
+	n   int64
+	lim int64
+	err error
+}
+
+func (w *wire) Read(p []byte) (int, error) {
+	n, err := w.r.Read(p)
+	w.n += int64(n)
+	if w.n > w.lim {
+		err = fault.Errorf(fault.TooLarge, "request body is larger than %d bytes", w.lim)
+	}
+	if err != nil && err != io.EOF && w.err == nil {
+		var big *http.MaxBytesError
+		switch {
+		case errors.As(err, &big):
+			err = fault.Errorf(fault.TooLarge, "request body is larger than %d bytes", big.Limit)
+		case !fault.Is(err, fault.TooLarge):
+			err = fault.Errorf(fault.Unavailable, "read request body: %w", err)
+		}
+		w.err = err
+	}
+	return n, err
+}
+
+// Read reads the whole body of r and undoes the content encoding: "", identity,
+// gzip (several members in a row too), deflate (zlib or bare), zstd, or snappy
+// (block or framed). The caller releases the Body.
+//
+// A body over a limit is fault.TooLarge, one that does not decode fault.Invalid,
+// a connection that breaks fault.Unavailable.
+func (b *Bodies) Read(r *http.Request, encoding string) (*Body, error) {
+	if r.ContentLength > b.lim.Body {
+		return nil, fault.Errorf(fault.TooLarge, "request body has %d bytes, more than %d", r.ContentLength, b.lim.Body)
+	}
+	d, err := b.take()
+	if err != nil {
+		d.Release()
+		return nil, err
+	}
+	w := &wire{r: r.Body, lim: b.lim.Body}
+	err = b.decode(d, w, encoding, r.ContentLength)
+	d.Wire = w.n
+	if err == nil {
+		return d, nil
+	}
+	d.Release()
+	if w.err != nil { // the cause, not what a decoder made of it
+		return nil, w.err
+	}
+	if fault.KindOf(err) == fault.Internal {
+		err = fault.Errorf(fault.Invalid, "decode %s body: %w", encoding, err)
+	}
+	return nil, err
+}
+
+func (b *Bodies) decode(d *Body, w *wire, encoding string, length int64) error {
+	switch strings.ToLower(strings.TrimSpace(encoding)) {
+	case "", "identity":
+		if length > 0 {
+			if err := d.grow(int(min(length+1, 1<<20))); err != nil {
+				return err
+			}
+		}
+		return d.fill(w, nil)
+	case "gzip", "x-gzip":
+		z, _ := b.gzs.Get().(*gzip.Reader)
+		if z == nil {
+			z = new(gzip.Reader)
+		}
+		defer b.gzs.Put(z)
+		if err := z.Reset(w); err != nil {
+			if err == io.EOF {
+				return io.ErrUnexpectedEOF
+			}
+			return err
+		}
+		return d.fill(z, w)
+	case "deflate":
+		return d.inflate(w)
+	case "zstd":
+		z, err := b.zstd(w)
+		if err != nil {
+			return err
+		}
+		defer func() { z.Reset(nil); b.zsts.Put(z) }()
+		return d.fill(z, w)
+	case "snappy":
+		if err := d.fill(w, nil); err != nil {
+			return err
+		}
+		return d.unsnap()
+	}
+	return WithStatus(http.StatusUnsupportedMediaType,
+		fault.Errorf(fault.Invalid, "content encoding %.40q is not one of gzip, deflate, zstd, snappy, identity", encoding))
+}
+
+func (b *Bodies) zstd(w io.Reader) (*zstd.Decoder, error) {
+	if z, _ := b.zsts.Get().(*zstd.Decoder); z != nil {
+		return z, z.Reset(w)
+	}
+	// One decoder thread: it then owns no goroutine and may be pooled.
+	return zstd.NewReader(w, zstd.WithDecoderConcurrency(1), zstd.WithDecoderLowmem(true),
+		zstd.WithDecoderMaxWindow(8<<20), zstd.WithDecoderMaxMemory(uint64(b.lim.Decoded)+1))
+}
+
+// inflate reads a deflate body. RFC 9110 means the zlib form by that name, but
+// some senders leave its two-byte header out.
+func (d *Body) inflate(w *wire) error {
+	var head [2]byte
+	if _, err := io.ReadFull(w, head[:]); err != nil {
+		return io.ErrUnexpectedEOF
+	}
+	rest := io.MultiReader(bytes.NewReader(head[:]), w)
+	if head[0]&0x0f == 8 && (uint(head[0])<<8|uint(head[1]))%31 == 0 {
+		z, err := zlib.NewReader(rest)
+		if err != nil {
+			return err
+		}
+		return d.fill(z, w)
+	}
+	return d.fill(flate.NewReader(rest), w)
+}
+
+// fill reads r to its end. from is the compressed side, nil if there is none.
+func (d *Body) fill(r io.Reader, from *wire) error {
+	lim := d.own.lim
+	for {
+		if err := d.grow(512); err != nil {
+			return err
+		}
+		n, err := r.Read(d.Bytes[len(d.Bytes):cap(d.Bytes)])
+		d.Bytes = d.Bytes[:len(d.Bytes)+n]
+		size := int64(len(d.Bytes))
+		if size > lim.Decoded {
+			return fault.Errorf(fault.TooLarge, "decoded body is larger than %d bytes", lim.Decoded)
+		}
+		if from != nil && size > ratioFloor && size > lim.Ratio*from.n {
+			return fault.Errorf(fault.TooLarge, "decoded body is more than %d times larger than what was sent", lim.Ratio)
+		}
+		if err == io.EOF {
+			return nil
+		}
+		if err != nil {
+			return err
+		}
+	}
+}
+
+// snappyFrame starts a framed snappy stream.
+var snappyFrame = []byte("\xff\x06\x00\x00sNaPpY")
+
+func (d *Body) unsnap() error {
+	out, err := d.own.Snappy(d)
+	if err != nil {
+		return err
+	}
+	// d keeps its identity and takes the decoded memory; out takes the other.
+	d.Bytes, out.Bytes = out.Bytes, d.Bytes
+	d.held, out.held = out.held, d.held
+	out.Release()
+	return nil
+}
+
+// Snappy decodes a snappy block, or a framed stream, into a new Body. The caller
+// releases both. The length that a block declares is not believed: a copy of
+// three bytes yields at most 64, so a block that claims to grow more than 32
+// times is refused before anything is allocated.
+func (b *Bodies) Snappy(in *Body) (*Body, error) {
+	out, err := b.take()
+	if err != nil {
+		out.Release()
+		return nil, err
+	}
+	out.Wire = in.Wire
+	if bytes.HasPrefix(in.Bytes, snappyFrame) {
+		err = out.fill(s2.NewReader(bytes.NewReader(in.Bytes), s2.ReaderMaxBlockSize(1<<20)), &wire{n: int64(len(in.Bytes))})
+	} else {
+		err = out.block(in.Bytes)
+	}
+	if err != nil {
+		out.Release()
+		if fault.KindOf(err) == fault.Internal {
+			err = fault.Errorf(fault.Invalid, "decode snappy: %w", err)
+		}
+		return nil, err
+	}
+	return out, nil
+}
+
+func (d *Body) block(in []byte) error {
+	n, err := s2.DecodedLen(in)
+	if err != nil {
+		return err
+	}
+	if int64(n) > d.own.lim.Decoded {
+		return fault.Errorf(fault.TooLarge, "snappy block declares %d bytes, more than %d", n, d.own.lim.Decoded)
+	}
+	if n > 32*len(in)+64 {
+		return fault.Errorf(fault.Invalid, "snappy block of %d bytes declares %d", len(in), n)
+	}
+	if err := d.grow(n); err != nil {
+		return err
+	}
+	d.Bytes, err = s2.Decode(d.Bytes[:n], in)
+	return err
+}

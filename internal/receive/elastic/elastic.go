@@ -1,0 +1,183 @@
+// Package elastic receives the Elasticsearch bulk API, and answers the calls
+// that Beats, Logstash, Fluent Bit and the official clients make before they
+// send anything.
+//
+// It knows the protocol's envelope: action lines and the order of items. A
+// document is handed on as it was sent, so that a broken one is refused by the
+// pipeline alone, as an item of its own, while the others are kept.
+//
+// The store behind is append-only: index and create append, update appends its
+// doc, delete is refused. Every answer says success only for what is durable.
+// Overload and our own faults answer 503 for the whole request, never an item:
+// Fluent Bit takes a chunk with one good item for delivered.
+//
+// Raw records alias the request's body until Ingest returns. The few objects
+// that clients PUT and ask for again (templates, policies) are held in memory,
+// bounded, and lost at restart; a client that misses one sends it again.
+package elastic
+
+import (
+	"crypto/sha256"
+	"fmt"
+	"log/slog"
+	"net/http"
+	"strconv"
+	"sync"
+	"time"
+
+	"github.com/meshtrail/meshtrail/internal/access"
+	"github.com/meshtrail/meshtrail/internal/fault"
+	"github.com/meshtrail/meshtrail/internal/httpd"
+	"github.com/meshtrail/meshtrail/internal/pipeline"
+	"github.com/meshtrail/meshtrail/internal/receive"
+	"github.com/meshtrail/meshtrail/internal/telemetry"
+)
+
+// Name is the receiver's name in sources and metrics.
+const Name = "elastic"
+
+// Config of the receiver. The zero Config is complete.
+type Config struct {
+	// Version is the Elasticsearch version that is told to clients which do not
+	// name their own (default 8.17.0). Beats and Logstash refuse a server that
+	// is older than they are, so they are told their own version.
+	Version string `yaml:"version"`
+	// ClusterName is told to clients (default meshtrail).
+	ClusterName string `yaml:"cluster_name"`
+	// Limits bound a request.
+	Limits receive.Limits `yaml:"limits"`
+	// Bodies, when set, is shared with other receivers and replaces Limits.
+	Bodies *receive.Bodies `yaml:"-"`
+}
+
+// A Receiver answers the Elasticsearch API's intake side.
+type Receiver struct {
+	cfg     Config
+	in      pipeline.Intake
+	bodies  *receive.Bodies
+	lim     receive.Limits
+	meter   *receive.Meter
+	uuid    string
+	objects objects
+	bulks   sync.Pool // *bulk
+	now     func() time.Time
+}
+
+// New returns a receiver that hands records to in. m and log may be nil.
+func New(cfg Config, in pipeline.Intake, m *telemetry.Metrics, log *slog.Logger) (*Receiver, error) {
+	if cfg.Version == "" {
+		cfg.Version = "8.17.0"
+	}
+	if cfg.ClusterName == "" {
+		cfg.ClusterName = "meshtrail"
+	}
+	if !versionNumber.MatchString(cfg.Version) {
+		return nil, fault.Errorf(fault.Invalid, "elastic version %q is not of the form 8.17.0", cfg.Version)
+	}
+	if cfg.Bodies == nil {
+		cfg.Bodies = receive.NewBodies(cfg.Limits)
+	}
+	sum := sha256.Sum256([]byte(cfg.ClusterName))
+	return &Receiver{
+		cfg: cfg, in: in, bodies: cfg.Bodies, lim: cfg.Bodies.Limits(),
+		meter: receive.NewMeter(m, log, Name),
+		uuid:  fmt.Sprintf("%x", sum[:11]),
+		now:   time.Now,
+	}, nil
+}
+
+// Routes returns the routes, each also under /elastic. GET / is not among them,
+// because the web page lives there too: the door that owns it calls Info for a
+// request that does not accept text/html.
+func (e *Receiver) Routes() []httpd.Route {
+	var routes []httpd.Route
+	add := func(pattern string, max int64, h func(http.ResponseWriter, *http.Request) error) {
+		method, path := cut(pattern)
+		for _, prefix := range []string{"", "/elastic"} {
+			routes = append(routes, httpd.Route{
+				Pattern: method + " " + prefix + path, Need: access.LogsWrite, MaxBody: max, Fail: e.Fail,
+				Handle: func(w http.ResponseWriter, r *http.Request) error {
+					w.Header().Set("X-Elastic-Product", "Elasticsearch")
+					return h(w, r)
+				},
+			})
+		}
+	}
+	add("POST /_bulk", e.lim.Body, e.bulk)
+	add("PUT /_bulk", e.lim.Body, e.bulk)
+	add("POST /{index}/_bulk", e.lim.Body, e.bulk)
+	// One pattern for PUT with two segments: ServeMux holds /{index}/_bulk and
+	// /_template/{name} to be in conflict.
+	add("PUT /{index}/{name}", e.lim.Body, e.putTwo)
+	add("PUT /{index}", 0, e.putIndex)
+	add("HEAD /{$}", 0, e.empty)
+	add("GET /_license", 0, e.license)
+	add("GET /_xpack", 0, e.xpack)
+	add("GET /_cluster/health", 0, e.health)
+	add("GET /_nodes", 0, e.nodes)
+	add("GET /_nodes/{metric}", 0, e.nodes)
+	add("GET /_cat/templates/{name}", 0, e.catTemplates)
+	for _, kind := range kinds {
+		add("GET "+kind.path+"/{name}", 0, e.get(kind))
+		add("DELETE "+kind.path+"/{name}", 0, e.remove(kind))
+		if kind.long {
+			add("PUT "+kind.path+"/{name}", maxObject, e.put(kind))
+		}
+	}
+	return append(routes, httpd.Route{Pattern: "GET /elastic/{$}", Need: access.LogsWrite, Fail: e.Fail, Handle: e.Info})
+}
+
+func cut(pattern string) (method, path string) {
+	for i := range pattern {
+		if pattern[i] == ' ' {
+			return pattern[:i], pattern[i+1:]
+		}
+	}
+	return "", pattern
+}
+
+// Fail answers an error in Elasticsearch's form.
+func (e *Receiver) Fail(w http.ResponseWriter, r *http.Request, err error) {
+	e.meter.Failed(err)
+	code := receive.Status(err)
+	h := w.Header()
+	h.Set("X-Elastic-Product", "Elasticsearch")
+	h.Set("Content-Type", "application/json")
+	receive.SetRetry(w, code, err)
+	if code == http.StatusUnauthorized {
+		h.Add("WWW-Authenticate", `Basic realm="security", charset="UTF-8"`)
+		h.Add("WWW-Authenticate", "ApiKey")
+	}
+	kind, reason := errorType(code, err), receive.AppendString(nil, []byte(receive.Reason(err)))
+	w.WriteHeader(code)
+	if r.Method == http.MethodHead {
+		return
+	}
+	fmt.Fprintf(w, `{"error":{"root_cause":[{"type":"%s","reason":%s}],"type":"%s","reason":%s},"status":%d}`,
+		kind, reason, kind, reason, code)
+}
+
+func errorType(code int, err error) string {
+	switch code {
+	case http.StatusUnauthorized, http.StatusForbidden:
+		return "security_exception"
+	case http.StatusNotFound:
+		return "resource_not_found_exception"
+	case http.StatusRequestEntityTooLarge:
+		return "content_too_long_exception"
+	case http.StatusServiceUnavailable:
+		if fault.Is(err, fault.Overload) {
+			return "es_rejected_execution_exception"
+		}
+		return "unavailable_shards_exception"
+	}
+	return "illegal_argument_exception"
+}
+
+func writeJSON(w http.ResponseWriter, body []byte) error {
+	h := w.Header()
+	h.Set("Content-Type", "application/json")
+	h.Set("Content-Length", strconv.Itoa(len(body)))
+	_, err := w.Write(body)
+	return err
+}
