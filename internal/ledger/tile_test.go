@@ -1,0 +1,233 @@
+package ledger
+
+import (
+	"bytes"
+	"encoding/json"
+	"reflect"
+	"strings"
+	"testing"
+
+	"golang.org/x/mod/sumdb/tlog"
+
+	"github.com/meshtrail/meshtrail/internal/fault"
+)
+
+// The examples of C2SP tlog-tiles.
+func TestTilePath(t *testing.T) {
+	f := func(level int, n int64, w int, want string) {
+		t.Helper()
+		in := tlog.Tile{H: TileHeight, L: level, N: n, W: w}
+		if got := TilePath(in); got != want {
+			t.Errorf("%v: %s, want %s", in, got, want)
+		}
+		if got, ok := ParseTilePath(want); !ok || got != in {
+			t.Errorf("%s: %v %v", want, got, ok)
+		}
+	}
+	f(0, 0, 256, "tile/0/000")
+	f(0, 273, 112, "tile/0/273.p/112")
+	f(1, 1, 17, "tile/1/001.p/17")
+	f(0, 1234067, 256, "tile/0/x001/x234/067")
+	f(-1, 1234067, 8, "tile/entries/x001/x234/067.p/8")
+	f(63, 999999999, 255, "tile/63/x999/x999/999.p/255")
+	for _, bad := range []string{"", "tile", "tile/0", "tile/0/0", "tile/0/000.p/0", "tile/0/000.p/256", "tile/0/000.p",
+		"tile/64/000", "tile/-1/000", "tile/data/000", "tile/00/000", "tile/0/x000/000", "tile/0/001/000", "tile/8/0/000",
+		"tile/0/x001/x234/x067", "tile/0/000.p/1/2", "other/0/000", "tile/0/+01"} {
+		if got, ok := ParseTilePath(bad); ok {
+			t.Errorf("%q parsed as %v", bad, got)
+		}
+	}
+}
+
+func FuzzParseTilePath(f *testing.F) {
+	for _, s := range []string{"tile/0/000", "tile/entries/x001/234.p/8", "tile/0/x000/000"} {
+		f.Add(s)
+	}
+	f.Fuzz(func(t *testing.T, s string) {
+		if tile, ok := ParseTilePath(s); ok && TilePath(tile) != s {
+			t.Errorf("%q is not the path of %v", s, tile)
+		}
+	})
+}
+
+func FuzzSplitEntries(f *testing.F) {
+	f.Add(appendEntry(appendEntry(nil, []byte("a")), nil), 2)
+	f.Add([]byte{0, 3, 'a'}, 1)
+	f.Fuzz(func(t *testing.T, data []byte, width int) {
+		if width < 0 || width > TileWidth {
+			return
+		}
+		entries, err := SplitEntries(data, width)
+		var again []byte
+		for _, e := range entries {
+			if e.Offset != int64(len(again)) {
+				t.Fatalf("offset %d, want %d", e.Offset, len(again))
+			}
+			again = appendEntry(again, e.Data)
+		}
+		if !bytes.HasPrefix(data, again) || (err == nil) != (len(entries) == width && len(again) == len(data)) {
+			t.Errorf("%d entries of %d bytes, %v", len(entries), len(data), err)
+		}
+	})
+}
+
+func FuzzParseCheckpoint(f *testing.F) {
+	signer, verifier := testKeys(f, 1)
+	good, err := sign(signer, origin, tlog.Tree{N: 3})
+	if err != nil {
+		f.Fatal(err)
+	}
+	f.Add(good.Note)
+	f.Add(bytes.ReplaceAll(good.Note, []byte("3"), []byte("4")))
+	f.Fuzz(func(t *testing.T, msg []byte) {
+		// Nothing that the signer did not sign passes.
+		cp, err := ParseCheckpoint(msg, verifier)
+		if err == nil && (cp.Size != 3 || cp.Origin != origin) {
+			t.Errorf("forged: %q", msg)
+		}
+		parseBody(string(msg))
+	})
+}
+
+func TestParseBody(t *testing.T) {
+	root := strings.Repeat("A", 43) + "="
+	for _, bad := range []string{"", "o\n1\n", "o\n01\n" + root + "\n", "o\n-1\n" + root + "\n", "o\n1\nAA==\n", "\n1\n" + root + "\n", "o\n1\n" + root, "o\n99999999999999999999\n" + root + "\n"} {
+		if c, err := parseBody(bad); !fault.Is(err, fault.Corrupt) {
+			t.Errorf("%q: %v, %v", bad, c, err)
+		}
+	}
+	if c, err := parseBody("o\n7\n" + root + "\nextension\n"); err != nil || c.Size != 7 {
+		t.Errorf("extension line: %v, %v", c, err)
+	}
+}
+
+func TestDecode(t *testing.T) {
+	leaves := []any{
+		Genesis{Origin: "o", At: 1, Version: "v"},
+		Segment{ID: "s", Path: "segments/s.seg", SealedAt: 2, Records: 1<<64 - 1},
+		Epoch{At: 3, Reason: "seal", Part: 1, Parts: 1, Sources: []Source{{Tenant: "t", Source: "a<b>&", Rejected: []Count{{"r", 1}}}}},
+		Key{At: 4, Action: "created"}, Config{At: 5}, Report{At: 6}, Damage{At: 7, Offset: -1},
+	}
+	for i, leaf := range leaves {
+		data, err := encode(leaf)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if !bytes.HasPrefix(data, []byte(`{"type":"`)) {
+			t.Errorf("type is not first: %s", data)
+		}
+		d, err := Decode(data)
+		if err != nil || d.At() != int64(i+1) || len(d.Unknown) != 0 {
+			t.Fatalf("%s: %+v, %v", data, d, err)
+		}
+		want, _ := withType(leaf)
+		if !reflect.DeepEqual(d.Value, want) {
+			t.Errorf("%+v, want %+v", d.Value, want)
+		}
+	}
+	d, err := Decode([]byte(`{"type":"hold","case":"x"}`))
+	if err != nil || d.Type != "hold" || d.Value != nil || d.At() != 0 {
+		t.Errorf("unknown type: %+v, %v", d, err)
+	}
+	d, err = Decode([]byte(`{"type":"key","zeta":1,"alpha":2,"at":9}`))
+	if err != nil || !reflect.DeepEqual(d.Unknown, []string{"alpha", "zeta"}) || d.At() != 9 {
+		t.Errorf("unknown fields: %+v, %v", d, err)
+	}
+	for _, bad := range []string{``, `[]`, `{}`, `{"type":1}`, `{"type":""}`, `{"type":"key","at":"x"}`, `{"type":"key"} x`} {
+		if d, err := Decode([]byte(bad)); !fault.Is(err, fault.Corrupt) {
+			t.Errorf("%s: %+v, %v", bad, d, err)
+		}
+	}
+}
+
+func FuzzDecode(f *testing.F) {
+	f.Add([]byte(`{"type":"epoch","at":1,"sources":[{"tenant":"t"}]}`))
+	f.Add([]byte(`{"type":"segment","records":-1}`))
+	f.Fuzz(func(t *testing.T, data []byte) {
+		d, err := Decode(data)
+		if err != nil || d.Value == nil {
+			return
+		}
+		if _, err := encode(d.Value); err != nil && !fault.Is(err, fault.TooLarge) {
+			t.Error(err)
+		}
+	})
+}
+
+func TestSplitEpoch(t *testing.T) {
+	for _, n := range []int{0, 1, 100, 3000} {
+		e := Epoch{At: 1, Reason: "interval"}
+		for i := range n {
+			e.Sources = append(e.Sources, Source{Tenant: "t", Source: strings.Repeat("s", i%200), Received: uint64(i)})
+		}
+		leaves, err := e.Split()
+		if err != nil {
+			t.Fatal(err)
+		}
+		var got []Source
+		for i, leaf := range leaves {
+			p := leaf.(Epoch)
+			if p.Part != i+1 || p.Parts != len(leaves) || p.At != 1 {
+				t.Errorf("part %d of %d: %+v", i+1, len(leaves), p)
+			}
+			data, err := encode(p)
+			if err != nil || bytes.Contains(data, []byte("null")) {
+				t.Fatalf("%v: %.80s", err, data)
+			}
+			got = append(got, p.Sources...)
+		}
+		if !reflect.DeepEqual(got, e.Sources) {
+			t.Errorf("%d sources became %d", n, len(got))
+		}
+	}
+	e := Epoch{Sources: []Source{{Source: strings.Repeat("x", MaxLeaf)}}}
+	if _, err := e.Split(); !fault.Is(err, fault.TooLarge) {
+		t.Error(err)
+	}
+	if b, _ := json.Marshal(Source{}); len(b) == 0 {
+		t.Error("no JSON")
+	}
+}
+
+// TestEdge compares the head that grows with the one package tlog computes,
+// over three levels of tiles.
+func TestEdge(t *testing.T) {
+	var e edge
+	var stored []tlog.Hash
+	full := map[int]int64{}
+	reader := tlog.HashReaderFunc(func(idx []int64) ([]tlog.Hash, error) {
+		out := make([]tlog.Hash, len(idx))
+		for i, x := range idx {
+			out[i] = stored[x]
+		}
+		return out, nil
+	})
+	for n := range int64(66_000) {
+		h := tlog.RecordHash([]byte{byte(n), byte(n >> 8), byte(n >> 16)})
+		more, err := tlog.StoredHashesForRecordHash(n, h, reader)
+		if err != nil {
+			t.Fatal(err)
+		}
+		stored = append(stored, more...)
+		e.add(h, func(level int, tile []tlog.Hash) {
+			for i, got := range tile {
+				if level > 0 && got != stored[tlog.StoredHashIndex(level*TileHeight, full[level]*TileWidth+int64(i))] {
+					t.Fatalf("leaf %d: hash %d of tile %d of level %d", n, i, full[level], level)
+				}
+			}
+			full[level]++
+		})
+		if size := n + 1; size < 1000 || size%97 == 0 || size > 65_500 && size < 65_600 {
+			want, err := tlog.TreeHash(size, reader)
+			if err != nil || e.root() != want {
+				t.Fatalf("%d leaves: %v, want %v, %v", size, e.root(), want, err)
+			}
+		}
+	}
+	if full[0] != 257 || full[1] != 1 {
+		t.Errorf("full tiles by level: %v", full)
+	}
+	if got := (edge{}).root(); got.String() != "47DEQpj8HBSa+/TImW+5JCeuQeRkm5NMpJWZG3hSuFU=" {
+		t.Errorf("empty root %v", got)
+	}
+}
