@@ -1,0 +1,36 @@
+package main
+
+import (
+	"github.com/spf13/cobra"
+
+	"github.com/meshtrail/meshtrail/internal/app"
+)
+
+func newServe(t *terminal) *cobra.Command {
+	o := app.ServeOptions{Out: t.out, Err: t.err}
+	cmd := &cobra.Command{
+		Use:   "serve --data DIR",
+		Short: "Run the server: web page, APIs and intake on one port",
+		Long: `Opens a data folder that init created and serves the web page, the APIs and
+all HTTP intake on one port. It prints "ready" with the address when it accepts.
+
+Every request needs a credential: the token in DIR/admin.token. Beyond loopback
+the server refuses to listen without TLS. SIGTERM and Ctrl-C stop it in order;
+SIGHUP reads the TLS certificate again.`,
+		Example: `  meshtrail serve --data ./meshtrail-data
+  meshtrail serve --data /var/lib/meshtrail --listen 0.0.0.0:7420 \
+    --tls-cert cert.pem --tls-key key.pem`,
+		Args: arguments(0, 0, "no arguments"),
+		RunE: func(cmd *cobra.Command, _ []string) error {
+			o.Version = version()
+			return app.Serve(cmd.Context(), o)
+		},
+	}
+	f := cmd.Flags()
+	f.StringVar(&o.Data, "data", defaultData, "data folder, made by init")
+	f.StringVar(&o.Config, "config", "", "configuration file (default DIR/meshtrail.yaml)")
+	f.StringVar(&o.Listen, "listen", "", "address to listen on (default from the configuration: 127.0.0.1:7420)")
+	f.StringVar(&o.TLSCert, "tls-cert", "", "TLS certificate, PEM")
+	f.StringVar(&o.TLSKey, "tls-key", "", "TLS private key, PEM")
+	return cmd
+}
