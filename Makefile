@@ -1,0 +1,51 @@
+# The two commands a new user needs are "make demo" and "make test".
+GO      ?= go
+BIN     := bin/meshtrail
+VERSION ?= $(shell git describe --tags --always --dirty 2>/dev/null || echo dev)
+LDFLAGS := -s -w -X main.version=$(VERSION)
+
+.PHONY: help build demo test check bench fuzz race lint generate clean
+
+help: ## list the targets
+	@grep -hE '^[a-z]+:.*## ' $(MAKEFILE_LIST) | sed 's/:.*## /\t/' | expand -t 12
+
+build: ## build bin/meshtrail, one static binary
+	CGO_ENABLED=0 $(GO) build -trimpath -ldflags '$(LDFLAGS)' -o $(BIN) ./cmd/meshtrail
+
+demo: build ## run a complete system with simulated mesh traffic; Ctrl-C ends it
+	$(BIN) demo
+
+test: build ## every test, with 50 cycles of kill -9 (under 15 minutes on 2 cores)
+	$(GO) vet ./...
+	$(GO) test -timeout 15m ./...
+
+check: lint race ## everything: the long tests, race, lint, fuzzing (under 60 minutes)
+	MESHTRAIL_LONG=1 $(GO) test -count=1 -timeout 50m ./...
+	$(MAKE) fuzz FUZZTIME=30s
+
+race: ## the race detector on the packages with goroutines
+	$(GO) test -race -timeout 20m $(RACE)
+
+RACE := ./internal/vfs/... ./internal/journal/... ./internal/keyring/... ./internal/ledger/... ./internal/store/... \
+        ./internal/identity/... ./internal/audit/... ./internal/httpd/... ./internal/pipeline/... ./internal/receive/... \
+        ./internal/spool/... ./internal/forward/... ./internal/tail/... ./internal/query/... ./internal/api/... ./internal/app/...
+
+lint: ## formatting, vet, staticcheck, known vulnerabilities
+	@test -z "$$(gofmt -l . | tee /dev/stderr)" || { echo "gofmt: the files above are not formatted"; exit 1; }
+	$(GO) vet ./...
+	$(GO) tool staticcheck ./...
+	./e2e/vulncheck.sh
+
+FUZZTIME ?= 30s
+fuzz: ## fuzz each decoder for FUZZTIME
+	./e2e/fuzz.sh $(FUZZTIME)
+
+N ?= 200000
+bench: build ## ingest rate, CPU per GB, disk ratio and the query table (N records)
+	$(GO) run ./e2e/bench -bin $(BIN) -n $(N)
+
+generate: ## render the documents that are made from code
+	$(GO) generate ./...
+
+clean: ## remove what was built
+	rm -rf bin
