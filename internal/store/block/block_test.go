@@ -40,7 +40,10 @@ func gen(r *rand.Rand, rows int) *Input {
 		"bigdict": func() string { return fmt.Sprintf("a-rather-long-value-to-fill-the-table-%d", r.IntN(max(rows/3, 1))) },
 		"text":    func() string { return fmt.Sprintf("took %d ms for %s", r.IntN(1000), hexes(r.IntN(9))) },
 		"hex":     func() string { return hexes(32) },
-		"uuid":    func() string { h := hexes(32); return h[:8] + "-" + h[8:12] + "-" + h[12:16] + "-" + h[16:20] + "-" + h[20:] },
+		"uuid": func() string {
+			h := hexes(32)
+			return h[:8] + "-" + h[8:12] + "-" + h[12:16] + "-" + h[16:20] + "-" + h[20:]
+		},
 		"decimal": func() string { return fmt.Sprint(r.IntN(1e6)) },
 		"bytes":   func() string { return string([]byte{byte(r.Uint32()), byte(r.Uint32()), 0xff}) },
 	}

@@ -3,6 +3,7 @@ package block
 import (
 	"encoding/binary"
 	"math"
+	"slices"
 
 	"github.com/meshtrail/meshtrail/internal/record"
 )
@@ -68,6 +69,7 @@ type encoded struct {
 	codec    codec
 	head     []byte
 	body     []byte
+	first    []uint32 // values that hold every distinct one; nil: not known
 	min, max uint64
 }
 
@@ -76,7 +78,7 @@ func encodeColumn(c *record.Column, rows int) encoded {
 	e := encoded{}
 	e.min, e.max = extremes(c)
 	if constant(c) {
-		e.codec = codecConst
+		e.codec, e.first = codecConst, []uint32{0}
 		e.head = appendEntries(nil, c, []uint32{0})
 		e.body = appendPresence(nil, c.Rows, rows)
 		return e
@@ -113,7 +115,7 @@ func encodeColumn(c *record.Column, rows int) encoded {
 }
 
 func (e *encoded) dict(c *record.Column, d *dictBuilder) {
-	e.codec = codecDict
+	e.codec, e.first = codecDict, slices.Clone(d.first)
 	table := binary.AppendUvarint(nil, uint64(len(d.first)))
 	table = appendEntries(table, c, d.first)
 	if len(table) <= maxHeadTable {

@@ -26,6 +26,9 @@ type Encoded struct {
 	Raw    int64
 	// MinTime and MaxTime bound the event times.
 	MinTime, MaxTime int64
+
+	columns  []Column   // of the records' fields: name, kind, values, extremes
+	distinct [][]uint32 // by field column: see Distinct
 }
 
 // Header describes a block.
@@ -65,7 +68,10 @@ func Encode(in *Input) *Encoded {
 	h = e.column(h, "", OriginKind, rows, encoded{codec: codecOrigin, body: appendOrigin(nil, in.Ords, in.Ingests)})
 	for _, c := range in.Columns {
 		if len(c.Rows) > 0 {
-			h = e.column(h, c.Name, c.Kind, len(c.Rows), encodeColumn(c, rows))
+			enc := encodeColumn(c, rows)
+			h = e.column(h, c.Name, c.Kind, len(c.Rows), enc)
+			e.columns = append(e.columns, Column{Name: c.Name, Kind: c.Kind, Values: len(c.Rows), Min: enc.min, Max: enc.max})
+			e.distinct = append(e.distinct, enc.first)
 		}
 	}
 	e.Header = appendBlob([]byte{Version}, h)
@@ -164,3 +170,10 @@ func (c *cursor) column(col *Column, rows int) error {
 	}
 	return col.decodeHead(head)
 }
+
+// Columns lists the field columns as the header has them.
+func (e *Encoded) Columns() []Column { return e.columns }
+
+// Distinct returns, for field column i, the indexes of values that between them
+// hold every distinct one, or nil when the column has no dictionary.
+func (e *Encoded) Distinct(i int) []uint32 { return e.distinct[i] }

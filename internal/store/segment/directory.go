@@ -1,0 +1,203 @@
+package segment
+
+import (
+	"cmp"
+	"encoding/binary"
+	"math"
+	"slices"
+
+	"github.com/meshtrail/meshtrail/internal/record"
+	"github.com/meshtrail/meshtrail/internal/store/block"
+)
+
+// Limits of a directory.
+const (
+	maxBlocks    = 1 << 20
+	maxDirectory = 256 << 20
+)
+
+// Directory says what a segment holds.
+type Directory struct {
+	Tenant, Class, Day   string
+	Records              uint64
+	MinTime, MaxTime     int64
+	MinIngest, MaxIngest int64
+	FirstOrd, LastOrd    uint64
+	Columns              []Column // by name, then kind
+	Blocks               []Block
+
+	parts     int   // of the token index
+	indexAt   int64 // offset of its first chunk
+	indexRows int   // rows of a chunk, the last may have fewer
+}
+
+// A Column is one name and kind of a segment's records.
+type Column struct {
+	Name     string
+	Kind     record.Kind
+	Values   uint64
+	Min, Max uint64   // as block.Column
+	Blocks   []uint64 // bit b: block b has the column
+}
+
+// In reports whether block b has the column.
+func (c *Column) In(b int) bool { return c.Blocks[b/64]>>(b%64)&1 != 0 }
+
+// A Block is one block of a segment.
+type Block struct {
+	UID              UID
+	Offset           int64 // of its sealed header; its sealed bodies follow
+	Header           int   // sealed size
+	Rows             int
+	Raw              int64
+	MinTime, MaxTime int64
+}
+
+func compareColumns(a, b *Column) int {
+	return cmp.Or(cmp.Compare(a.Name, b.Name), cmp.Compare(a.Kind, b.Kind))
+}
+
+func (d *Directory) encode() []byte {
+	b := appendText(appendText(appendText(nil, d.Tenant), d.Class), d.Day)
+	b = binary.AppendUvarint(b, d.Records)
+	for _, t := range []int64{d.MinTime, d.MaxTime, d.MinIngest, d.MaxIngest} {
+		b = binary.AppendVarint(b, t)
+	}
+	b = binary.AppendUvarint(binary.AppendUvarint(b, d.FirstOrd), d.LastOrd)
+	b = binary.AppendUvarint(b, uint64(len(d.Blocks)))
+	for i := range d.Blocks {
+		k := &d.Blocks[i]
+		b = append(b, k.UID[:]...)
+		b = binary.AppendUvarint(b, uint64(k.Offset))
+		b = binary.AppendUvarint(b, uint64(k.Header))
+		b = binary.AppendUvarint(b, uint64(k.Rows))
+		b = binary.AppendUvarint(b, uint64(k.Raw))
+		b = binary.AppendVarint(binary.AppendVarint(b, k.MinTime), k.MaxTime)
+	}
+	b = binary.AppendUvarint(b, uint64(len(d.Columns)))
+	for i := range d.Columns {
+		c := &d.Columns[i]
+		b = append(appendText(b, c.Name), byte(c.Kind))
+		b = binary.AppendUvarint(b, c.Values)
+		b = binary.LittleEndian.AppendUint64(binary.LittleEndian.AppendUint64(b, c.Min), c.Max)
+		for _, w := range c.Blocks {
+			b = binary.LittleEndian.AppendUint64(b, w)
+		}
+	}
+	b = append(b, indexBloom)
+	b = binary.AppendUvarint(b, uint64(d.parts))
+	b = binary.AppendUvarint(b, uint64(d.indexAt))
+	b = binary.AppendUvarint(b, uint64(d.indexRows))
+	return block.AppendBlob(nil, b)
+}
+
+func decodeDirectory(data []byte) (*Directory, error) {
+	plain, err := block.DecodeBlob(data, maxDirectory)
+	if err != nil {
+		return nil, err
+	}
+	in := cursor{b: plain}
+	d := &Directory{Tenant: in.text(64, "tenant"), Class: in.text(64, "class"), Day: in.text(10, "day")}
+	d.Records = in.uvarint()
+	for _, t := range []*int64{&d.MinTime, &d.MaxTime, &d.MinIngest, &d.MaxIngest} {
+		*t = in.varint()
+	}
+	d.FirstOrd, d.LastOrd = in.uvarint(), in.uvarint()
+	n := in.count(min(maxBlocks, len(in.b)), "number of blocks")
+	d.Blocks = make([]Block, n)
+	rows := uint64(0)
+	for i := range d.Blocks {
+		k := &d.Blocks[i]
+		copy(k.UID[:], in.take(len(k.UID)))
+		k.Offset = int64(in.uvarint())
+		k.Header = in.count(block.MaxBody, "size of a header")
+		k.Rows = in.count(block.MaxRows, "rows of a block")
+		k.Raw = int64(in.uvarint())
+		k.MinTime, k.MaxTime = in.varint(), in.varint()
+		rows += uint64(k.Rows)
+	}
+	words := (n + 63) / 64
+	d.Columns = make([]Column, in.count(len(in.b), "number of columns"))
+	for i := range d.Columns {
+		c := &d.Columns[i]
+		c.Name = in.text(block.MaxBody, "length of a name")
+		c.Kind = record.Kind(in.u8())
+		c.Values = in.uvarint()
+		c.Min, c.Max = in.u64(), in.u64()
+		if in.err != nil || len(in.b) < 8*words {
+			in.fail("the columns are cut short")
+			break
+		}
+		c.Blocks = make([]uint64, words)
+		for w := range c.Blocks {
+			c.Blocks[w] = in.u64()
+		}
+	}
+	if kind := in.u8(); in.err == nil && kind != indexBloom {
+		return nil, corrupt("token index of kind %d is not known", kind)
+	}
+	d.parts = in.count(1<<30, "parts of the token index")
+	d.indexAt = int64(in.uvarint())
+	d.indexRows = in.count(1<<30, "rows of an index chunk")
+	if err := in.end("the directory"); err != nil {
+		return nil, err
+	}
+	if rows != d.Records || n == 0 || d.parts == 0 || d.indexRows == 0 {
+		return nil, corrupt("%d records in %d blocks of %d rows, %d parts", d.Records, n, rows, d.parts)
+	}
+	return d, nil
+}
+
+// merge adds the columns of block n.
+func (d *Directory) merge(index map[columnKey]int, h []blockColumn, n int) {
+	for _, c := range h {
+		k := columnKey{c.name, c.kind}
+		i, ok := index[k]
+		if !ok {
+			i = len(d.Columns)
+			index[k] = i
+			d.Columns = append(d.Columns, Column{Name: c.name, Kind: c.kind, Min: c.min, Max: c.max})
+		}
+		col := &d.Columns[i]
+		col.Values += uint64(c.values)
+		col.widen(c.min, c.max)
+		for len(col.Blocks) <= n/64 {
+			col.Blocks = append(col.Blocks, 0)
+		}
+		col.Blocks[n/64] |= 1 << (n % 64)
+	}
+}
+
+func (c *Column) widen(lo, hi uint64) {
+	switch c.Kind {
+	case record.Int:
+		c.Min, c.Max = uint64(min(int64(c.Min), int64(lo))), uint64(max(int64(c.Max), int64(hi)))
+	case record.Float:
+		f := math.Float64frombits
+		c.Min = math.Float64bits(min(f(c.Min), f(lo)))
+		c.Max = math.Float64bits(max(f(c.Max), f(hi)))
+	}
+}
+
+// finish sorts the columns and gives each a bit for every block.
+func (d *Directory) finish() {
+	slices.SortFunc(d.Columns, func(a, b Column) int { return compareColumns(&a, &b) })
+	words := (len(d.Blocks) + 63) / 64
+	for i := range d.Columns {
+		for c := &d.Columns[i]; len(c.Blocks) < words; {
+			c.Blocks = append(c.Blocks, 0)
+		}
+	}
+}
+
+type columnKey struct {
+	name string
+	kind record.Kind
+}
+
+type blockColumn struct {
+	name     string
+	kind     record.Kind
+	values   int
+	min, max uint64
+}

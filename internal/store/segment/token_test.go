@@ -1,0 +1,59 @@
+package segment
+
+import (
+	"slices"
+	"testing"
+)
+
+func tokensOf(v string, left, right bool) []string {
+	var out []string
+	Tokens(v, left, right, func(t string) { out = append(out, t) })
+	return out
+}
+
+func TestTokens(t *testing.T) {
+	f := func(v string, left, right bool, want ...string) {
+		t.Helper()
+		if got := tokensOf(v, left, right); !slices.Equal(got, want) {
+			t.Errorf("tokens of %q = %q, want %q", v, got, want)
+		}
+	}
+	f("", false, false)
+	f("a b_c", false, false, "a", "b_c")
+	f("a b c", true, true, "b")
+	f("abc", true, false)
+	f("10.0.0.17:80", false, false, "10", "0", "0", "17", "80", "10.0.0.17:80")
+	f("10.0.0.17:80", true, true, "0", "0", "17")
+	f(" 10.0.0.17:80 ", true, true, "10", "0", "0", "17", "80", "10.0.0.17:80")
+	f("/healthz/live", false, false, "healthz", "live")
+	f("/api/v1/cart/7", false, false, "api", "v1", "cart", "7", "/api/v1/cart/7")
+	f("é1é", false, false, "1")
+	f("...", false, false)
+}
+
+// FuzzTokenisersAgree holds the writer's scan against the reader's, and a
+// filter against its tokens: what was put in is found.
+func FuzzTokenisersAgree(f *testing.F) {
+	f.Add("GET /api/v1/Cart/42 from 10.0.0.1:8080", "é_X-9 ")
+	f.Fuzz(func(t *testing.T, v, around string) {
+		var s hashSet
+		s.reset()
+		s.tokens(around+" "+v+" "+around, 7)
+		rows, n := buildIndex([][]uint64{nil, s.list})
+		Tokens(v, true, true, func(tok string) {
+			h := HashToken(tok, 7)
+			if !slices.Contains(s.list, h) {
+				t.Fatalf("token %q of %q is not indexed", tok, v)
+			}
+			p := newProbe(h)
+			if row := rows[partOf(h, n)*2*partSize:]; !p.in(row[partSize:]) || p.in(row) {
+				t.Fatalf("token %q is not in its filter", tok)
+			}
+		})
+		Tokens(v, false, false, func(tok string) {
+			if !slices.Contains(s.list, HashToken(tok, 7)) && class[tok[0]]&isCompound != 0 && len(tokensOf(tok, false, false)) == 1 {
+				t.Fatalf("token %q of %q is not indexed", tok, v)
+			}
+		})
+	})
+}

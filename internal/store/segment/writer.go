@@ -1,0 +1,253 @@
+package segment
+
+import (
+	"fmt"
+	"io"
+	"math"
+	"slices"
+	"sync"
+	"unsafe"
+
+	"github.com/meshtrail/meshtrail/internal/crypt"
+	"github.com/meshtrail/meshtrail/internal/fault"
+	"github.com/meshtrail/meshtrail/internal/match"
+	"github.com/meshtrail/meshtrail/internal/merkle"
+	"github.com/meshtrail/meshtrail/internal/merkle/chunkfile"
+	"github.com/meshtrail/meshtrail/internal/record"
+	"github.com/meshtrail/meshtrail/internal/store/block"
+)
+
+// Meta names a segment before it is written.
+type Meta struct {
+	ID                 ID
+	Tenant, Class, Day string
+	KeyID              string
+	Key                *crypt.Key
+	// Sealer seals the chunks; nil means crypt.NewSealer(Key).
+	Sealer *crypt.Sealer
+}
+
+// A Writer writes a segment front to back. It is not safe for concurrent use;
+// Prepare is, so that blocks are encoded in parallel.
+type Writer struct {
+	meta   Meta
+	out    *chunkfile.Writer
+	dir    Directory
+	index  map[columnKey]int
+	tokens [][]uint64
+	err    error
+}
+
+// NewWriter starts a segment on w, which the caller buffers, syncs and closes.
+func NewWriter(w io.Writer, m Meta) (*Writer, error) {
+	if m.Sealer == nil {
+		m.Sealer = crypt.NewSealer(m.Key)
+	}
+	out, err := chunkfile.NewWriter(w, chunkfile.Header{Version: Version, ID: m.ID})
+	if err != nil {
+		return nil, fmt.Errorf("write segment %s: %w", m.ID, err)
+	}
+	return &Writer{
+		meta: m, out: out, index: make(map[columnKey]int),
+		dir: Directory{
+			Tenant: m.Tenant, Class: m.Class, Day: m.Day,
+			MinTime: math.MaxInt64, MaxTime: math.MinInt64,
+			MinIngest: math.MaxInt64, MaxIngest: math.MinInt64,
+			FirstOrd: math.MaxUint64,
+		},
+	}, nil
+}
+
+// A Prepared block is encoded, tokenised and sealed.
+type Prepared struct {
+	uid     UID
+	header  []byte
+	bodies  [][]byte
+	rows    int
+	raw     int64
+	columns []blockColumn
+	tokens  []uint64
+
+	minTime, maxTime     int64
+	minIngest, maxIngest int64
+	minOrd, maxOrd       uint64
+}
+
+// Prepare encodes block n of the segment. It keeps nothing of in.
+func (w *Writer) Prepare(n int, in *block.Input) (*Prepared, error) {
+	e := block.Encode(in)
+	p := &Prepared{
+		uid: uidOf(w.meta.ID, n), rows: e.Rows, raw: e.Raw,
+		minTime: e.MinTime, maxTime: e.MaxTime,
+		minIngest: math.MaxInt64, maxIngest: math.MinInt64, minOrd: math.MaxUint64,
+	}
+	for i, o := range in.Ords {
+		p.minOrd, p.maxOrd = min(p.minOrd, o), max(p.maxOrd, o)
+		p.minIngest, p.maxIngest = min(p.minIngest, in.Ingests[i]), max(p.maxIngest, in.Ingests[i])
+	}
+	var err error
+	var ad [64]byte
+	if p.header, err = w.meta.Sealer.Seal(nil, e.Header, aad(ad[:0], chunkHeader, p.uid, 0)); err != nil {
+		return nil, err
+	}
+	for i, b := range e.Bodies {
+		sealed, err := w.meta.Sealer.Seal(make([]byte, 0, len(b)+crypt.Overhead), b, aad(ad[:0], chunkBody, p.uid, i))
+		if err != nil {
+			return nil, err
+		}
+		p.bodies = append(p.bodies, sealed)
+	}
+	p.tokens = tokenise(in.Columns, e)
+	for _, s := range e.Columns() {
+		p.columns = append(p.columns, blockColumn{s.Name, s.Kind, s.Values, s.Min, s.Max})
+	}
+	return p, nil
+}
+
+var hashSets = sync.Pool{New: func() any { return new(hashSet) }}
+
+// tokenise returns the distinct token hashes of a block's string columns.
+func tokenise(columns []*record.Column, e *block.Encoded) []uint64 {
+	s := hashSets.Get().(*hashSet)
+	defer hashSets.Put(s)
+	s.reset()
+	n := -1
+	for _, c := range columns {
+		if len(c.Rows) == 0 {
+			continue
+		}
+		n++
+		if c.Kind != record.String {
+			continue
+		}
+		escapes := c.Name != record.Body && hasEscapes(c.Data)
+		seed := Seed(c.Name)
+		if first := e.Distinct(n); first != nil {
+			for _, i := range first {
+				s.value(c.Bytes(int(i)), seed, escapes)
+			}
+			continue
+		}
+		for i := range c.Ends {
+			s.value(c.Bytes(i), seed, escapes)
+		}
+	}
+	return slices.Clone(s.list)
+}
+
+// value adds the tokens of one value. A record without body is sought by its
+// JSON line, where "a\nb" holds the token "nb": such a value is taken twice.
+func (s *hashSet) value(b []byte, seed uint64, escapes bool) {
+	v := unsafe.String(unsafe.SliceData(b), len(b))
+	s.tokens(v, seed)
+	if escapes && hasEscapes(b) {
+		s.tokens(string(match.AppendQuoted(nil, v)), seed)
+	}
+}
+
+// hasEscapes reports whether JSON writes any ASCII byte of b in another way.
+func hasEscapes(b []byte) bool {
+	for _, c := range b {
+		if c < 0x20 || c == '"' || c == '\\' {
+			return true
+		}
+	}
+	return false
+}
+
+// Add writes the next block. Blocks MUST be added in the order of the n they
+// were prepared with.
+func (w *Writer) Add(p *Prepared) error {
+	if w.err != nil {
+		return w.err
+	}
+	n := len(w.dir.Blocks)
+	if p.uid != uidOf(w.meta.ID, n) {
+		return fault.Errorf(fault.Internal, "write segment %s: block %d added out of order", w.meta.ID, n)
+	}
+	off, err := w.add(p.header)
+	for _, b := range p.bodies {
+		if err == nil {
+			_, err = w.add(b)
+		}
+	}
+	if err != nil {
+		return err
+	}
+	d := &w.dir
+	d.Blocks = append(d.Blocks, Block{
+		UID: p.uid, Offset: off, Header: len(p.header), Rows: p.rows, Raw: p.raw,
+		MinTime: p.minTime, MaxTime: p.maxTime,
+	})
+	d.Records += uint64(p.rows)
+	d.MinTime, d.MaxTime = min(d.MinTime, p.minTime), max(d.MaxTime, p.maxTime)
+	d.MinIngest, d.MaxIngest = min(d.MinIngest, p.minIngest), max(d.MaxIngest, p.maxIngest)
+	d.FirstOrd, d.LastOrd = min(d.FirstOrd, p.minOrd), max(d.LastOrd, p.maxOrd)
+	d.merge(w.index, p.columns, n)
+	w.tokens = append(w.tokens, p.tokens)
+	return nil
+}
+
+func (w *Writer) add(chunk []byte) (int64, error) {
+	off, err := w.out.Add(chunk)
+	if err != nil {
+		w.err = fmt.Errorf("write segment %s: %w", w.meta.ID, err)
+	}
+	return off, w.err
+}
+
+// Summary is what the ledger says of a segment.
+type Summary struct {
+	Directory
+	Root          merkle.Hash
+	Size          int64
+	KeyCommitment [32]byte
+}
+
+// Finish writes index, directory and footer. A segment has a block at least.
+func (w *Writer) Finish() (*Summary, error) {
+	if w.err != nil {
+		return nil, w.err
+	}
+	w.dir.finish()
+	if err := w.writeIndex(); err != nil {
+		return nil, err
+	}
+	footer := append([]byte{Version}, byte(len(w.meta.KeyID)))
+	footer = append(footer, w.meta.KeyID...)
+	commitment := Commitment(w.meta.Key, w.meta.KeyID)
+	footer = append(footer, commitment[:]...)
+	footer, err := w.meta.Sealer.Seal(footer, w.dir.encode(), aad(nil, chunkDirectory, uidOf(w.meta.ID, 0), 0))
+	if err != nil {
+		return nil, err
+	}
+	sum, err := w.out.Finish(footer)
+	if err != nil {
+		return nil, fmt.Errorf("write segment %s: %w", w.meta.ID, err)
+	}
+	return &Summary{Directory: w.dir, Root: sum.Root, Size: sum.Size, KeyCommitment: commitment}, nil
+}
+
+func (w *Writer) writeIndex() error {
+	rows, n := buildIndex(w.tokens)
+	w.tokens = nil
+	d := &w.dir
+	row := len(d.Blocks) * partSize
+	d.parts, d.indexRows = n, max(1, indexChunk/row)
+	for i := 0; len(rows) > 0; i++ {
+		size := min(d.indexRows*row, len(rows))
+		chunk, err := w.meta.Sealer.Seal(nil, rows[:size], aad(nil, chunkIndex, uidOf(w.meta.ID, 0), i))
+		if err != nil {
+			return err
+		}
+		rows = rows[size:]
+		off, err := w.add(chunk)
+		if err != nil {
+			return err
+		}
+		if i == 0 {
+			d.indexAt = off
+		}
+	}
+	return nil
+}
