@@ -1,0 +1,389 @@
+package loki
+
+import (
+	"math"
+	"strconv"
+	"time"
+
+	"google.golang.org/protobuf/encoding/protowire"
+
+	"github.com/meshtrail/meshtrail/internal/fault"
+	"github.com/meshtrail/meshtrail/internal/receive"
+	"github.com/meshtrail/meshtrail/internal/record"
+)
+
+// A decoder turns one push request into raw records.
+type decoder struct {
+	set     *receive.Set
+	lim     receive.Limits
+	streams int
+	shared  []record.Field // of the stream being read
+}
+
+// add appends one line with the stream's labels and, when meta is open in the
+// set, the line's own fields.
+func (d *decoder) add(ts int64, line []byte, meta []record.Field) error {
+	if len(d.set.Raws) >= d.lim.Items || d.set.Full() {
+		return fault.Errorf(fault.TooLarge, "push request has more than %d lines", len(d.set.Raws))
+	}
+	attrs := d.shared
+	if meta != nil {
+		attrs = meta
+	}
+	d.set.Raws = append(d.set.Raws, record.Raw{Payload: line, Time: ts, Attrs: attrs})
+	return nil
+}
+
+// The protobuf form (loki/pkg/push/push.proto):
+//
+//	PushRequest { repeated Stream streams = 1 }
+//	Stream      { string labels = 1; repeated Entry entries = 2; uint64 hash = 3 }
+//	Entry       { Timestamp timestamp = 1; string line = 2; repeated LabelPair structuredMetadata = 3 }
+//	LabelPair   { string name = 1; string value = 2 }
+//	Timestamp   { int64 seconds = 1; int32 nanos = 2 }
+//
+// field returns one field of a message. For a length-delimited field v is its
+// content, else n its number.
+func field(b []byte) (num protowire.Number, v []byte, n uint64, rest []byte, err error) {
+	num, typ, size := protowire.ConsumeTag(b)
+	if size < 0 {
+		return 0, nil, 0, nil, errProto
+	}
+	b = b[size:]
+	switch typ {
+	case protowire.BytesType:
+		v, size = protowire.ConsumeBytes(b)
+	case protowire.VarintType:
+		n, size = protowire.ConsumeVarint(b)
+	default:
+		size = protowire.ConsumeFieldValue(num, typ, b)
+		num = 0 // of no type that a push has
+	}
+	if size < 0 {
+		return 0, nil, 0, nil, errProto
+	}
+	return num, v, n, b[size:], nil
+}
+
+var errProto = fault.Errorf(fault.Invalid, "push request is not a protobuf message")
+
+func (d *decoder) proto(b []byte) error {
+	for len(b) > 0 {
+		num, v, _, rest, err := field(b)
+		if err != nil {
+			return err
+		}
+		b = rest
+		if num != 1 {
+			continue
+		}
+		d.streams++
+		if err := d.stream(v); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// stream reads the labels first, wherever they stand, then the lines.
+func (d *decoder) stream(b []byte) error {
+	var labels []byte
+	for p := b; len(p) > 0; {
+		num, v, _, rest, err := field(p)
+		if err != nil {
+			return err
+		}
+		if p = rest; num == 1 {
+			labels = v
+			break // senders write it once, before the entries
+		}
+	}
+	shared, bad := d.labels(labels)
+	d.shared = shared
+	for len(b) > 0 {
+		num, v, _, rest, err := field(b)
+		if err != nil {
+			return err
+		}
+		if b = rest; num != 2 {
+			continue
+		}
+		if bad != nil {
+			d.set.Reject("bad_labels", bad.Error(), 1)
+			continue
+		}
+		if err := d.entry(v); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+func (d *decoder) entry(b []byte) error {
+	var line []byte
+	var ts int64
+	meta := false
+	for len(b) > 0 {
+		num, v, _, rest, err := field(b)
+		if err != nil {
+			return err
+		}
+		b = rest
+		switch num {
+		case 1:
+			if ts, err = timestamp(v); err != nil {
+				return err
+			}
+		case 2:
+			line = v
+		case 3:
+			if !meta {
+				meta = true
+				d.set.Open()
+				d.set.Fields(d.shared)
+			}
+			if err := d.pair(v); err != nil {
+				return err
+			}
+		}
+	}
+	if !meta {
+		return d.add(ts, line, nil)
+	}
+	return d.add(ts, line, d.set.Close())
+}
+
+func (d *decoder) pair(b []byte) error {
+	var name, value []byte
+	for len(b) > 0 {
+		num, v, _, rest, err := field(b)
+		if err != nil {
+			return err
+		}
+		b = rest
+		switch num {
+		case 1:
+			name = v
+		case 2:
+			value = v
+		}
+	}
+	if len(name) > 0 {
+		d.set.Field(receive.Str(name), receive.Str(value))
+	}
+	return nil
+}
+
+func timestamp(b []byte) (int64, error) {
+	var sec, nanos int64
+	for len(b) > 0 {
+		num, _, n, rest, err := field(b)
+		if err != nil {
+			return 0, err
+		}
+		b = rest
+		switch num {
+		case 1:
+			sec = int64(n)
+		case 2:
+			nanos = int64(int32(n))
+		}
+	}
+	if sec > math.MaxInt64/int64(time.Second)-1 || sec < math.MinInt64/int64(time.Second)+1 {
+		return 0, nil // beyond what nanoseconds can say: as if it had none
+	}
+	return sec*int64(time.Second) + nanos, nil
+}
+
+// The JSON form:
+//
+//	{"streams":[{"stream":{"a":"b"},"values":[["<ns>","line",{"k":"v"}]]}]}
+//
+// and that of Loki before 1.0:
+//
+//	{"streams":[{"labels":"{a=\"b\"}","entries":[{"ts":"<RFC 3339>","line":"…"}]}]}
+func (d *decoder) json(b []byte) error {
+	j := receive.NewJSON(b, d.lim.Depth, d.set)
+	if !j.Begin('{') {
+		return j.Err()
+	}
+	for {
+		key, ok := j.Field()
+		if !ok {
+			break
+		}
+		if string(key) != "streams" {
+			j.Raw()
+			continue
+		}
+		if !j.Begin('[') {
+			break
+		}
+		for j.Elem() {
+			d.streams++
+			if err := d.jsonStream(&j); err != nil {
+				return err
+			}
+		}
+	}
+	j.End()
+	return j.Err()
+}
+
+// jsonStream reads one stream. Members come in any order, so the lines are read
+// when the labels are known.
+func (d *decoder) jsonStream(j *receive.JSON) error {
+	if !j.Begin('{') {
+		return j.Err()
+	}
+	labels, bad := []record.Field(nil), error(nil)
+	values := -1
+	for {
+		key, ok := j.Field()
+		if !ok {
+			break
+		}
+		switch string(key) {
+		case "stream":
+			labels, bad = d.jsonLabels(j)
+		case "labels":
+			labels, bad = d.labels(j.String())
+		case "values", "entries":
+			values = j.Pos()
+			j.Raw()
+		default:
+			j.Raw()
+		}
+	}
+	if j.Err() != nil || values < 0 {
+		return j.Err()
+	}
+	d.shared = labels
+	in := j.At(values)
+	if !in.Begin('[') {
+		return in.Err()
+	}
+	for in.Elem() {
+		at := in.At(in.Pos()) // so that a bad line spoils no other
+		if in.Raw() == nil {
+			break
+		}
+		if bad != nil {
+			d.set.Reject("bad_labels", bad.Error(), 1)
+			continue
+		}
+		if err := d.jsonEntry(&at); err != nil {
+			return err
+		}
+	}
+	return in.Err()
+}
+
+func (d *decoder) jsonLabels(j *receive.JSON) ([]record.Field, error) {
+	d.set.Open()
+	if !j.Begin('{') {
+		return nil, j.Err()
+	}
+	bad, n := error(nil), 0
+	for {
+		key, ok := j.Field()
+		if !ok {
+			break
+		}
+		value := j.String()
+		if n++; n > maxLabels || !goodName(receive.Str(key)) {
+			bad = fault.Errorf(fault.Invalid, "stream has a bad label name or more than %d labels", maxLabels)
+		}
+		d.set.Field(receive.Str(key), receive.Str(value))
+	}
+	if bad == nil {
+		bad = j.Err()
+	}
+	if bad != nil || n == 0 {
+		d.set.Undo()
+		return nil, bad
+	}
+	return d.finishLabels()
+}
+
+// jsonEntry reads one line in either form. A line that is wrong in itself is
+// rejected; the error is for the whole request.
+func (d *decoder) jsonEntry(j *receive.JSON) error {
+	var ts int64
+	var line []byte
+	var meta []record.Field
+	if j.Peek() == '{' {
+		ts, line = d.oldEntry(j)
+	} else {
+		ts, line, meta = d.newEntry(j)
+	}
+	if err := j.Err(); err != nil {
+		reason := "malformed_line"
+		if fault.Is(err, fault.TooLarge) {
+			reason = "too_deep"
+		}
+		d.set.Reject(reason, err.Error(), 1)
+		return nil
+	}
+	return d.add(ts, line, meta)
+}
+
+func (d *decoder) newEntry(j *receive.JSON) (ts int64, line []byte, meta []record.Field) {
+	if !j.Begin('[') || !j.Elem() {
+		j.Fail("a line is [\"<nanoseconds>\", \"<text>\"]")
+		return
+	}
+	ts, err := strconv.ParseInt(receive.Str(j.String()), 10, 64)
+	if err != nil {
+		j.Fail("the time of a line is a string of nanoseconds")
+	}
+	if !j.Elem() {
+		j.Fail("a line has no text")
+		return
+	}
+	line = j.String()
+	if !j.Elem() {
+		return ts, line, nil
+	}
+	d.set.Open()
+	d.set.Fields(d.shared)
+	if j.Begin('{') {
+		for {
+			key, ok := j.Field()
+			if !ok {
+				break
+			}
+			d.set.Field(receive.Str(key), receive.Str(j.String()))
+		}
+	}
+	if j.Elem() {
+		j.Fail("a line has more than three elements")
+	}
+	if j.Err() != nil {
+		d.set.Undo()
+		return
+	}
+	return ts, line, d.set.Close()
+}
+
+func (d *decoder) oldEntry(j *receive.JSON) (ts int64, line []byte) {
+	j.Begin('{')
+	for {
+		key, ok := j.Field()
+		if !ok {
+			return ts, line
+		}
+		switch string(key) {
+		case "ts", "timestamp":
+			t, err := time.Parse(time.RFC3339Nano, string(j.String()))
+			if err != nil {
+				j.Fail("the time of a line is RFC 3339")
+			}
+			ts = t.UnixNano()
+		case "line":
+			line = j.String()
+		default:
+			j.Raw()
+		}
+	}
+}

@@ -1,0 +1,171 @@
+// Package loki receives Loki's push API: protobuf under snappy, and JSON, as
+// Promtail, Alloy, Fluent Bit, Vector and Grafana's libraries send it.
+//
+// It knows the protocol's envelope: streams, their labels, and the timestamps
+// and structured metadata of each line. Labels become fields, and the field
+// record.Labels names them, so that readers can group lines by them. What a line
+// holds is for the pipeline to find out.
+//
+// One bad line does not cost the good ones of its request: they are kept, and
+// the answer is 400 with the first detail, as Loki does it (Promtail does not
+// send again after a 400). A transient fault is never a 4xx.
+//
+// Raw records alias the request's body until Ingest returns; nothing survives a
+// crash because 204 is only answered for what is durable.
+package loki
+
+import (
+	"bytes"
+	"fmt"
+	"io"
+	"log/slog"
+	"net/http"
+	"strings"
+
+	"github.com/meshtrail/meshtrail/internal/access"
+	"github.com/meshtrail/meshtrail/internal/fault"
+	"github.com/meshtrail/meshtrail/internal/httpd"
+	"github.com/meshtrail/meshtrail/internal/pipeline"
+	"github.com/meshtrail/meshtrail/internal/receive"
+	"github.com/meshtrail/meshtrail/internal/telemetry"
+)
+
+// Name is the receiver's name in sources and metrics.
+const Name = "loki"
+
+// Config of the receiver. The zero Config is complete.
+type Config struct {
+	// Limits bound a request.
+	Limits receive.Limits `yaml:"limits"`
+	// Bodies, when set, is shared with other receivers and replaces Limits.
+	Bodies *receive.Bodies `yaml:"-"`
+}
+
+// A Receiver answers Loki's push API.
+type Receiver struct {
+	in     pipeline.Intake
+	bodies *receive.Bodies
+	lim    receive.Limits
+	meter  *receive.Meter
+}
+
+// New returns a receiver that hands records to in. m and log may be nil.
+func New(cfg Config, in pipeline.Intake, m *telemetry.Metrics, log *slog.Logger) (*Receiver, error) {
+	if cfg.Bodies == nil {
+		cfg.Bodies = receive.NewBodies(cfg.Limits)
+	}
+	return &Receiver{in: in, bodies: cfg.Bodies, lim: cfg.Bodies.Limits(), meter: receive.NewMeter(m, log, Name)}, nil
+}
+
+// Routes returns the routes: today's path and that of Loki before 1.0.
+func (l *Receiver) Routes() []httpd.Route {
+	var routes []httpd.Route
+	for _, path := range []string{"/loki/api/v1/push", "/api/prom/push"} {
+		routes = append(routes, httpd.Route{
+			Pattern: "POST " + path, Need: access.LogsWrite, MaxBody: l.lim.Body, Handle: l.push, Fail: l.fail,
+		})
+	}
+	return routes
+}
+
+// fail answers an error as Loki does, in plain text.
+func (l *Receiver) fail(w http.ResponseWriter, _ *http.Request, err error) {
+	l.meter.Failed(err)
+	code := receive.Status(err)
+	receive.SetRetry(w, code, err)
+	if code == http.StatusUnauthorized {
+		w.Header().Set("WWW-Authenticate", `Basic realm="meshtrail", charset="UTF-8"`)
+	}
+	text(w, code, receive.Reason(err))
+}
+
+func text(w http.ResponseWriter, code int, s string) {
+	h := w.Header()
+	h.Set("Content-Type", "text/plain; charset=utf-8")
+	h.Set("X-Content-Type-Options", "nosniff")
+	w.WriteHeader(code)
+	io.WriteString(w, strings.ToValidUTF8(s, "\ufffd")+"\n")
+}
+
+// noStreams is Loki's answer to a push without a stream.
+var noStreams = receive.WithStatus(http.StatusUnprocessableEntity,
+	fault.Errorf(fault.Invalid, "error at least one valid stream is required for ingestion"))
+
+func (l *Receiver) push(w http.ResponseWriter, r *http.Request) error {
+	from, err := receive.Identify(r, Name)
+	if err != nil {
+		return err
+	}
+	body, json, err := l.read(r)
+	if err != nil {
+		return err
+	}
+	defer body.Release()
+	id, err := receive.RequestID(r, from, Name, body.Bytes)
+	if err != nil {
+		return err
+	}
+	set := receive.NewSet()
+	defer set.Release()
+	d := decoder{set: set, lim: l.lim}
+	if json {
+		err = d.json(body.Bytes)
+	} else {
+		err = d.proto(body.Bytes)
+	}
+	if err != nil {
+		return err
+	}
+	if d.streams == 0 {
+		return noStreams
+	}
+	if set.Total() == 0 { // streams without lines
+		w.WriteHeader(http.StatusNoContent)
+		return nil
+	}
+	out, err := l.meter.Ingest(r.Context(), l.in, &pipeline.Request{
+		Tenant: from.Tenant, Source: from.Source, ID: id, Raws: set.Raws, Rejected: set.Rejected,
+	}, body)
+	if err != nil {
+		return err
+	}
+	if bad := int(set.RejectedTotal()) + len(out.Refused); bad > 0 {
+		detail := set.First
+		if detail == "" {
+			detail = out.Refused[0].Reason + ": " + out.Refused[0].Detail
+		}
+		text(w, http.StatusBadRequest, fmt.Sprintf("%d of %d lines were refused, the others are kept; first: %s", bad, set.Total(), detail))
+		return nil
+	}
+	w.WriteHeader(http.StatusNoContent)
+	return nil
+}
+
+// read returns the decoded body and whether it is JSON. Anything that does not
+// declare itself to be JSON is protobuf under snappy, as in Loki, except that a
+// body which can only be JSON is taken for it.
+func (l *Receiver) read(r *http.Request) (*receive.Body, bool, error) {
+	kind, _, _ := strings.Cut(r.Header.Get("Content-Type"), ";")
+	json := strings.EqualFold(strings.TrimSpace(kind), "application/json")
+	encoding := r.Header.Get("Content-Encoding")
+	if !json && strings.EqualFold(encoding, "snappy") {
+		encoding = "" // it names the snappy that protobuf has anyway
+	}
+	body, err := l.bodies.Read(r, encoding)
+	if err != nil || json {
+		return body, json, err
+	}
+	if looksJSON(body.Bytes) {
+		return body, true, nil
+	}
+	plain, err := l.bodies.Snappy(body)
+	body.Release()
+	return plain, false, err
+}
+
+// looksJSON reports whether b starts as {"streams": a snappy block that declares
+// 123 bytes and goes on like this does not decode.
+func looksJSON(b []byte) bool {
+	b = bytes.TrimLeft(b, " \t\r\n")
+	return len(b) > 0 && b[0] == '{' && bytes.HasPrefix(bytes.TrimLeft(b[1:], " \t\r\n"), []byte(`"streams"`))
+}
