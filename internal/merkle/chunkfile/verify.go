@@ -183,7 +183,7 @@ func (v *verifier) walk() ([]mismatch, error) {
 		}
 		if h != e.hash && delta != 0 && v.shifts > 0 {
 			v.shifts--
-			used, err := v.explain(i, off, delta)
+			used, err := v.explain(i, off, delta, len(bad) == 0)
 			if err != nil {
 				return nil, err
 			}
@@ -194,11 +194,15 @@ func (v *verifier) walk() ([]mismatch, error) {
 			}
 		}
 		if h != e.hash {
-			bad = append(bad, mismatch{i, off, max(0, min(length, v.tableAt-off)), h})
+			at := min(off, v.tableAt)
+			bad = append(bad, mismatch{i, at, min(length, v.tableAt-at), h})
 		}
 		off += length
 	}
-	if off < v.tableAt {
+	switch {
+	case delta != 0 && len(bad) > 0:
+		v.report(v.tableAt, v.end-v.tableAt, PartTable, -1, "the lengths do not add up to the data, which may be why parts seem changed")
+	case off < v.tableAt:
 		v.report(off, v.tableAt-off, PartGap, -1, "inserted before the table")
 	}
 	return bad, nil
@@ -206,8 +210,9 @@ func (v *verifier) walk() ([]mismatch, error) {
 
 // explain finds out why row i is not at off although the data is delta bytes
 // longer than the table says. It reports the reason and returns how many bytes
-// from off on it covers, or -1 if it found none.
-func (v *verifier) explain(i int, off, delta int64) (int64, error) {
+// from off on it covers, or -1 if it found none. That the data ends where it
+// should is reason enough only if all before was clean.
+func (v *verifier) explain(i int, off, delta int64, clean bool) (int64, error) {
 	e := v.table[i]
 	length := int64(e.length)
 	match := func(off, length int64, want merkle.Hash) (bool, error) {
@@ -228,7 +233,7 @@ func (v *verifier) explain(i int, off, delta int64) (int64, error) {
 	if actual < 0 {
 		return -1, nil
 	}
-	ok, err := off+actual == v.tableAt, error(nil)
+	ok, err := clean && off+actual == v.tableAt, error(nil)
 	if i+1 < len(v.table) {
 		next := v.table[i+1]
 		ok, err = match(off+actual, int64(next.length), next.hash)
