@@ -1,5 +1,7 @@
 package schema
 
+import "strings"
+
 // Resolve returns what an asked name means. It never fails: an unknown name
 // means the column of that name, or one that LogQL writes the same way. It
 // allocates nothing; the references belong to the dictionary.
@@ -39,11 +41,11 @@ const (
 // order of the dictionary, then all others, then what the parser says of itself.
 // Names of equal place are ordered by the caller.
 func Order(name string) int {
+	if strings.HasPrefix(name, "parse.") {
+		return orderParse
+	}
 	if i, ok := dictionary.rank[name]; ok {
 		return i
-	}
-	if len(name) > 6 && name[:6] == "parse." {
-		return orderParse
 	}
 	return orderUnknown
 }

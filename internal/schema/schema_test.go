@@ -87,7 +87,7 @@ func TestDictionaryIsSound(t *testing.T) {
 		if strings.HasSuffix(f.Name, "_ns") != (f.Unit == Nanoseconds) {
 			t.Errorf("%s: unit %q", f.Name, f.Unit)
 		}
-		if Order(f.Name) != i {
+		if Order(f.Name) != i && !strings.HasPrefix(f.Name, "parse.") {
 			t.Errorf("%s: order %d, place %d", f.Name, Order(f.Name), i)
 		}
 		for _, a := range f.Aliases {

@@ -56,6 +56,9 @@ type Member struct {
 // An Object is the result of a Scan. The zero Object is ready to use.
 type Object struct {
 	Members []Member
+	// Nulls are the outermost names whose value is null: absent, but part of the
+	// shape.
+	Nulls []*Name
 	// Overflow is a JSON object of what Members does not hold, or empty.
 	Overflow []byte
 	// Escaped reports that bytes which are not UTF-8 were rewritten.
@@ -84,7 +87,7 @@ func (e *Error) Error() string { return fmt.Sprintf("%s at byte %d", e.What, e.O
 // space. Errors are *Error within fault.Invalid or fault.TooLarge; the Object is
 // then empty.
 func (o *Object) Scan(data []byte, names *Names) error {
-	o.Members, o.Overflow, o.arena, o.path = o.Members[:0], o.Overflow[:0], o.arena[:0], o.path[:0]
+	o.Members, o.Nulls, o.Overflow, o.arena, o.path = o.Members[:0], o.Nulls[:0], o.Overflow[:0], o.arena[:0], o.path[:0]
 	o.Escaped, o.names, o.last = false, names, &names.head
 	o.gen = names.generation()
 	if !utf8.Valid(data) {
@@ -103,7 +106,7 @@ func (o *Object) Scan(data []byte, names *Names) error {
 		}
 	}
 	if err != nil {
-		o.Members, o.Overflow = o.Members[:0], o.Overflow[:0]
+		o.Members, o.Nulls, o.Overflow = o.Members[:0], o.Nulls[:0], o.Overflow[:0]
 		return err
 	}
 	if len(o.Overflow) > 0 {
@@ -188,8 +191,13 @@ func (o *Object) member(key []byte, i, depth int) (int, error) {
 	}
 	m := Member{}
 	next, present, err := o.value(&m, i, depth)
-	if err == nil && present {
+	switch {
+	case err != nil:
+	case present:
 		o.add(key, m)
+	case len(o.Nulls) < MaxMembers && len(o.path) == 0 && len(key) <= MaxName:
+		o.last = o.names.find(o.last, key)
+		o.Nulls = append(o.Nulls, o.last)
 	}
 	return next, err
 }

@@ -1,0 +1,187 @@
+package facts
+
+import (
+	"math"
+	"time"
+)
+
+// Times outside these years are mistakes of the sender or of the reader.
+var (
+	earliest = time.Date(1990, 1, 1, 0, 0, 0, 0, time.UTC).UnixNano()
+	latest   = time.Date(2200, 1, 1, 0, 0, 0, 0, time.UTC).UnixNano()
+)
+
+// Plausible reports whether ns may be a record's time.
+func Plausible(ns int64) bool { return ns >= earliest && ns < latest }
+
+// Epoch reads a number of seconds, milliseconds, microseconds or nanoseconds
+// since the Unix epoch, told apart by size.
+func Epoch(n int64) (ns int64, ok bool) {
+	switch {
+	case n < 1e8:
+		return 0, false
+	case n < 1e11:
+		n *= 1e9
+	case n < 1e14:
+		n *= 1e6
+	case n < 1e17:
+		n *= 1e3
+	}
+	return n, Plausible(n)
+}
+
+// EpochFloat is Epoch for a number with a fraction.
+func EpochFloat(f float64) (ns int64, ok bool) {
+	if math.IsNaN(f) || f < 1e8 || f > 1e19 {
+		return 0, false
+	}
+	mul := 1.0
+	switch {
+	case f < 1e11:
+		mul = 1e9
+	case f < 1e14:
+		mul = 1e6
+	case f < 1e17:
+		mul = 1e3
+	}
+	whole, frac := math.Modf(f)
+	if whole*mul >= math.MaxInt64 {
+		return 0, false
+	}
+	n := int64(whole)*int64(mul) + int64(math.Round(frac*mul))
+	return n, Plausible(n)
+}
+
+// Time reads RFC 3339 (a space or T, any fraction, a zone, or none: UTC) or an
+// epoch number as text.
+func Time(b []byte) (ns int64, ok bool) {
+	if ns, n := Stamp(b); n == len(b) && n > 0 {
+		return ns, Plausible(ns)
+	}
+	return epochText(b)
+}
+
+func epochText(b []byte) (int64, bool) {
+	if len(b) < 9 || len(b) > 30 {
+		return 0, false
+	}
+	var whole int64
+	i := 0
+	for i < len(b) && b[i]-'0' < 10 && i < 19 {
+		whole = whole*10 + int64(b[i]-'0')
+		i++
+	}
+	if i == len(b) {
+		return Epoch(whole)
+	}
+	if b[i] != '.' || whole < 1e8 || whole >= 1e11 {
+		return 0, false
+	}
+	var frac, scale int64 = 0, 1e9
+	for i++; i < len(b); i++ {
+		if b[i]-'0' >= 10 {
+			return 0, false
+		}
+		if scale > 1 {
+			scale /= 10
+			frac += int64(b[i]-'0') * scale
+		}
+	}
+	ns := whole*1e9 + frac
+	return ns, Plausible(ns)
+}
+
+// Stamp reads an RFC 3339 time at the start of b and returns how many bytes it
+// took; 0 means that there is none. A time without a zone is UTC.
+func Stamp(b []byte) (ns int64, n int) {
+	if len(b) < 19 || b[4] != '-' || b[7] != '-' || b[10] != 'T' && b[10] != ' ' && b[10] != 't' || b[13] != ':' || b[16] != ':' {
+		return 0, 0
+	}
+	c, ok1 := two(b, 0)
+	y, ok2 := two(b, 2)
+	mo, ok3 := two(b, 5)
+	d, ok4 := two(b, 8)
+	h, ok5 := two(b, 11)
+	mi, ok6 := two(b, 14)
+	s, ok7 := two(b, 17)
+	y += c * 100
+	if !(ok1 && ok2 && ok3 && ok4 && ok5 && ok6 && ok7) || mo < 1 || mo > 12 || d < 1 || d > daysIn(y, mo) || h > 23 || mi > 59 || s > 60 || y < 1678 || y > 2261 {
+		return 0, 0
+	}
+	n = 19
+	var frac int64
+	if n+1 < len(b) && (b[n] == '.' || b[n] == ',') && b[n+1]-'0' < 10 {
+		scale := int64(1e9)
+		for n++; n < len(b) && b[n]-'0' < 10; n++ {
+			if scale > 1 {
+				scale /= 10
+				frac += int64(b[n]-'0') * scale
+			}
+		}
+	}
+	zone, n := zone(b, n)
+	sec := days(y, mo, d)*86400 + int64(h*3600+mi*60+s) - zone
+	return sec*1e9 + frac, n
+}
+
+// zone reads Z, ±hh:mm or ±hhmm at n; without one the time is UTC.
+func zone(b []byte, n int) (seconds int64, end int) {
+	if n >= len(b) {
+		return 0, n
+	}
+	switch b[n] {
+	case 'Z', 'z':
+		return 0, n + 1
+	case '+', '-':
+		h, ok := two(b, n+1)
+		m, end := n+3, 0
+		if m < len(b) && b[m] == ':' {
+			m++
+		}
+		mm, ok2 := two(b, m)
+		end = m + 2
+		if !ok || !ok2 || h > 23 || mm > 59 {
+			return 0, n
+		}
+		seconds = int64(h*3600 + mm*60)
+		if b[n] == '-' {
+			seconds = -seconds
+		}
+		return seconds, end
+	}
+	return 0, n
+}
+
+func two(b []byte, i int) (int, bool) {
+	if i+2 > len(b) || b[i]-'0' > 9 || b[i+1]-'0' > 9 {
+		return 0, false
+	}
+	return int(b[i]-'0')*10 + int(b[i+1]-'0'), true
+}
+
+func daysIn(y, m int) int {
+	switch m {
+	case 4, 6, 9, 11:
+		return 30
+	case 2:
+		if y%4 == 0 && (y%100 != 0 || y%400 == 0) {
+			return 29
+		}
+		return 28
+	}
+	return 31
+}
+
+// days counts days since 1970-01-01 in the proleptic Gregorian calendar
+// (Hinnant, chrono-compatible low-level date algorithms).
+func days(y, m, d int) int64 {
+	if m <= 2 {
+		y--
+	}
+	era := y / 400
+	yoe := y - era*400
+	mp := (m + 9) % 12
+	doy := (153*mp+2)/5 + d - 1
+	doe := yoe*365 + yoe/4 - yoe/100 + doy
+	return int64(era)*146097 + int64(doe) - 719468
+}

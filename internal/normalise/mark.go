@@ -1,0 +1,47 @@
+package normalise
+
+import "github.com/meshtrail/meshtrail/internal/normalise/facts"
+
+// A name's mark says what it may mean, so that shape checks and the readers of
+// known keys cost no comparison of strings per record.
+//
+//	| 0-7 Envoy key | 8-15 Linkerd key | 16-23 Hubble key | 24-31 body rank | 32-39 time rank | 40… flags |
+const (
+	meshName uint64 = 1 << (40 + iota) // the sender says which mesh
+	reserved                           // only intake may set the name
+	stream                             // docker's name of log.iostream
+	strong                             // nothing but an Envoy access log has it
+	envelope                           // a name within {"flow":{…}}
+)
+
+func bodyRank(mark uint64) uint8 { return uint8(mark >> 24) }
+func timeRank(mark uint64) uint8 { return uint8(mark >> 32) }
+
+// The names that a message and a time go by in JSON of any origin, best first.
+var (
+	bodyNames = [...]string{"body", "message", "msg", "log", "short_message"}
+	timeNames = [...]string{"@timestamp", "timestamp", "time", "ts", "start_time", "date"}
+)
+
+func mark(name string) uint64 {
+	var m uint64
+	for i, s := range bodyNames {
+		if s == name {
+			m |= uint64(i+1) << 24
+		}
+	}
+	for i, s := range timeNames {
+		if s == name {
+			m |= uint64(i+1) << 32
+		}
+	}
+	switch {
+	case name == "mesh" || name == "mesh.type":
+		m |= meshName
+	case name == "stream":
+		m |= stream
+	case facts.Reserved(name):
+		m |= reserved
+	}
+	return m | platformMark(name)
+}

@@ -1,0 +1,228 @@
+// Package normalise turns raw records into records with schema names: it finds
+// out which platform wrote them, has that platform's parser read them, and keeps
+// everything else whole under its own names.
+//
+// A wrong guess never loses data. A text line of a platform keeps the line as
+// its body beside the fields; JSON keeps every member, under its canonical name
+// or its own; what cannot be read as its field's type stays under its own name
+// and the record is marked parse.status partial. What the receiver gave beside
+// the payload is never overwritten (facts.Out).
+//
+// A record's time is the protocol's when it gave one, else the record's own,
+// else the time of receipt. An own time that was not used stays a field.
+//
+// The package knows no protocol, no policy and no store; each platform is a
+// package below it. A Normaliser owns its scratch memory and keeps nothing of a
+// raw record beyond the call; it is not safe for concurrent use.
+package normalise
+
+import (
+	"bytes"
+	"errors"
+	"unicode/utf8"
+
+	"github.com/meshtrail/meshtrail/internal/match"
+	"github.com/meshtrail/meshtrail/internal/normalise/facts"
+	"github.com/meshtrail/meshtrail/internal/normalise/jsonscan"
+	"github.com/meshtrail/meshtrail/internal/record"
+)
+
+// Options say what is known of a raw record besides its bytes.
+type Options struct {
+	Platform string       // declared platform; "" or one that Platforms lists
+	Source   string       // becomes log.source; "" sets none
+	Now      int64        // time of receipt, ns: the time of a record without one
+	Class    record.Class // class to begin with; policy may change it
+}
+
+// A Refusal says why a raw record can not be kept as what it was declared to be.
+type Refusal struct {
+	Reason string // "malformed_json", "too_deep"
+	Detail string
+}
+
+// Error returns the reason and the detail.
+func (r *Refusal) Error() string { return r.Reason + ": " + r.Detail }
+
+// Normaliser turns raw records into records of a batch.
+type Normaliser struct {
+	names        *jsonscan.Names
+	outer, inner jsonscan.Object
+	out          facts.Out
+	attrs        []record.Field // Attrs and the names of an envelope
+	clean        []byte
+	platforms
+}
+
+// New returns a Normaliser.
+func New() *Normaliser {
+	return &Normaliser{names: jsonscan.NewNames(mark)}
+}
+
+// Append appends exactly one record to b, or none when it returns a *Refusal.
+// It returns no other error. A payload that was declared JSON and is no object
+// is refused; any other payload is kept.
+func (n *Normaliser) Append(b *record.Batch, raw *record.Raw, opt *Options) error {
+	if raw.JSON {
+		if err := n.outer.Scan(raw.Payload, n.names); err != nil {
+			return refuse(err)
+		}
+	}
+	b.Begin(opt.Now, opt.Class)
+	n.out = facts.Out{B: b, Attrs: raw.Attrs, Fixed: raw.Time != 0, Format: "none"}
+	n.attributes(raw.Attrs)
+	switch {
+	case raw.JSON:
+		n.object(&n.outer, opt.Platform)
+	case len(raw.Payload) > 0:
+		n.line(raw.Payload, opt.Platform)
+	}
+	switch {
+	case raw.Time != 0:
+		b.SetTime(raw.Time)
+	case n.out.Time != 0:
+		b.SetTime(n.out.Time)
+	}
+	b.Str("parse.format", n.out.Format)
+	b.Str("parse.status", n.out.Status.String())
+	if opt.Source != "" {
+		b.Str("log.source", opt.Source)
+	}
+	b.End()
+	n.out = facts.Out{}
+	return nil
+}
+
+// attributes writes what the receiver gave beside the payload. What exceeds the
+// number of fields of a record goes whole into one.
+func (n *Normaliser) attributes(attrs []record.Field) {
+	b := n.out.B
+	if len(attrs) > jsonscan.MaxMembers {
+		b.Str("overflow.attributes", string(match.AppendJSON(nil, attrs[jsonscan.MaxMembers:])))
+		attrs = attrs[:jsonscan.MaxMembers]
+		n.out.Attrs = attrs
+	}
+	for i := range attrs {
+		a := &attrs[i]
+		if (a.Name == "mesh" || a.Name == "mesh.type") && a.Value.Kind == record.String {
+			n.out.Mesh = true
+		}
+		if facts.Reserved(a.Name) && a.Name != record.Labels {
+			b.Set(a.Name+facts.Extracted, a.Value)
+			continue
+		}
+		b.Set(a.Name, a.Value)
+	}
+}
+
+func refuse(err error) error {
+	var e *jsonscan.Error
+	if errors.As(err, &e) && e.Deep {
+		return &Refusal{Reason: "too_deep", Detail: e.Error()}
+	}
+	return &Refusal{Reason: "malformed_json", Detail: err.Error()}
+}
+
+// object writes a scanned object: a platform's, or any.
+func (n *Normaliser) object(o *jsonscan.Object, platform string) {
+	if o.Escaped {
+		n.out.B.Bool("parse.escaped", true)
+	}
+	if len(o.Overflow) > 0 {
+		if o == &n.inner && len(n.outer.Overflow) > 0 {
+			n.out.B.StrBytes("overflow"+facts.Extracted, o.Overflow)
+		} else {
+			n.out.B.StrBytes("overflow", o.Overflow)
+		}
+	}
+	if !n.platformObject(o, platform) {
+		n.generic(o, platform)
+	}
+}
+
+// line writes a payload that was not declared to be JSON.
+func (n *Normaliser) line(p []byte, platform string) {
+	w := unwrap(p)
+	if len(w.stream) > 0 {
+		n.out.DeriveBytes("log.iostream", w.stream)
+		if w.partial {
+			n.out.B.Bool("log.partial", true)
+		}
+		p = w.rest
+	}
+	inner := bytes.TrimRight(w.rest, "\r\n")
+	if len(inner) > 1 && inner[0] == '{' && n.outer.Scan(inner, n.names) == nil {
+		if w.prefixed && len(w.stream) == 0 {
+			n.body(p)
+		}
+		n.object(&n.outer, platform)
+	} else {
+		if !utf8.Valid(p) {
+			n.clean = jsonscan.EscapeUTF8(n.clean[:0], p, `\x`)
+			n.out.B.Bool("parse.escaped", true)
+			p = n.clean
+			inner = bytes.TrimRight(p, "\r\n")
+			if len(w.stream) == 0 {
+				inner = bytes.TrimRight(unwrap(p).rest, "\r\n")
+			}
+		}
+		if !n.platformText(inner, platform) {
+			n.out.Format, n.out.Status = "text", facts.None
+		}
+		n.out.Str(record.Body, p)
+	}
+	if n.out.Time == 0 && w.time != 0 {
+		n.out.Time = w.time
+	}
+}
+
+// body writes a body that may hold bytes which are not UTF-8.
+func (n *Normaliser) body(p []byte) {
+	if !utf8.Valid(p) {
+		n.clean = jsonscan.EscapeUTF8(n.clean[:0], p, `\x`)
+		p = n.clean
+	}
+	n.out.Str(record.Body, p)
+}
+
+// wrapper is what a container runtime or a tool put before a line.
+type wrapper struct {
+	rest     []byte
+	time     int64
+	stream   []byte // of a CRI line
+	partial  bool   // CRI: the line goes on
+	prefixed bool
+}
+
+// unwrap reads, in this order and each at most once, what docker compose, CRI
+// (RFC3339Nano stdout|stderr P|F) and kubectl logs --timestamps put before a
+// line.
+func unwrap(p []byte) wrapper {
+	w := wrapper{rest: p}
+	if i := bytes.IndexByte(p, '|'); i > 0 && i < 64 && i+1 < len(p) && p[i+1] == ' ' && p[i-1] == ' ' && composeName(p[:i]) {
+		w.rest, w.prefixed = p[i+2:], true
+	}
+	ns, n := facts.Stamp(w.rest)
+	if n == 0 || n >= len(w.rest) || w.rest[n] != ' ' || !facts.Plausible(ns) {
+		return w
+	}
+	after := w.rest[n+1:]
+	if len(after) >= 9 && (string(after[:7]) == "stdout " || string(after[:7]) == "stderr ") && (after[7] == 'F' || after[7] == 'P') && (after[8] == ' ' || after[8] == '\n') {
+		w.rest, w.time, w.stream, w.partial, w.prefixed = after[9:], ns, after[:6], after[7] == 'P', true
+		return w
+	}
+	if after[0] == '{' || after[0] == '[' || after[0] == '"' {
+		w.rest, w.time, w.prefixed = after, ns, true
+	}
+	return w
+}
+
+func composeName(b []byte) bool {
+	b = bytes.TrimRight(b, " ")
+	for _, c := range b {
+		if (c < 'a' || c > 'z') && (c < 'A' || c > 'Z') && (c < '0' || c > '9') && c != '-' && c != '_' && c != '.' {
+			return false
+		}
+	}
+	return len(b) > 0
+}

@@ -1,0 +1,52 @@
+package pipeline
+
+import (
+	"time"
+
+	"github.com/prometheus/client_golang/prometheus"
+
+	"github.com/meshtrail/meshtrail/internal/record"
+	"github.com/meshtrail/meshtrail/internal/telemetry"
+)
+
+// meter counts what was durably accounted for, by the batch's own account, so
+// that metrics and reports say the same.
+type meter struct {
+	received, stored, rejected, dropped, deduplicated, stage *prometheus.CounterVec
+	sources, reasons, rules                                  *telemetry.Bounded
+}
+
+func newMeter(m *telemetry.Metrics) *meter {
+	return &meter{
+		received:     m.Counter("meshtrail_records_received_total", "Records handed in, by source.", "source"),
+		stored:       m.Counter("meshtrail_records_stored_total", "Records durably kept, by source.", "source"),
+		rejected:     m.Counter("meshtrail_records_rejected_total", "Records refused for ever, by source and reason.", "source", "reason"),
+		dropped:      m.Counter("meshtrail_records_dropped_total", "Records dropped by policy, by rule.", "rule"),
+		deduplicated: m.Counter("meshtrail_records_deduplicated_total", "Records seen before, by source.", "source"),
+		stage:        m.Counter("meshtrail_pipeline_stage_seconds_total", "Time spent in each stage of intake.", "stage"),
+		sources:      telemetry.NewBounded(1000),
+		reasons:      telemetry.NewBounded(100),
+		rules:        telemetry.NewBounded(1000),
+	}
+}
+
+func (m *meter) count(b *record.Batch) {
+	source, a := m.sources.Value(b.Source), &b.Account
+	m.received.WithLabelValues(source).Add(float64(a.Received))
+	m.stored.WithLabelValues(source).Add(float64(uint64(b.Len()) - min(uint64(b.Len()), a.Deduplicated)))
+	for _, c := range a.Rejected {
+		m.rejected.WithLabelValues(source, m.reasons.Value(c.Name)).Add(float64(c.N))
+	}
+	for _, c := range a.Dropped {
+		m.dropped.WithLabelValues(m.rules.Value(c.Name)).Add(float64(c.N))
+	}
+	if a.Deduplicated > 0 {
+		m.deduplicated.WithLabelValues(source).Add(float64(a.Deduplicated))
+	}
+}
+
+func (m *meter) stages(normalise, policy, keep time.Duration) {
+	m.stage.WithLabelValues("normalise").Add(normalise.Seconds())
+	m.stage.WithLabelValues("policy").Add(policy.Seconds())
+	m.stage.WithLabelValues("append").Add(keep.Seconds())
+}

@@ -1,0 +1,262 @@
+// Package pipeline is the one stage order of intake: normalise, policy, append.
+// Server and agent run the same one, into a store or a spool.
+//
+// It takes raw records of one source, builds batches of them, keeps the account
+// (received = stored + rejected + dropped + deduplicated, for every source) and
+// keeps what can never be a record as a dead letter. It knows no protocol, no
+// platform and no store; it owns its batches and keeps nothing of a Request
+// beyond the call. Nothing here survives a crash: what Append returned nil for
+// does.
+//
+// A dead letter is a record of its own: its batch has the source DeadLetters and
+// the class of that name. For the source that sent it, it is received and
+// rejected; for DeadLetters it is received and stored. So the account of either
+// source is whole by itself. Dead letters are appended before the batch whose
+// account rejects them: after a failure between the two the sender retries, and
+// the rejection is counted once, with the batch. Only a sender that cannot
+// number its batches may then see one dead letter twice.
+package pipeline
+
+import (
+	"context"
+	"errors"
+	"log/slog"
+	"sync"
+	"time"
+
+	"github.com/meshtrail/meshtrail/internal/fault"
+	"github.com/meshtrail/meshtrail/internal/normalise"
+	"github.com/meshtrail/meshtrail/internal/policy"
+	"github.com/meshtrail/meshtrail/internal/record"
+	"github.com/meshtrail/meshtrail/internal/telemetry"
+)
+
+// Limits bound one record and one batch. A zero field is its default.
+type Limits struct {
+	Record  int // bytes of a payload and its attributes; 1 MiB
+	Rows    int // records of a batch; 65,536
+	Bytes   int // bytes of payloads of a batch; 8 MiB
+	Columns int // names of a batch, after which it ends; 8,192
+}
+
+func (l *Limits) fill() {
+	set := func(v *int, def, most int) {
+		if *v <= 0 {
+			*v = def
+		}
+		*v = min(*v, most)
+	}
+	set(&l.Record, 1<<20, 16<<20)
+	set(&l.Rows, 1<<16, record.MaxRows)
+	set(&l.Bytes, 8<<20, 16<<20)
+	set(&l.Columns, 1<<13, 1<<16)
+}
+
+// Options of a Pipeline.
+type Options struct {
+	Appender record.Appender
+	Policy   *policy.Policy // nil: the default policy
+	Limits   Limits
+	Now      func() time.Time // nil: time.Now
+	Metrics  *telemetry.Metrics
+	Logger   *slog.Logger // nil: discards
+}
+
+// Pipeline implements Intake. It is safe for concurrent use.
+type Pipeline struct {
+	appender record.Appender
+	policy   *policy.Policy
+	limits   Limits
+	now      func() time.Time
+	log      *slog.Logger
+	meter    *meter
+	workers  sync.Pool // *worker
+}
+
+// New returns a Pipeline into opt.Appender.
+func New(opt Options) (*Pipeline, error) {
+	if opt.Appender == nil {
+		return nil, fault.Errorf(fault.Internal, "pipeline without an appender")
+	}
+	p := &Pipeline{appender: opt.Appender, policy: opt.Policy, limits: opt.Limits, now: opt.Now, log: opt.Logger, meter: newMeter(opt.Metrics)}
+	if p.policy == nil {
+		def, err := policy.New(policy.Config{})
+		if err != nil {
+			return nil, err
+		}
+		p.policy = def
+	}
+	if p.now == nil {
+		p.now = time.Now
+	}
+	if p.log == nil {
+		p.log = slog.New(slog.DiscardHandler)
+	}
+	p.limits.fill()
+	p.workers.New = func() any { return &worker{norm: normalise.New()} }
+	return p, nil
+}
+
+// Ingest implements Intake. An error of the Appender is returned as it is.
+func (p *Pipeline) Ingest(ctx context.Context, req *Request) (Outcome, error) {
+	if err := check(req); err != nil {
+		return Outcome{}, err
+	}
+	if len(req.Raws) == 0 && len(req.Rejected) == 0 {
+		return Outcome{}, nil
+	}
+	w := p.workers.Get().(*worker)
+	defer p.workers.Put(w)
+	w.p, w.req, w.out, w.now = p, req, Outcome{}, p.now()
+	defer func() { w.p, w.req, w.out = nil, nil, Outcome{} }()
+	err := w.run(ctx)
+	if err != nil {
+		return Outcome{}, err
+	}
+	return w.out, nil
+}
+
+func check(req *Request) error {
+	switch {
+	case !record.ValidName(string(req.Tenant)):
+		return fault.Errorf(fault.Internal, "intake without a tenant: %q", req.Tenant)
+	case req.Source == "" || len(req.Source) > 128:
+		return fault.Errorf(fault.Internal, "intake without a source: %q", req.Source)
+	case !normalise.Known(req.Platform):
+		return fault.WithHint(fault.Errorf(fault.Invalid, "unknown platform %q", req.Platform), "leave it out to detect by shape")
+	}
+	return nil
+}
+
+// worker is the scratch of one Ingest.
+type worker struct {
+	norm *normalise.Normaliser
+	main record.Batch
+	dead record.Batch
+
+	p   *Pipeline
+	req *Request
+	now time.Time
+	out Outcome
+
+	first     int // index in req.Raws of the batch's first raw record
+	bytes     int // of payloads in the batch
+	told      bool
+	normalise time.Duration
+}
+
+func (w *worker) run(ctx context.Context) error {
+	w.told = false
+	w.begin(0)
+	opt := normalise.Options{Platform: w.req.Platform, Source: w.req.Source, Now: w.now.UnixNano(), Class: policy.DefaultClass}
+	started := time.Now()
+	for i := range w.req.Raws {
+		raw := &w.req.Raws[i]
+		size := sizeOf(raw)
+		if i > w.first && w.full(size) {
+			w.normalise = time.Since(started)
+			if err := w.flush(ctx, i); err != nil {
+				return err
+			}
+			w.begin(i)
+			started = time.Now()
+		}
+		w.bytes += size
+		if size > w.p.limits.Record {
+			w.refuse(i, size, &normalise.Refusal{Reason: "too_large", Detail: "record larger than " + bytesText(w.p.limits.Record)})
+			continue
+		}
+		if err := w.norm.Append(&w.main, raw, &opt); err != nil {
+			var r *normalise.Refusal
+			if !errors.As(err, &r) {
+				return fault.Errorf(fault.Internal, "normalise: %w", err)
+			}
+			w.refuse(i, size, r)
+		}
+	}
+	w.normalise = time.Since(started)
+	return w.flush(ctx, len(w.req.Raws))
+}
+
+func (w *worker) full(next int) bool {
+	l := &w.p.limits
+	return w.main.Len()+w.dead.Len() >= l.Rows || w.bytes+next > l.Bytes || len(w.main.Columns()) >= l.Columns || len(w.dead.Columns()) >= l.Columns
+}
+
+func (w *worker) begin(first int) {
+	w.first, w.bytes = first, 0
+	for _, b := range [...]*record.Batch{&w.main, &w.dead} {
+		b.Reset()
+		b.Tenant, b.Ingest = w.req.Tenant, w.now.UnixNano()
+	}
+	w.main.Source, w.dead.Source = w.req.Source, DeadLetters
+	w.main.ID, w.dead.ID = batchID(w.req.ID, first, ""), batchID(w.req.ID, first, "!"+DeadLetters)
+}
+
+// batchID numbers the batch that begins at a raw record. The split of a request
+// depends on its content alone, so a retry makes the same batches.
+func batchID(id record.BatchID, first int, suffix string) record.BatchID {
+	if id.IsZero() || len(id.Origin)+len(suffix) > 128 {
+		return record.BatchID{}
+	}
+	id.Origin += suffix
+	id.Seq += uint64(first)
+	return id
+}
+
+// flush applies policy and appends the batch of the raw records up to end.
+func (w *worker) flush(ctx context.Context, end int) error {
+	a := &w.main.Account
+	a.Received += uint64(end - w.first)
+	if !w.told { // what the receiver refused is told once, with the first batch
+		w.told = true
+		for _, c := range w.req.Rejected {
+			if c.N > 0 {
+				a.Rejected = add(a.Rejected, c.Name, c.N)
+				a.Received += c.N
+			}
+		}
+	}
+	started := time.Now()
+	w.p.policy.Apply(&w.main)
+	if w.dead.Len() > 0 {
+		w.p.policy.Redact(&w.dead)
+		w.dead.Account.Received = uint64(w.dead.Len())
+	}
+	applied := time.Now()
+	if w.dead.Len() > 0 {
+		if err := w.p.appender.Append(ctx, &w.dead); err != nil {
+			return err
+		}
+		w.p.meter.count(&w.dead)
+	}
+	if err := w.p.appender.Append(ctx, &w.main); err != nil {
+		return err
+	}
+	w.p.meter.count(&w.main)
+	w.p.meter.stages(w.normalise, applied.Sub(started), time.Since(applied))
+	w.out.Deduplicated += int(a.Deduplicated)
+	w.out.Stored += w.main.Len() - min(w.main.Len(), int(a.Deduplicated))
+	for _, c := range a.Dropped {
+		w.out.Dropped += int(c.N)
+	}
+	return nil
+}
+
+func add(counts []record.Count, name string, n uint64) []record.Count {
+	for i := range counts {
+		if counts[i].Name == name {
+			counts[i].N += n
+			return counts
+		}
+	}
+	return append(counts, record.Count{Name: name, N: n})
+}
+
+func sizeOf(raw *record.Raw) int {
+	n := len(raw.Payload)
+	for i := range raw.Attrs {
+		n += len(raw.Attrs[i].Name) + len(raw.Attrs[i].Value.Str)
+	}
+	return n
+}
