@@ -165,6 +165,31 @@ func TestUnknownPathsTellNothingWithoutACredential(t *testing.T) {
 	}
 }
 
+func TestAPageSharesItsPathWithAnAPI(t *testing.T) {
+	s := newServer(t, options(Route{Pattern: "GET /{$}", Need: access.LogsRead, Handle: say("api"), Page: say("page")}))
+	for _, c := range []struct {
+		accept, credential, want string
+		code                     int
+	}{
+		{"text/html,application/xhtml+xml", "", "page", 200},
+		{"text/html", "Bearer " + token, "api", 200},
+		{"text/html", "Bearer wrong", "unauthenticated", 401},
+		{"application/json", "", "unauthenticated", 401},
+		{"", "Bearer " + token, "api", 200},
+	} {
+		r := httptest.NewRequest("GET", "/", nil)
+		r.Header.Set("Accept", c.accept)
+		if c.credential != "" {
+			r.Header.Set("Authorization", c.credential)
+		}
+		w := httptest.NewRecorder()
+		s.Handler().ServeHTTP(w, r)
+		if w.Code != c.code || !strings.Contains(w.Body.String(), c.want) {
+			t.Errorf("%+v: %d %s", c, w.Code, w.Body)
+		}
+	}
+}
+
 func TestErrorsAreJSONWithHintAndRequestID(t *testing.T) {
 	boom := fault.WithHint(fault.Errorf(fault.Invalid, "query is wrong"), "write it right")
 	s := newServer(t, options(

@@ -18,6 +18,10 @@ type Route struct {
 	// Fail writes an error in the protocol's own form (authentication errors
 	// included).
 	Fail func(w http.ResponseWriter, r *http.Request, err error)
+	// Page, when set, answers a browser in place of Handle: a GET or HEAD that
+	// accepts text/html and brings no credential. It needs none, so it MUST be
+	// static and hold no data. It is for a path that an API and the web share.
+	Page func(w http.ResponseWriter, r *http.Request) error
 	// MaxBody bounds the request body as received, in bytes; 0 means 1 MiB.
 	// Receivers bound the decompressed size themselves.
 	MaxBody int64

@@ -68,6 +68,12 @@ func (s *Server) serve(base http.ResponseWriter, r *http.Request) {
 		s.unknown(w, r)
 		return
 	}
+	if route.Page != nil && browses(r) {
+		if err := route.Page(w, r); err != nil {
+			s.fail(w, r, route, err)
+		}
+		return
+	}
 	if route.Need != access.Public {
 		p, err := s.admit(r, route.Need)
 		if err != nil {
@@ -78,6 +84,12 @@ func (s *Server) serve(base http.ResponseWriter, r *http.Request) {
 		r = r.WithContext(WithPrincipal(r.Context(), p))
 	}
 	s.mux.ServeHTTP(w, r) // sets the path values and calls run
+}
+
+// browses reports whether a person's browser asks for a page.
+func browses(r *http.Request) bool {
+	return (r.Method == http.MethodGet || r.Method == http.MethodHead) && !identity.Presented(r.Header) &&
+		strings.Contains(r.Header.Get("Accept"), "text/html")
 }
 
 // find returns the route of a request, or nil. A path that is not canonical has
