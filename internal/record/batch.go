@@ -3,6 +3,7 @@ package record
 import (
 	"math"
 	"sort"
+	"strings"
 )
 
 // MaxRows is the largest number of records in one batch.
@@ -62,6 +63,9 @@ func (b *Batch) Reset() {
 	}
 	for _, c := range b.cols {
 		c.Rows, c.Nums, c.Ends, c.Data = c.Rows[:0], c.Nums[:0], c.Ends[:0], c.Data[:0]
+		if cap(c.Data) > 8<<20 { // nor a single huge request
+			c.Data = nil
+		}
 	}
 }
 
@@ -188,6 +192,7 @@ func (b *Batch) addColumn(name string, kind Kind) int {
 	if b.index == nil {
 		b.index = make(map[colKey]int)
 	}
+	name = strings.Clone(name) // a column outlives the request that named it
 	c := &Column{Name: name, Kind: kind}
 	b.cols = append(b.cols, c)
 	b.index[colKey{name, kind}] = len(b.cols) - 1

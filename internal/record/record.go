@@ -9,6 +9,14 @@
 //
 // An absent field has no value; there is no null. Times are int64 nanoseconds
 // since the Unix epoch, UTC.
+//
+// A batch has one encoding for journal, spool and relay (spec/batch.md):
+//
+//	| "MTB" | version u8 | body length u32 | packed length u32 | CRC-32C u32 | packed body | padding |
+//
+// The package knows no file, protocol or platform. What a Batch returns belongs
+// to the batch; a Record is detached from everything. Nothing here survives a
+// crash by itself: that is an Appender's promise.
 package record
 
 import (
