@@ -33,7 +33,14 @@ func NewJSON(data []byte, depth int, set *Set) JSON {
 // Err returns the first error.
 func (j *JSON) Err() error { return j.err }
 
-// Fail makes err the reader's error, with the position.
+// Adopt takes over the first error of a reader that At returned.
+func (j *JSON) Adopt(err error) {
+	if j.err == nil {
+		j.err = err
+	}
+}
+
+// Fail makes what was found wrong the reader's error, with the position.
 func (j *JSON) Fail(what string) {
 	if j.err == nil {
 		j.err = fault.Errorf(fault.Invalid, "JSON at byte %d: %s", j.pos, what)
@@ -282,9 +289,10 @@ func (j *JSON) Pos() int {
 	return j.pos
 }
 
-// At returns a reader of the text at an offset that Pos gave, as deep as j.
+// At returns a reader of the text at an offset that Pos gave in a container which
+// j has left: one deeper than j.
 func (j *JSON) At(pos int) JSON {
-	return JSON{data: j.data, pos: pos, depth: j.depth, max: j.max, set: j.set}
+	return JSON{data: j.data, pos: pos, depth: j.depth + 1, max: j.max, set: j.set}
 }
 
 // Raw skips the next value and returns its text. It does not recurse, so depth

@@ -37,7 +37,7 @@ func NewSet() *Set { return sets.Get().(*Set) }
 
 // Release empties the Set and gives its memory back.
 func (s *Set) Release() {
-	if cap(s.Raws) > keepRaws || cap(s.fields) > 16*keepRaws || cap(s.text) > keepText {
+	if cap(s.Raws) > keepRaws || cap(s.fields) > 4*keepRaws || cap(s.text) > keepText {
 		return
 	}
 	clear(s.Raws[:cap(s.Raws)][:len(s.Raws)])
@@ -82,6 +82,9 @@ func (s *Set) Value(name string, v record.Value) {
 
 // Fields adds many fields to what is open.
 func (s *Set) Fields(fs []record.Field) { s.fields = append(s.fields, fs...) }
+
+// Pending returns how many fields are open.
+func (s *Set) Pending() int { return len(s.fields) - s.start }
 
 // Close ends what is open and returns its fields. They stay as they are until
 // Release, whatever is added later.

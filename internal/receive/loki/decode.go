@@ -43,7 +43,8 @@ func (d *decoder) add(ts int64, line []byte, meta []record.Field) error {
 //	Timestamp   { int64 seconds = 1; int32 nanos = 2 }
 //
 // field returns one field of a message. For a length-delimited field v is its
-// content, else n its number.
+// content; for a varint n is its value and num is negative. Fields of any other
+// type come with number 0: a push has none.
 func field(b []byte) (num protowire.Number, v []byte, n uint64, rest []byte, err error) {
 	num, typ, size := protowire.ConsumeTag(b)
 	if size < 0 {
@@ -55,9 +56,10 @@ func field(b []byte) (num protowire.Number, v []byte, n uint64, rest []byte, err
 		v, size = protowire.ConsumeBytes(b)
 	case protowire.VarintType:
 		n, size = protowire.ConsumeVarint(b)
+		num = -num
 	default:
 		size = protowire.ConsumeFieldValue(num, typ, b)
-		num = 0 // of no type that a push has
+		num = 0
 	}
 	if size < 0 {
 		return 0, nil, 0, nil, errProto
@@ -183,9 +185,9 @@ func timestamp(b []byte) (int64, error) {
 		}
 		b = rest
 		switch num {
-		case 1:
+		case -1:
 			sec = int64(n)
-		case 2:
+		case -2:
 			nanos = int64(int32(n))
 		}
 	}
