@@ -1,7 +1,9 @@
 package main
 
 import (
+	"bytes"
 	"fmt"
+	"io"
 	"strings"
 	"unicode/utf8"
 )
@@ -56,4 +58,37 @@ func misleading(r rune) bool {
 		return true
 	}
 	return false
+}
+
+// A safeWriter passes data on as it is, or line by line through escapeText when
+// it goes to a terminal.
+type safeWriter struct {
+	w    io.Writer
+	safe bool // escape
+	rest []byte
+}
+
+// data returns where a verb writes what came from logs. Its flush writes a last
+// line that has no end.
+func (t *terminal) data() *safeWriter { return &safeWriter{w: t.out, safe: isTerminal(t.out)} }
+
+func (s *safeWriter) Write(p []byte) (int, error) {
+	if !s.safe {
+		return s.w.Write(p)
+	}
+	s.rest = append(s.rest, p...)
+	end := bytes.LastIndexByte(s.rest, '\n') + 1
+	if end == 0 {
+		return len(p), nil
+	}
+	_, err := io.WriteString(s.w, escapeText(string(s.rest[:end])))
+	s.rest = append(s.rest[:0], s.rest[end:]...)
+	return len(p), err
+}
+
+func (s *safeWriter) flush() {
+	if len(s.rest) > 0 {
+		io.WriteString(s.w, escapeText(string(s.rest)))
+		s.rest = nil
+	}
 }

@@ -149,7 +149,9 @@ Prove:
 	root.AddCommand(
 		inGroup("run", newInit(t), newServe(t))...,
 	)
-	root.AddCommand(inGroup("admin", newCheck(t), newVersion(t))...)
+	root.AddCommand(inGroup("ask", newParse(t))...)
+	root.AddCommand(inGroup("prove", newVerify(t))...)
+	root.AddCommand(inGroup("admin", newCheck(t), newSeal(t), newVersion(t))...)
 	return root
 }
 
