@@ -78,7 +78,7 @@ type Ledger struct {
 	files sync.RWMutex
 
 	mu      sync.Mutex // one append at a time; guards all below
-	edge    edge
+	edge    Edge
 	entries []byte // the entries tile that fills
 	poison  error
 	closed  bool
@@ -195,7 +195,7 @@ func (l *Ledger) load(msg []byte, verifier note.Verifier) error {
 	if cp.Size == 0 {
 		return fault.Errorf(fault.Tampered, "the checkpoint is of an empty ledger, without a genesis")
 	}
-	for _, t := range edgeTiles(cp.Size) {
+	for _, t := range EdgeTiles(cp.Size) {
 		var data []byte
 		if t.W > 0 {
 			if data, err = ReadTile(l.fs, t); err != nil {
@@ -204,7 +204,7 @@ func (l *Ledger) load(msg []byte, verifier note.Verifier) error {
 		}
 		l.edge = append(l.edge, hashes(data))
 	}
-	if l.edge.root() != cp.Root {
+	if l.edge.Root() != cp.Root {
 		return fault.Errorf(fault.Tampered, "the tiles do not give the root of the checkpoint")
 	}
 	l.head.Store(&cp)
@@ -293,7 +293,7 @@ func (l *Ledger) append(leaves [][]byte, at int64) (Checkpoint, error) {
 		s.add(leaf)
 	}
 	s.finish()
-	cp, err := sign(l.signer, old.Origin, tlog.Tree{N: s.size, Hash: s.edge.root()})
+	cp, err := sign(l.signer, old.Origin, tlog.Tree{N: s.size, Hash: s.edge.Root()})
 	if err != nil {
 		return Checkpoint{}, err
 	}

@@ -22,7 +22,7 @@ func ReadTile(fsys vfs.FS, t tlog.Tile) ([]byte, error) {
 	if err != nil {
 		return nil, fault.Errorf(fault.KindOf(err), "read %s: %w", name, err)
 	}
-	if t.L != entriesLevel && len(data) != t.W*tlog.HashSize {
+	if t.L != EntriesLevel && len(data) != t.W*tlog.HashSize {
 		return nil, fault.Errorf(fault.Tampered, "read %s: it has %d bytes, want %d", name, len(data), t.W*tlog.HashSize)
 	}
 	return data, nil
@@ -88,7 +88,7 @@ func (l *Ledger) readBundle(n int64) ([]Entry, []byte, error) {
 
 // bundle reads entries tile n of a tree and checks it against the root.
 func (l *Ledger) bundle(tree tlog.Tree, n int64) ([]Entry, []byte, error) {
-	t, ok := TileAt(entriesLevel, n, tree.N)
+	t, ok := TileAt(EntriesLevel, n, tree.N)
 	if !ok {
 		return nil, nil, fault.Errorf(fault.Internal, "entries tile %d is beyond the head", n)
 	}

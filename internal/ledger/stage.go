@@ -20,12 +20,12 @@ type tileFile struct {
 // staged is a tree that grows in memory before any of it is written.
 type staged struct {
 	old, size int64
-	edge      edge
+	edge      Edge
 	entries   []byte
 	tiles     []tileFile
 }
 
-func newStaged(size int64, e edge, entries []byte) *staged {
+func newStaged(size int64, e Edge, entries []byte) *staged {
 	return &staged{old: size, size: size, edge: e.clone(), entries: append([]byte(nil), entries...)}
 }
 
@@ -34,11 +34,11 @@ func (s *staged) add(leaf []byte) {
 	n := s.size
 	s.entries = appendEntry(s.entries, leaf)
 	s.size++
-	s.edge.add(tlog.RecordHash(leaf), func(level int, tile []tlog.Hash) {
+	s.edge.Add(tlog.RecordHash(leaf), func(level int, tile []tlog.Hash) {
 		t := tlog.Tile{H: TileHeight, L: level, N: n >> ((level + 1) * TileHeight), W: TileWidth}
 		s.stage(t, appendHashes(nil, tile))
 		if level == 0 {
-			t.L = entriesLevel
+			t.L = EntriesLevel
 			s.stage(t, s.entries)
 			s.entries = nil
 		}
@@ -47,13 +47,13 @@ func (s *staged) add(leaf []byte) {
 
 // finish stages the partial tiles that changed.
 func (s *staged) finish() {
-	for _, t := range edgeTiles(s.size) {
+	for _, t := range EdgeTiles(s.size) {
 		if t.W == 0 || s.old>>(t.L*TileHeight) == s.size>>(t.L*TileHeight) {
 			continue
 		}
 		s.stage(t, appendHashes(nil, s.edge[t.L]))
 		if t.L == 0 {
-			t.L = entriesLevel
+			t.L = EntriesLevel
 			s.stage(t, s.entries)
 		}
 	}
@@ -68,13 +68,13 @@ func (s *staged) stage(t tlog.Tile, data []byte) {
 func (l *Ledger) removeSuperseded(old, size int64) {
 	l.files.Lock()
 	defer l.files.Unlock()
-	for _, t := range edgeTiles(old) {
+	for _, t := range EdgeTiles(old) {
 		if t.W == 0 || old>>(t.L*TileHeight) == size>>(t.L*TileHeight) {
 			continue
 		}
 		l.remove(TilePath(t))
 		if t.L == 0 {
-			t.L = entriesLevel
+			t.L = EntriesLevel
 			l.remove(TilePath(t))
 		}
 	}

@@ -20,15 +20,15 @@ const (
 // MaxLeaf is the largest leaf in bytes: its length is a uint16.
 const MaxLeaf = 1<<16 - 1
 
-// entries is the level, in tlog.Tile's convention, of the leaves themselves.
-const entriesLevel = -1
+// EntriesLevel is the level, in tlog.Tile's convention, of the leaves themselves.
+const EntriesLevel = -1
 
 // TilePath returns the file of a tile below the ledger folder, as C2SP
 // tlog-tiles names it: tile/<L>/<N>[.p/<W>], where tlog.Tile.Path would put the
 // height in as well. Level -1 is tile/entries.
 func TilePath(t tlog.Tile) string {
 	level := "entries"
-	if t.L != entriesLevel {
+	if t.L != EntriesLevel {
 		level = strconv.Itoa(t.L)
 	}
 	n := fmt.Sprintf("%03d", t.N%1000)
@@ -47,7 +47,7 @@ func ParseTilePath(name string) (t tlog.Tile, ok bool) {
 	if len(part) < 3 || part[0] != "tile" {
 		return t, false
 	}
-	t = tlog.Tile{H: TileHeight, L: entriesLevel, W: TileWidth}
+	t = tlog.Tile{H: TileHeight, L: EntriesLevel, W: TileWidth}
 	if part[1] != "entries" {
 		level, err := strconv.Atoi(part[1])
 		if err != nil || level < 0 || level > 63 {
@@ -140,12 +140,14 @@ func hashes(data []byte) []tlog.Hash {
 	return out
 }
 
-// An edge is the right side of a tree: for each level the hashes of the tile
-// that is not full yet. It is all that appending needs.
-type edge [][]tlog.Hash
+// An Edge is the right side of a tree: for each level the hashes of the tile
+// that is not full yet, in order. It is all that appending needs. The zero Edge
+// is that of the empty tree.
+type Edge [][]tlog.Hash
 
-// edgeTiles returns the partial tiles of a tree of this size, by level.
-func edgeTiles(size int64) []tlog.Tile {
+// EdgeTiles returns the right tile of each level of a tree of this size, by
+// level; W is 0 where the last tile is full.
+func EdgeTiles(size int64) []tlog.Tile {
 	var tiles []tlog.Tile
 	for level := 0; size>>(level*TileHeight) > 0; level++ {
 		n := size >> (level * TileHeight)
@@ -155,17 +157,17 @@ func edgeTiles(size int64) []tlog.Tile {
 }
 
 // clone copies the edge, so that an append that fails leaves the old one.
-func (e edge) clone() edge {
-	out := make(edge, len(e))
+func (e Edge) clone() Edge {
+	out := make(Edge, len(e))
 	for i, h := range e {
 		out[i] = append(make([]tlog.Hash, 0, TileWidth), h...)
 	}
 	return out
 }
 
-// add appends a leaf hash and calls full for each level whose tile filled up,
+// Add appends a leaf hash and calls full for each level whose tile filled up,
 // with its hashes, lent.
-func (e *edge) add(h tlog.Hash, full func(level int, tile []tlog.Hash)) {
+func (e *Edge) Add(h tlog.Hash, full func(level int, tile []tlog.Hash)) {
 	for level := 0; ; level++ {
 		if level == len(*e) {
 			*e = append(*e, nil)
@@ -180,9 +182,9 @@ func (e *edge) add(h tlog.Hash, full func(level int, tile []tlog.Hash)) {
 	}
 }
 
-// root returns the RFC 6962 tree head. A partial subtree on the right is one
+// Root returns the RFC 6962 tree head. A partial subtree on the right is one
 // more node of the level above, because the split is at a power of two.
-func (e edge) root() tlog.Hash {
+func (e Edge) Root() tlog.Hash {
 	var nodes []tlog.Hash
 	var right tlog.Hash
 	have := false

@@ -192,7 +192,7 @@ func TestSplitEpoch(t *testing.T) {
 // TestEdge compares the head that grows with the one package tlog computes,
 // over three levels of tiles.
 func TestEdge(t *testing.T) {
-	var e edge
+	var e Edge
 	var stored []tlog.Hash
 	full := map[int]int64{}
 	reader := tlog.HashReaderFunc(func(idx []int64) ([]tlog.Hash, error) {
@@ -209,7 +209,7 @@ func TestEdge(t *testing.T) {
 			t.Fatal(err)
 		}
 		stored = append(stored, more...)
-		e.add(h, func(level int, tile []tlog.Hash) {
+		e.Add(h, func(level int, tile []tlog.Hash) {
 			for i, got := range tile {
 				if level > 0 && got != stored[tlog.StoredHashIndex(level*TileHeight, full[level]*TileWidth+int64(i))] {
 					t.Fatalf("leaf %d: hash %d of tile %d of level %d", n, i, full[level], level)
@@ -219,15 +219,15 @@ func TestEdge(t *testing.T) {
 		})
 		if size := n + 1; size < 1000 || size%97 == 0 || size > 65_500 && size < 65_600 {
 			want, err := tlog.TreeHash(size, reader)
-			if err != nil || e.root() != want {
-				t.Fatalf("%d leaves: %v, want %v, %v", size, e.root(), want, err)
+			if err != nil || e.Root() != want {
+				t.Fatalf("%d leaves: %v, want %v, %v", size, e.Root(), want, err)
 			}
 		}
 	}
 	if full[0] != 257 || full[1] != 1 {
 		t.Errorf("full tiles by level: %v", full)
 	}
-	if got := (edge{}).root(); got.String() != "47DEQpj8HBSa+/TImW+5JCeuQeRkm5NMpJWZG3hSuFU=" {
+	if got := (Edge{}).Root(); got.String() != "47DEQpj8HBSa+/TImW+5JCeuQeRkm5NMpJWZG3hSuFU=" {
 		t.Errorf("empty root %v", got)
 	}
 }

@@ -24,7 +24,7 @@ type vector struct {
 	Seed       string            `json:"ed25519Seed"` // hex
 	Verifier   string            `json:"verifierKey"`
 	Appends    []int             `json:"leavesByAppend"` // how the leaves were grouped
-	Leaves     []string          `json:"leaves"` // the first three and the last two
+	Leaves     []string          `json:"leaves"`         // the first three and the last two
 	Checkpoint string            `json:"checkpoint"`
 	Files      map[string]string `json:"files"` // SHA-256, hex
 	Inclusion  []string          `json:"inclusionOfLeaf5"`
