@@ -37,7 +37,7 @@ const Version = 1
 // them.
 const (
 	MaxRows    = 1 << 20  // records
-	MaxColumns = 1 << 16  // columns
+	MaxColumns = 1 << 17  // columns
 	MaxBody    = 64 << 20 // bytes of one decoded column
 	MaxDict    = 1 << 16  // dictionary entries
 )

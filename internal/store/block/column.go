@@ -295,3 +295,15 @@ func (d codec) fits(k record.Kind) bool {
 	}
 	return false
 }
+
+// MemoryColumn describes a column that is not encoded: it may hold any value.
+func MemoryColumn(name string, kind record.Kind, values int) Column {
+	c := Column{Name: name, Kind: kind, Values: values, codec: codecString}
+	switch kind {
+	case record.Int:
+		c.Min, c.Max = 1<<63, 1<<63-1
+	case record.Float:
+		c.Min, c.Max = math.Float64bits(math.Inf(-1)), math.Float64bits(math.Inf(1))
+	}
+	return c
+}

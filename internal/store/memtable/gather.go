@@ -1,0 +1,305 @@
+package memtable
+
+import (
+	"cmp"
+	"math/bits"
+	"slices"
+	"unsafe"
+
+	"github.com/meshtrail/meshtrail/internal/record"
+	"github.com/meshtrail/meshtrail/internal/store/block"
+)
+
+// largeValue is the size from which a value counts as itself, not by the mean
+// of its block, when blocks are cut.
+const largeValue = 4 << 10
+
+// groupFields are the fields of which the first that a record has names its
+// group: records of one service compress and prune best together. A record
+// without any goes by its source.
+var groupFields = []string{"service.name", "service"}
+
+// A Plan is how the records of one part are cut into the blocks of a segment:
+// by group, then by time, then by Ord.
+type Plan struct {
+	views  []*View
+	order  []ref
+	bounds []int // block i holds order[bounds[i]:bounds[i+1]]
+	keys   []columnKey
+	cols   [][]*source // by view, then by key; nil: the view has no such column
+}
+
+type ref struct {
+	time  int64
+	ord   uint64
+	view  uint32
+	row   uint32
+	group uint32
+	raw   uint32
+}
+
+// source is a view's column with a way to find a row's value.
+type source struct {
+	v    *block.Vector
+	bits []uint64 // a bit per row; nil when every row has a value
+	rank []uint32 // values before each word of bits
+}
+
+func (s *source) find(row uint32) (int, bool) {
+	if s.bits == nil {
+		return int(row), true
+	}
+	w := s.bits[row/64]
+	if w>>(row%64)&1 == 0 {
+		return 0, false
+	}
+	return int(s.rank[row/64]) + bits.OnesCount64(w&(1<<(row%64)-1)), true
+}
+
+// maxKeys is how many distinct columns the views of one plan have together,
+// unless one alone has more. It keeps senders who invent names from making
+// every block as wide as all of them.
+const maxKeys = 8 << 10
+
+// Plans cuts the records of views, which are of one part. Mostly there is one
+// plan; their blocks follow each other in a segment.
+func Plans(views []*View, maxRows int, maxRaw int64) []*Plan {
+	slices.SortFunc(views, func(a, b *View) int { return cmp.Compare(a.Ords[0], b.Ords[0]) })
+	var out []*Plan
+	start, seen := 0, make(map[columnKey]bool)
+	for i, v := range views {
+		fresh := 0
+		for j := range v.Columns {
+			if !seen[columnKey{v.Columns[j].Name, v.Columns[j].Kind}] {
+				fresh++
+			}
+		}
+		if i > start && len(seen)+fresh > maxKeys {
+			out = append(out, newPlan(views[start:i], maxRows, maxRaw))
+			start = i
+			clear(seen)
+		}
+		for j := range v.Columns {
+			seen[columnKey{v.Columns[j].Name, v.Columns[j].Kind}] = true
+		}
+	}
+	return append(out, newPlan(views[start:], maxRows, maxRaw))
+}
+
+func newPlan(views []*View, maxRows int, maxRaw int64) *Plan {
+	p := &Plan{views: views}
+	index := make(map[columnKey]int)
+	for _, v := range views {
+		for i := range v.Columns {
+			k := columnKey{v.Columns[i].Name, v.Columns[i].Kind}
+			if _, ok := index[k]; !ok && v.Columns[i].Values > 0 {
+				index[k] = len(p.keys)
+				p.keys = append(p.keys, k)
+			}
+		}
+	}
+	for _, v := range views {
+		cols := make([]*source, len(p.keys))
+		for i := range v.Columns {
+			if v.Columns[i].Values > 0 {
+				cols[index[columnKey{v.Columns[i].Name, v.Columns[i].Kind}]] = newSource(v.Vectors[i], v.Rows)
+			}
+		}
+		p.cols = append(p.cols, cols)
+	}
+	p.sort()
+	p.cut(maxRows, maxRaw)
+	return p
+}
+
+func newSource(v *block.Vector, rows int) *source {
+	s := &source{v: v}
+	if v.Rows == nil {
+		return s
+	}
+	words := (rows + 63) / 64
+	s.bits, s.rank = make([]uint64, words), make([]uint32, words)
+	for _, r := range v.Rows {
+		s.bits[r/64] |= 1 << (r % 64)
+	}
+	n := 0
+	for i, w := range s.bits {
+		s.rank[i] = uint32(n)
+		n += bits.OnesCount64(w)
+	}
+	return s
+}
+
+// sort puts the records in order: distributed by group first, then sorted by
+// time within, which is mostly done already.
+func (p *Plan) sort() {
+	groups := make(map[string]uint32)
+	var refs []ref
+	for i, v := range p.views {
+		refs = p.append(refs, uint32(i), v, groups)
+	}
+	names := make([]string, 0, len(groups))
+	for g := range groups {
+		names = append(names, g)
+	}
+	slices.Sort(names)
+	place := make([]uint32, len(names)) // by group number: its place by name
+	for i, g := range names {
+		place[groups[g]] = uint32(i)
+	}
+	starts := make([]int, len(names)+1)
+	for i := range refs {
+		refs[i].group = place[refs[i].group]
+		starts[refs[i].group+1]++
+	}
+	for i := range names {
+		starts[i+1] += starts[i]
+	}
+	next := slices.Clone(starts)
+	p.order = make([]ref, len(refs))
+	for _, r := range refs {
+		p.order[next[r.group]] = r
+		next[r.group]++
+	}
+	byTime := func(a, b ref) int { return cmp.Or(cmp.Compare(a.time, b.time), cmp.Compare(a.ord, b.ord)) }
+	for i := range names {
+		if g := p.order[starts[i]:starts[i+1]]; !slices.IsSortedFunc(g, byTime) {
+			slices.SortFunc(g, byTime)
+		}
+	}
+}
+
+// append adds the records of a view with their group's number and their size.
+func (p *Plan) append(refs []ref, n uint32, v *View, groups map[string]uint32) []ref {
+	large := make(map[uint32]uint32)
+	rest := v.Raw
+	var by []*source
+	for k, s := range p.cols[n] {
+		if s == nil || p.keys[k].kind != record.String {
+			continue
+		}
+		for i := range s.v.Ends {
+			if size := len(s.v.Bytes(i)); size >= largeValue {
+				large[uint32(s.v.Row(i))] += uint32(size)
+				rest -= int64(size)
+			}
+		}
+	}
+	for _, f := range groupFields {
+		if k := slices.Index(p.keys, columnKey{f, record.String}); k >= 0 && p.cols[n][k] != nil {
+			by = append(by, p.cols[n][k])
+		}
+	}
+	mean := uint32(max(rest, 0)/int64(v.Rows)) + 1
+	run, last, group := 0, "", uint32(0)
+	for row := range v.Rows {
+		for run+1 < len(v.Sources) && v.Sources[run+1].Start <= row {
+			run++
+		}
+		name := groupName(by, uint32(row), v.Sources[run].Source)
+		if row == 0 || name != last {
+			var ok bool
+			if group, ok = groups[name]; !ok {
+				group = uint32(len(groups))
+				groups[name] = group
+			}
+			last = name
+		}
+		r := ref{time: v.Times[row], ord: v.Ords[row], view: n, row: uint32(row), group: group, raw: mean}
+		if len(large) > 0 {
+			r.raw += large[uint32(row)]
+		}
+		refs = append(refs, r)
+	}
+	return refs
+}
+
+// groupName aliases the view.
+func groupName(by []*source, row uint32, src string) string {
+	for _, s := range by {
+		if i, ok := s.find(row); ok {
+			b := s.v.Bytes(i)
+			return unsafe.String(unsafe.SliceData(b), len(b))
+		}
+	}
+	return src
+}
+
+// cut sets the bounds of blocks: no block exceeds the limits, except by its
+// last record, and a group begins a block of its own when the one before it is
+// at least half full.
+func (p *Plan) cut(maxRows int, maxRaw int64) {
+	p.bounds = append(p.bounds, 0)
+	start, raw := 0, int64(0)
+	for i := range p.order {
+		r := &p.order[i]
+		full := i-start >= maxRows || raw >= maxRaw
+		fresh := i > 0 && r.group != p.order[i-1].group && (i-start >= maxRows/2 || raw >= maxRaw/2)
+		if i > start && (full || fresh) {
+			p.bounds = append(p.bounds, i)
+			start, raw = i, 0
+		}
+		raw += int64(r.raw)
+	}
+	p.bounds = append(p.bounds, len(p.order))
+}
+
+// Blocks returns the number of blocks.
+func (p *Plan) Blocks() int { return len(p.bounds) - 1 }
+
+// Block gathers block i. It is safe for concurrent use.
+func (p *Plan) Block(i int) *block.Input {
+	refs := p.order[p.bounds[i]:p.bounds[i+1]]
+	in := &block.Input{
+		Times: make([]int64, len(refs)), Ords: make([]uint64, len(refs)), Ingests: make([]int64, len(refs)),
+	}
+	used := make([]bool, len(p.views))
+	for j := range refs {
+		r := &refs[j]
+		in.Times[j], in.Ords[j], in.Ingests[j] = r.time, r.ord, p.views[r.view].Ingests[r.row]
+		in.Raw += int64(r.raw)
+		used[r.view] = true
+	}
+	for k, key := range p.keys {
+		hint := 0
+		for v := range p.views {
+			if used[v] && p.cols[v][k] != nil {
+				hint = max(hint, p.cols[v][k].v.N)
+			}
+		}
+		if hint == 0 {
+			continue
+		}
+		if c := p.gather(k, key, refs, min(hint, len(refs))); len(c.Rows) > 0 {
+			in.Columns = append(in.Columns, c)
+		}
+	}
+	return in
+}
+
+func (p *Plan) gather(k int, key columnKey, refs []ref, hint int) *record.Column {
+	c := &record.Column{Name: key.name, Kind: key.kind, Rows: make([]uint32, 0, hint)}
+	if key.kind == record.String {
+		c.Ends = make([]uint32, 0, hint)
+	} else {
+		c.Nums = make([]uint64, 0, hint)
+	}
+	for j := range refs {
+		s := p.cols[refs[j].view][k]
+		if s == nil {
+			continue
+		}
+		i, ok := s.find(refs[j].row)
+		if !ok {
+			continue
+		}
+		c.Rows = append(c.Rows, uint32(j))
+		if key.kind == record.String {
+			c.Data = append(c.Data, s.v.Bytes(i)...)
+			c.Ends = append(c.Ends, uint32(len(c.Data)))
+		} else {
+			c.Nums = append(c.Nums, s.v.Nums[i])
+		}
+	}
+	return c
+}

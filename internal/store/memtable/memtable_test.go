@@ -1,0 +1,234 @@
+package memtable
+
+import (
+	"fmt"
+	"maps"
+	"math/rand/v2"
+	"slices"
+	"testing"
+
+	"github.com/meshtrail/meshtrail/internal/record"
+	"github.com/meshtrail/meshtrail/internal/store/block"
+)
+
+const noon = 1_763_640_000_000_000_000
+
+// batch draws n records over two days and two classes with columns of every kind.
+func batch(r *rand.Rand, seq uint64, n int) *record.Batch {
+	b := &record.Batch{Tenant: "t", Source: fmt.Sprint("s", r.IntN(2)), Ingest: noon + int64(seq), Ord: seq << 20}
+	for i := range n {
+		class := record.Class("app")
+		if r.IntN(4) == 0 {
+			class = "ops"
+		}
+		at := int64(noon + r.Int64N(1e9))
+		switch r.IntN(20) {
+		case 0:
+			at += day
+		case 1:
+			at = -5 - int64(i)
+		}
+		b.Begin(at, class)
+		b.Str("dense", fmt.Sprint(seq, "/", i))
+		if r.IntN(2) == 0 {
+			b.Str("service.name", fmt.Sprint("svc-", r.IntN(3)))
+		}
+		if r.IntN(3) == 0 {
+			b.Int("n", r.Int64N(100))
+			b.Int(OriginalTime, 7)
+		}
+		b.Float("f", r.Float64())
+		if seq%2 == 0 {
+			b.Bool("even", true)
+		}
+		b.End()
+	}
+	return b
+}
+
+// want is what a record must look like in the table.
+func want(b *record.Batch, i int) string {
+	rec := b.Record(i)
+	fields := map[string]string{}
+	for _, f := range rec.Fields {
+		fields[f.Name] = f.Value.Text()
+	}
+	if rec.Time < 0 {
+		fields[OriginalTime] = fmt.Sprint(rec.Time)
+		rec.Time = b.Ingest
+	}
+	return render(rec.Time, rec.Ord, rec.Ingest, rec.Class, fields)
+}
+
+func render(at int64, ord uint64, ingest int64, class record.Class, fields map[string]string) string {
+	s := fmt.Sprint(at, " ", ord, " ", ingest, " ", class)
+	for _, k := range slices.Sorted(maps.Keys(fields)) {
+		s += " " + k + "=" + fields[k]
+	}
+	return s
+}
+
+func put(fields map[string]string, name string, v *block.Vector, row int) {
+	if i, ok := v.Find(row); ok {
+		c := record.Column{Kind: v.Kind, Nums: v.Nums, Ends: v.Ends, Data: v.Data}
+		fields[name] = c.Value(v.Entry(i)).Text()
+	}
+}
+
+func rowsOf(v *View) []string {
+	var out []string
+	for row := range v.Rows {
+		fields := map[string]string{}
+		for i := range v.Columns {
+			put(fields, v.Columns[i].Name, v.Vectors[i], row)
+		}
+		out = append(out, render(v.Times[row], v.Ords[row], v.Ingests[row], v.Part.Class, fields))
+	}
+	return out
+}
+
+func all(Part) bool { return true }
+
+func TestTableHoldsWhatWasInserted(t *testing.T) {
+	r := rand.New(rand.NewPCG(1, 1))
+	tab := New()
+	var wanted []string
+	for seq := range uint64(60) {
+		n := 1 + r.IntN(40)
+		if seq == 30 {
+			n = MaxRows + 100
+		}
+		b := batch(r, seq, n)
+		tab.Insert(b)
+		for i := range b.Len() {
+			wanted = append(wanted, want(b, i))
+		}
+	}
+	var got, cut []string
+	parts := map[Part][]*View{}
+	for _, v := range tab.Views(all) {
+		if v.Rows > MaxRows {
+			t.Errorf("block of %d rows", v.Rows)
+		}
+		for i, row := range rowsOf(v) {
+			got = append(got, row)
+			if v.Part.Day != v.Times[i]/day || v.Times[i] < v.MinTime || v.Times[i] > v.MaxTime {
+				t.Errorf("record of %d in part %+v", v.Times[i], v.Part)
+			}
+		}
+		parts[v.Part] = append(parts[v.Part], v)
+	}
+	for p, views := range parts {
+		for _, plan := range Plans(views, 1000, 64<<10) {
+			for i := range plan.Blocks() {
+				cut = append(cut, inputRows(t, p, plan.Block(i))...)
+			}
+		}
+	}
+	slices.Sort(wanted)
+	for name, rows := range map[string][]string{"views": got, "blocks": cut} {
+		slices.Sort(rows)
+		if !slices.Equal(rows, wanted) {
+			t.Errorf("%s hold %d records, want %d, or other ones", name, len(rows), len(wanted))
+		}
+	}
+	if _, rows := tab.Raw(); rows != int64(len(wanted)) {
+		t.Errorf("table counts %d records, want %d", rows, len(wanted))
+	}
+}
+
+func inputRows(t *testing.T, p Part, in *block.Input) []string {
+	t.Helper()
+	if len(in.Times) > 1000 {
+		t.Errorf("block of %d rows", len(in.Times))
+	}
+	var out []string
+	for row := range in.Times {
+		fields := map[string]string{}
+		for _, c := range in.Columns {
+			put(fields, c.Name, block.FromColumn(c, len(in.Times)), row)
+		}
+		out = append(out, render(in.Times[row], in.Ords[row], in.Ingests[row], p.Class, fields))
+	}
+	return out
+}
+
+// TestViewsNeverChange reads views while batches are inserted behind them.
+func TestViewsNeverChange(t *testing.T) {
+	r := rand.New(rand.NewPCG(2, 1))
+	tab := New()
+	done := make(chan struct{})
+	go func() {
+		defer close(done)
+		for seq := range uint64(300) {
+			tab.Insert(batch(r, seq, 20))
+		}
+	}()
+	for running := true; running; {
+		select {
+		case <-done:
+			running = false
+		default:
+		}
+		for _, v := range tab.Views(all) {
+			a, b := rowsOf(v), rowsOf(v)
+			if !slices.Equal(a, b) {
+				t.Fatal("a view changed")
+			}
+		}
+	}
+}
+
+func TestInsertIsAtomic(t *testing.T) {
+	tab := New()
+	done := make(chan struct{})
+	go func() {
+		defer close(done)
+		r := rand.New(rand.NewPCG(3, 1))
+		for seq := range uint64(200) {
+			tab.Insert(batch(r, seq, 64))
+		}
+	}()
+	for running := true; running; {
+		select {
+		case <-done:
+			running = false
+		default:
+		}
+		n := 0
+		for _, v := range tab.Views(all) {
+			n += v.Rows
+		}
+		if n%64 != 0 {
+			t.Fatalf("%d records visible: part of a batch", n)
+		}
+	}
+}
+
+func TestInsertAllocatesLittle(t *testing.T) {
+	var b record.Batch
+	b.Tenant, b.Source = "t", "s"
+	for i := range 1000 {
+		b.Begin(noon+int64(i), "app")
+		b.Str("a", "some value")
+		b.Int("n", int64(i))
+		b.End()
+	}
+	tab := New()
+	if n := testing.AllocsPerRun(100, func() { tab.Insert(&b) }); n > 20 {
+		t.Errorf("%v allocations to insert 1,000 records", n)
+	}
+}
+
+func BenchmarkInsert(b *testing.B) {
+	x := batch(rand.New(rand.NewPCG(4, 1)), 1, 2000)
+	b.ReportAllocs()
+	tab := New()
+	for b.Loop() {
+		if _, n := tab.Raw(); n > 1e6 {
+			tab = New()
+		}
+		tab.Insert(x)
+	}
+	b.ReportMetric(float64(b.Elapsed().Nanoseconds())/float64(b.N*2000), "ns/record")
+}
