@@ -45,7 +45,7 @@ func (m *Meter) Ingest(ctx context.Context, in pipeline.Intake, req *pipeline.Re
 	if err != nil {
 		return out, err
 	}
-	n := len(req.Raws)
+	n, outcome := len(req.Raws), "ok"
 	for _, c := range req.Rejected {
 		n += int(c.N)
 		m.refused.WithLabelValues(m.receiver, c.Name).Add(float64(c.N))
@@ -53,15 +53,21 @@ func (m *Meter) Ingest(ctx context.Context, in pipeline.Intake, req *pipeline.Re
 	for _, r := range out.Refused {
 		m.refused.WithLabelValues(m.receiver, r.Reason).Inc()
 	}
+	if len(out.Refused) > 0 || len(req.Rejected) > 0 {
+		outcome = "partial"
+	}
+	m.took(n, body, outcome)
+	return out, nil
+}
+
+// Took counts a request of n records that was taken in as it is.
+func (m *Meter) Took(n int, body *Body) { m.took(n, body, "ok") }
+
+func (m *Meter) took(n int, body *Body, outcome string) {
 	m.records.Add(float64(n))
 	m.wire.Add(float64(body.Wire))
 	m.decoded.Add(float64(len(body.Bytes)))
-	if len(out.Refused) > 0 || len(req.Rejected) > 0 {
-		m.requests.WithLabelValues(m.receiver, "partial").Inc()
-	} else {
-		m.requests.WithLabelValues(m.receiver, "ok").Inc()
-	}
-	return out, nil
+	m.requests.WithLabelValues(m.receiver, outcome).Inc()
 }
 
 // Failed counts a request that failed as a whole. Our own faults are logged

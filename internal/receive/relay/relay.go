@@ -1,0 +1,168 @@
+// Package relay receives what agents forward: batches that were normalised,
+// redacted and numbered where the records arose.
+//
+//	POST /api/v1/relay
+//	body:    | len u32 | encoded batch (spec/batch.md) |  repeated, little-endian
+//	answer:  {"acked":n}: the first n batches are durable
+//
+// It speaks to a record.Appender, not to the pipeline: the agent has one of its
+// own. Nothing that an agent says about itself is trusted. The tenant is the
+// credential's; source and origin are put under a prefix, so that no agent can
+// speak for another source, or make another tenant's batch look like a
+// repetition; the class of audit records is refused. A batch without an ID is
+// refused, because it could not be sent again safely.
+//
+// On a failure the answer says how many batches came before it, and those need
+// not come again. 400 is for bytes that no retry repairs; everything transient
+// is 503. A batch belongs to the request until Append returned; nothing else is
+// held.
+package relay
+
+import (
+	"encoding/binary"
+	"fmt"
+	"log/slog"
+	"net/http"
+	"strconv"
+	"sync"
+
+	"github.com/meshtrail/meshtrail/internal/access"
+	"github.com/meshtrail/meshtrail/internal/fault"
+	"github.com/meshtrail/meshtrail/internal/httpd"
+	"github.com/meshtrail/meshtrail/internal/receive"
+	"github.com/meshtrail/meshtrail/internal/record"
+	"github.com/meshtrail/meshtrail/internal/telemetry"
+)
+
+// Name is the receiver's name in sources and metrics.
+const Name = "relay"
+
+// Path is where agents send to.
+const Path = "/api/v1/relay"
+
+// ContentType names the body's form.
+const ContentType = "application/vnd.meshtrail.relay"
+
+// MaxBody bounds a request: one batch of the largest size, packed badly, fits.
+const MaxBody = 72 << 20
+
+// Config of the receiver. The zero Config is complete.
+type Config struct {
+	// Memory bounds the request bodies held at once, in bytes (default 256 MiB).
+	Memory int64 `yaml:"memory_bytes"`
+}
+
+// A Receiver answers agents.
+type Receiver struct {
+	to      record.Appender
+	bodies  *receive.Bodies
+	meter   *receive.Meter
+	batches sync.Pool // *record.Batch
+}
+
+// New returns a receiver that appends to to. m and log may be nil.
+func New(cfg Config, to record.Appender, m *telemetry.Metrics, log *slog.Logger) (*Receiver, error) {
+	return &Receiver{
+		to:     to,
+		bodies: receive.NewBodies(receive.Limits{Body: MaxBody, Decoded: MaxBody, Memory: cfg.Memory}),
+		meter:  receive.NewMeter(m, log, Name),
+	}, nil
+}
+
+// Routes returns the route.
+func (v *Receiver) Routes() []httpd.Route {
+	return []httpd.Route{{Pattern: "POST " + Path, Need: access.LogsWrite, MaxBody: MaxBody, Handle: v.relay, Fail: v.fail}}
+}
+
+// fail answers an error before any batch was appended.
+func (v *Receiver) fail(w http.ResponseWriter, _ *http.Request, err error) {
+	v.refuse(w, 0, err)
+}
+
+// refuse answers that acked batches are durable and why the next one is not.
+func (v *Receiver) refuse(w http.ResponseWriter, acked int, err error) {
+	v.meter.Failed(err)
+	code := receive.Status(err)
+	receive.SetRetry(w, code, err)
+	if code == http.StatusUnauthorized {
+		w.Header().Set("WWW-Authenticate", "Bearer")
+	}
+	answer(w, code, fmt.Appendf(nil, `{"acked":%d,"error":{"kind":%q,"reason":%s}}`,
+		acked, fault.KindOf(err), receive.AppendString(nil, []byte(receive.Reason(err)))))
+}
+
+func answer(w http.ResponseWriter, code int, body []byte) {
+	h := w.Header()
+	h.Set("Content-Type", "application/json")
+	h.Set("Content-Length", strconv.Itoa(len(body)))
+	w.WriteHeader(code)
+	w.Write(body)
+}
+
+func (v *Receiver) relay(w http.ResponseWriter, r *http.Request) error {
+	from, err := receive.Identify(r, Name)
+	if err != nil {
+		return err
+	}
+	body, err := v.bodies.Read(r, r.Header.Get("Content-Encoding"))
+	if err != nil {
+		return err
+	}
+	defer body.Release()
+	b, _ := v.batches.Get().(*record.Batch)
+	if b == nil {
+		b = new(record.Batch)
+	}
+	defer v.batches.Put(b)
+	acked, records := 0, 0
+	for rest := body.Bytes; len(rest) > 0; acked++ {
+		var frame []byte
+		if frame, rest, err = next(rest); err == nil {
+			if err = accept(frame, from, b); err == nil {
+				records += b.Len()
+				err = v.to.Append(r.Context(), b)
+			}
+		}
+		if err != nil {
+			v.refuse(w, acked, err)
+			return nil
+		}
+	}
+	if acked == 0 {
+		return fault.Errorf(fault.Invalid, "relay request without a batch")
+	}
+	v.meter.Took(records, body)
+	answer(w, http.StatusOK, fmt.Appendf(nil, `{"acked":%d}`, acked))
+	return nil
+}
+
+// next splits the first frame off.
+func next(b []byte) (frame, rest []byte, err error) {
+	if len(b) < 4 {
+		return nil, nil, fault.Errorf(fault.Invalid, "relay frame is cut off in its length")
+	}
+	n := uint64(binary.LittleEndian.Uint32(b))
+	if b = b[4:]; n > uint64(len(b)) {
+		return nil, nil, fault.Errorf(fault.Invalid, "relay frame declares %d bytes, %d are left", n, len(b))
+	}
+	return b[:n], b[n:], nil
+}
+
+// accept decodes a frame into b and makes it the sender's.
+func accept(frame []byte, from receive.Sender, b *record.Batch) error {
+	if err := record.Decode(frame, b); err != nil {
+		return fault.Wrap(fault.Invalid, err)
+	}
+	if b.ID.IsZero() {
+		return fault.Errorf(fault.Invalid, "relayed batch has no id")
+	}
+	for i := range b.Len() {
+		if b.ClassAt(i) == access.AuditClass {
+			return fault.Errorf(fault.Denied, "relayed batch holds a record of class %s", access.AuditClass)
+		}
+	}
+	b.Tenant = from.Tenant
+	b.Source = receive.SourceName(from.Source + "/" + b.Source)
+	b.ID.Origin = receive.SourceName("relay/" + string(from.Tenant) + "/" + b.ID.Origin)
+	return nil
+}

@@ -1,0 +1,124 @@
+package relay
+
+import (
+	"context"
+	"encoding/binary"
+	"errors"
+	"net/http"
+	"strings"
+	"testing"
+
+	"github.com/meshtrail/meshtrail/internal/access"
+	"github.com/meshtrail/meshtrail/internal/fault"
+	"github.com/meshtrail/meshtrail/internal/receive"
+	"github.com/meshtrail/meshtrail/internal/receive/receivetest"
+	"github.com/meshtrail/meshtrail/internal/record"
+)
+
+type kept struct {
+	id     record.BatchID
+	tenant record.TenantID
+	source string
+	rows   int
+}
+
+// store is an Appender that fails at its n-th batch.
+type store struct {
+	kept []kept
+	fail int
+	err  error
+}
+
+func (s *store) Append(_ context.Context, b *record.Batch) error {
+	if s.err != nil && len(s.kept) == s.fail {
+		return s.err
+	}
+	s.kept = append(s.kept, kept{b.ID, b.Tenant, b.Source, b.Len()})
+	return nil
+}
+
+func handler(t testing.TB, to record.Appender) http.Handler {
+	t.Helper()
+	v, err := New(Config{}, to, nil, nil)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return receivetest.Handler(v.Routes())
+}
+
+func batch(id record.BatchID, class record.Class, rows int) []byte {
+	b := &record.Batch{ID: id, Tenant: "stranger", Source: "file/app", Ingest: 1}
+	for i := range rows {
+		b.Begin(int64(i), class)
+		b.Str(record.Body, "line")
+		b.End()
+	}
+	b.Account.Received = uint64(rows)
+	return b.AppendEncoded(nil)
+}
+
+func frames(bs ...[]byte) (out []byte) {
+	for _, b := range bs {
+		out = append(binary.LittleEndian.AppendUint32(out, uint32(len(b))), b...)
+	}
+	return out
+}
+
+func id(seq uint64) record.BatchID {
+	return record.BatchID{Origin: "agent-1/files", Epoch: 7, Seq: seq}
+}
+
+func TestRelay(t *testing.T) {
+	one, two := batch(id(0), "ops", 3), batch(id(3), "ops", 2)
+	flipped := append([]byte(nil), two...)
+	flipped[len(flipped)/2] ^= 1
+	f := func(name string, body []byte, s *store, code int, answer string, want ...kept) {
+		t.Helper()
+		resp, got := receivetest.Call(handler(t, s), "POST", Path, body)
+		if resp.StatusCode != code || !strings.Contains(got, answer) {
+			t.Errorf("%s: %d %s, want %d %s", name, resp.StatusCode, got, code, answer)
+		}
+		if code == 503 && resp.Header.Get("Retry-After") == "" {
+			t.Errorf("%s: no Retry-After", name)
+		}
+		if len(s.kept) != len(want) {
+			t.Fatalf("%s: kept %v, want %v", name, s.kept, want)
+		}
+		for i := range want {
+			if s.kept[i] != want[i] {
+				t.Errorf("%s: kept %v, want %v", name, s.kept[i], want[i])
+			}
+		}
+	}
+	mine := func(seq uint64, rows int) kept {
+		return kept{record.BatchID{Origin: "relay/acme/agent-1/files", Epoch: 7, Seq: seq}, "acme", "relay/tester/file/app", rows}
+	}
+	f("two batches", frames(one, two), &store{}, 200, `{"acked":2}`, mine(0, 3), mine(3, 2))
+	f("no batch", nil, &store{}, 400, `{"acked":0,"error":{"kind":"invalid","reason":"relay request without a batch"}}`)
+	f("garbage after a good one", frames(one, []byte("garbage")), &store{}, 400, `{"acked":1,"error":{"kind":"invalid"`, mine(0, 3))
+	f("a flipped bit", frames(one, flipped), &store{}, 400, `{"acked":1`, mine(0, 3))
+	f("a frame cut off", frames(one, two)[:len(one)+10], &store{}, 400, `{"acked":1`, mine(0, 3))
+	f("a length of 4 GiB", []byte{0xff, 0xff, 0xff, 0xff, 1}, &store{}, 400, `declares 4294967295 bytes`)
+	f("no id", frames(batch(record.BatchID{}, "ops", 1)), &store{}, 400, `no id`)
+	f("audit class", frames(batch(id(0), access.AuditClass, 1)), &store{}, 403, `{"acked":0,"error":{"kind":"denied"`)
+	f("disk full at the second", frames(one, two), &store{fail: 1, err: fault.Errorf(fault.Unavailable, "disk is full")}, 503, `{"acked":1,"error":{"kind":"unavailable","reason":"disk is full"}}`, mine(0, 3))
+	f("bug", frames(one), &store{err: errors.New("secret")}, 503, `{"acked":0,"error":{"kind":"internal","reason":"the request could not be kept`)
+}
+
+func FuzzRelay(f *testing.F) {
+	f.Add(frames(batch(id(0), "ops", 3)))
+	f.Add(frames(batch(id(0), "audit", 1), []byte{1}))
+	f.Fuzz(func(t *testing.T, body []byte) {
+		b := new(record.Batch)
+		for len(body) > 0 {
+			frame, rest, err := next(body)
+			if err != nil {
+				return
+			}
+			body = rest
+			if accept(frame, receive.Sender{Tenant: "acme", Source: "relay/x"}, b) == nil && (b.Tenant != "acme" || b.ID.IsZero() || len(b.Source) > 128) {
+				t.Fatalf("accepted %v %q %q", b.ID, b.Tenant, b.Source)
+			}
+		}
+	})
+}
