@@ -1,0 +1,159 @@
+package demo
+
+import (
+	"bytes"
+	"context"
+	"encoding/json"
+	"io"
+	"net/http"
+	"net/http/httptest"
+	"strings"
+	"sync"
+	"testing"
+	"time"
+
+	"go.uber.org/goleak"
+
+	"github.com/meshtrail/meshtrail/internal/fault"
+)
+
+func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
+
+// server keeps the documents of every bulk request.
+type server struct {
+	mu   sync.Mutex
+	docs []map[string]any
+	body []byte
+	got  chan struct{} // one per request, when there is room
+	code int
+}
+
+func (s *server) ServeHTTP(w http.ResponseWriter, r *http.Request) {
+	data, _ := io.ReadAll(r.Body)
+	s.mu.Lock()
+	s.body = append(s.body, data...)
+	for i, line := range bytes.Split(bytes.TrimSpace(data), []byte("\n")) {
+		var d map[string]any
+		if err := json.Unmarshal(line, &d); err != nil {
+			panic(err)
+		}
+		if i%2 == 1 {
+			s.docs = append(s.docs, d)
+		}
+	}
+	code := s.code
+	s.mu.Unlock()
+	if code != 0 {
+		w.WriteHeader(code)
+	}
+	io.WriteString(w, `{"took":1,"errors":false,"items":[]}`)
+	select {
+	case s.got <- struct{}{}:
+	default:
+	}
+}
+
+// past runs a demonstration until its past is posted.
+func past(t *testing.T, seed uint64) *server {
+	t.Helper()
+	s := &server{got: make(chan struct{}, 1)}
+	h := httptest.NewServer(s)
+	defer h.Close()
+	defer h.Client().CloseIdleConnections()
+	ctx, cancel := context.WithCancel(t.Context())
+	at := time.Date(2026, 3, 4, 5, 6, 7, 0, time.UTC)
+	err := Run(ctx, Options{URL: h.URL, Token: "t", Rate: 6, Seed: seed, Client: h.Client(), Now: func() time.Time { return at }}, func(int) { cancel() })
+	if err != nil {
+		t.Fatal(err)
+	}
+	return s
+}
+
+func TestThePastHoldsEveryPlatformAndBothStories(t *testing.T) {
+	s := past(t, 1)
+	if len(s.docs) < 15*60*6 {
+		t.Errorf("%d records", len(s.docs))
+	}
+	counts := map[string]int{}
+	for _, d := range s.docs {
+		message, _ := d["message"].(string)
+		flow, _ := d["flow"].(map[string]any)
+		switch {
+		case d["response_code_details"] == "rbac_access_denied_matched_policy[none]":
+			counts["rbac"]++
+		case d["response_flags"] == "UH":
+			counts["outage"]++
+		case d["start_time"] != nil:
+			counts["istio json"]++
+		case strings.HasPrefix(message, "["):
+			counts["istio text"]++
+		case d["client.id"] != nil:
+			counts["linkerd"]++
+		case flow["verdict"] == "DROPPED":
+			counts["dropped"]++
+		case flow != nil:
+			counts["hubble"]++
+		case message != "":
+			counts["application"]++
+		default:
+			t.Fatalf("unknown document %v", d)
+		}
+	}
+	for _, kind := range []string{"rbac", "outage", "istio json", "istio text", "linkerd", "hubble", "dropped", "application"} {
+		if counts[kind] < 15 {
+			t.Errorf("%d records of kind %s", counts[kind], kind)
+		}
+	}
+}
+
+func TestTheSameSeedMakesTheSameTraffic(t *testing.T) {
+	a, b, c := past(t, 7), past(t, 7), past(t, 8)
+	if !bytes.Equal(a.body, b.body) {
+		t.Error("the same seed made other traffic")
+	}
+	if bytes.Equal(a.body, c.body) {
+		t.Error("another seed made the same traffic")
+	}
+}
+
+func TestThePresentFollowsAndEnds(t *testing.T) {
+	s := &server{got: make(chan struct{}, 1)}
+	h := httptest.NewServer(s)
+	defer h.Close()
+	defer h.Client().CloseIdleConnections()
+	ctx, cancel := context.WithTimeout(t.Context(), 20*time.Second)
+	defer cancel()
+	past := -1
+	done := make(chan error, 1)
+	began := make(chan struct{})
+	go func() {
+		done <- Run(ctx, Options{URL: h.URL, Rate: 500, Seed: 1, Client: h.Client()}, func(n int) { past = n; close(began) })
+	}()
+	<-began
+	for range 3 {
+		<-s.got
+	}
+	cancel()
+	if err := <-done; err != nil {
+		t.Errorf("%v", err)
+	}
+	if len(s.docs) <= past {
+		t.Errorf("%d records, %d of them past", len(s.docs), past)
+	}
+}
+
+func TestRefusals(t *testing.T) {
+	for _, rate := range []int{0, -1, MaxRate + 1} {
+		if err := Run(t.Context(), Options{Rate: rate}, nil); !fault.Is(err, fault.Invalid) {
+			t.Errorf("rate %d: %v", rate, err)
+		}
+	}
+	s := &server{code: http.StatusUnauthorized}
+	h := httptest.NewServer(s)
+	defer h.Close()
+	defer h.Client().CloseIdleConnections()
+	err := Run(t.Context(), Options{URL: h.URL, Rate: 1, Client: h.Client()}, func(int) { t.Error("ready") })
+	if err == nil || !strings.Contains(err.Error(), "401") {
+		t.Errorf("%v", err)
+	}
+}
