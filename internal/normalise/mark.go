@@ -7,11 +7,12 @@ import "github.com/meshtrail/meshtrail/internal/normalise/facts"
 //
 //	| 0-7 Envoy key | 8-15 Linkerd key | 16-23 Hubble key | 24-31 body rank | 32-39 time rank | 40… flags |
 const (
-	meshName uint64 = 1 << (40 + iota) // the sender says which mesh
-	reserved                           // only intake may set the name
-	stream                             // docker's name of log.iostream
-	strong                             // nothing but an Envoy access log has it
-	envelope                           // a name within {"flow":{…}}
+	meshName    uint64 = 1 << (40 + iota) // the sender says which mesh
+	reserved                              // only intake may set the name
+	stream                                // docker's name of log.iostream
+	strong                                // nothing but an Envoy access log has it
+	envelope                              // a name within {"flow":{…}}
+	otherHubble                           // a name within {"lost_events":{…}} and the like
 )
 
 func bodyRank(mark uint64) uint8 { return uint8(mark >> 24) }

@@ -3,7 +3,11 @@ package normalise
 import (
 	"slices"
 
+	"github.com/meshtrail/meshtrail/internal/normalise/envoy"
+	"github.com/meshtrail/meshtrail/internal/normalise/facts"
+	"github.com/meshtrail/meshtrail/internal/normalise/hubble"
 	"github.com/meshtrail/meshtrail/internal/normalise/jsonscan"
+	"github.com/meshtrail/meshtrail/internal/normalise/linkerd"
 )
 
 // Platforms returns the platforms that a sender may declare.
@@ -14,10 +18,223 @@ func Platforms() []string {
 // Known reports whether a sender may declare the platform. "" declares none.
 func Known(platform string) bool { return platform == "" || slices.Contains(Platforms(), platform) }
 
-type platforms struct{}
+// platforms is the scratch of each platform's parser.
+type platforms struct {
+	envoy   envoy.Access
+	linkerd linkerd.Access
+	hubble  hubble.Flow
+}
 
-func platformMark(string) uint64 { return 0 }
+func envoyKey(mark uint64) envoy.Key     { return envoy.Key(mark) }
+func linkerdKey(mark uint64) linkerd.Key { return linkerd.Key(mark >> 8) }
+func hubbleKey(mark uint64) hubble.Key   { return hubble.Key(mark >> 16) }
 
-func (n *Normaliser) platformObject(*jsonscan.Object, string) bool { return false }
+func platformMark(name string) uint64 {
+	e := envoy.KeyOf(name)
+	h, within := hubble.KeyOf(name)
+	m := uint64(e) | uint64(linkerd.KeyOf(name))<<8 | uint64(h)<<16
+	if e.Strong() {
+		m |= strong
+	}
+	if within {
+		m |= envelope
+	}
+	if hubble.Other(name) != "" {
+		m |= otherHubble
+	}
+	return m
+}
 
-func (n *Normaliser) platformText([]byte, string) bool { return false }
+// shape is what the names of an object say, counted in one pass over marks.
+type shape struct {
+	envoy, strong, hubble, linkerd int
+	flags, within, other           bool
+}
+
+func shapeOf(o *jsonscan.Object) shape {
+	var s shape
+	count := func(m uint64) {
+		if k := envoyKey(m); k != envoy.None {
+			s.envoy++
+			s.flags = s.flags || k == envoy.Flags
+		}
+		if m&strong != 0 {
+			s.strong++
+		}
+		s.within = s.within || m&envelope != 0
+		s.other = s.other || m&otherHubble != 0
+		if hubbleKey(m) != hubble.None {
+			s.hubble++
+		}
+		switch linkerdKey(m) {
+		case linkerd.ClientAddr, linkerd.Total, linkerd.Processing:
+			s.linkerd++
+		}
+	}
+	for i := range o.Members {
+		count(o.Members[i].Name.Mark)
+	}
+	for _, n := range o.Nulls {
+		count(n.Mark)
+	}
+	return s
+}
+
+// platformObject has the platform that o's shape or the sender names read it,
+// and reports whether one did.
+func (n *Normaliser) platformObject(o *jsonscan.Object, declared string) bool {
+	s := shapeOf(o)
+	isEnvoy := declared == "envoy" || declared == "istio" || declared == "consul" || declared == "kuma"
+	isHubble := declared == "cilium" || declared == "hubble"
+	switch {
+	case isEnvoy && envoy.Match(s.strong, s.envoy, s.flags, true):
+		n.envoyObject(o, declared)
+	case declared == "linkerd" && s.linkerd > 0, s.linkerd >= 2:
+		n.linkerdObject(o)
+	case s.hubble >= 2 && n.hubbleObject(o, s.within, isHubble):
+	case s.other:
+		n.hubbleOther(o)
+	case envoy.Match(s.strong, s.envoy, s.flags, false):
+		n.envoyObject(o, "")
+	default:
+		return false
+	}
+	return true
+}
+
+// spare returns the index of the member that gives the time when the platform's
+// own key gave none, or -1.
+func (n *Normaliser) spare(o *jsonscan.Object, found bool) int {
+	if found || n.out.Fixed {
+		return -1
+	}
+	return best(o, timeRank, func(m *jsonscan.Member) bool { _, ok := timeOf(m); return ok })
+}
+
+func (n *Normaliser) envoyObject(o *jsonscan.Object, declared string) {
+	a := &n.envoy
+	a.Reset()
+	for i := range o.Members {
+		if m := &o.Members[i]; envoyKey(m.Name.Mark) == envoy.StartTime {
+			a.Set(envoy.StartTime, m)
+		}
+	}
+	_, found := a.Start()
+	a.Reset()
+	when := n.spare(o, found)
+	for i := range o.Members {
+		m := &o.Members[i]
+		if i == when {
+			n.out.Time, _ = timeOf(m)
+			continue
+		}
+		if k := envoyKey(m.Name.Mark); k == envoy.None || !a.Set(k, m) {
+			n.member(m)
+		}
+	}
+	for _, name := range o.Nulls {
+		if k := envoyKey(name.Mark); k != envoy.None {
+			a.Null(k, name.Text)
+		}
+	}
+	a.Write(&n.out, declared, "json")
+}
+
+func (n *Normaliser) linkerdObject(o *jsonscan.Object) {
+	a := &n.linkerd
+	a.Reset()
+	var at *jsonscan.Member
+	for i := range o.Members {
+		if m := &o.Members[i]; linkerdKey(m.Name.Mark) == linkerd.Timestamp {
+			at = m
+		}
+	}
+	found := false
+	if at != nil {
+		_, found = timeOf(at)
+	}
+	when := n.spare(o, found)
+	for i := range o.Members {
+		m := &o.Members[i]
+		if i == when {
+			n.out.Time, _ = timeOf(m)
+			continue
+		}
+		if k := linkerdKey(m.Name.Mark); k == linkerd.None || !a.Set(k, m) {
+			n.member(m)
+		}
+	}
+	a.Write(&n.out, "json")
+}
+
+// hubbleObject writes a flow, or nothing when the slots are no flow's.
+func (n *Normaliser) hubbleObject(o *jsonscan.Object, within, declared bool) bool {
+	f := &n.hubble
+	f.Reset()
+	f.SetAll(o, func(m *jsonscan.Member) hubble.Key { return hubbleKey(m.Name.Mark) })
+	if !f.Match(within, declared) {
+		return false
+	}
+	for i := range o.Members {
+		m := &o.Members[i]
+		if f.Holds(hubbleKey(m.Name.Mark), m) {
+			continue
+		}
+		if name := hubble.OwnName(m.Name.Text); name != m.Name.Text {
+			Put(n.out.B, n.out.Own(name), m)
+			continue
+		}
+		n.member(m)
+	}
+	f.Write(&n.out)
+	return true
+}
+
+// hubbleOther writes a record of the exporter that is no flow: lost, agent and
+// debug events.
+func (n *Normaliser) hubbleOther(o *jsonscan.Object) {
+	kind := ""
+	when := n.spare(o, false)
+	for i := range o.Members {
+		m := &o.Members[i]
+		if k := hubble.Other(m.Name.Text); k != "" {
+			kind = k
+		}
+		switch {
+		case i == when:
+			n.out.Time, _ = timeOf(m)
+		case m.Name.Text == "node_name" && m.Kind == jsonscan.String:
+			n.out.Str("k8s.node.name", m.Text)
+		default:
+			n.member(m)
+		}
+	}
+	n.out.Derive("event.name", kind)
+	n.out.MeshType("cilium")
+	n.out.Format, n.out.Status = "hubble-event", facts.OK
+}
+
+// platformText has the platform whose layout a line matches read it, and reports
+// whether one did. The caller keeps the line as the body.
+func (n *Normaliser) platformText(line []byte, declared string) bool {
+	if len(line) < 16 {
+		return false
+	}
+	if matched, whole := n.envoy.Text(line); matched {
+		n.envoy.Write(&n.out, declared, "text")
+		if !whole {
+			n.out.Partial()
+		}
+		return true
+	}
+	if c := line[0]; c >= '0' && c <= '9' || c == '[' {
+		if matched, whole := n.linkerd.Apache(line); matched {
+			n.linkerd.Write(&n.out, "apache")
+			if !whole {
+				n.out.Partial()
+			}
+			return true
+		}
+	}
+	return false
+}

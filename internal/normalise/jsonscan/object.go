@@ -71,6 +71,8 @@ type Object struct {
 	names *Names
 	last  *Name
 	gen   uint32
+
+	element Member // lent by Elements; a local one would escape
 }
 
 // An Error says why bytes are not an object that can be kept.

@@ -275,3 +275,38 @@ func EscapeUTF8(dst, src []byte, prefix string) []byte {
 	}
 	return dst
 }
+
+// Elements calls each with the elements of an array that a Scan kept as JSON:
+// a scalar as a Member without a name, an object or array as its text (Kind
+// JSON), null not at all. It uses o's memory, so o MUST NOT be the Object whose
+// member raw is. A raw that is no valid array ends the calls.
+func (o *Object) Elements(raw []byte, each func(m *Member)) {
+	o.data, o.arena = raw, o.arena[:0]
+	i := space(raw, 0)
+	if i >= len(raw) || raw[i] != '[' {
+		return
+	}
+	i = space(raw, i+1)
+	for i < len(raw) && raw[i] != ']' {
+		m := &o.element
+		*m = Member{}
+		present, err := true, error(nil)
+		start := i
+		if raw[i] == '{' {
+			if i, err = o.skip(i, 1); err == nil {
+				m.Kind, m.Text = JSON, raw[start:i]
+			}
+		} else {
+			i, present, err = o.value(m, i, 1)
+		}
+		if err != nil {
+			return
+		}
+		if present {
+			each(m)
+		}
+		if i = space(raw, i); i < len(raw) && raw[i] == ',' {
+			i = space(raw, i+1)
+		}
+	}
+}

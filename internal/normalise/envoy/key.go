@@ -1,0 +1,193 @@
+// Package envoy reads the access logs of Envoy and of the meshes built on it:
+// Envoy's default text, Istio's text in today's and older layouts, Kuma's text,
+// and JSON of the same operators under the key names of Istio, Envoy Gateway,
+// kgateway and others.
+//
+// Text and JSON meet in Access: a slot per operator, filled by either reader and
+// written once, under canonical names, with the facts that they imply (direction,
+// reporter, destination, mutual TLS, policy decision; ../../../docs/schema.md).
+// The formats are those of Envoy's access log documentation, Istio's
+// telemetry_logging.go and Kuma's MeshAccessLog.
+//
+// It knows nothing of other platforms and does not detect: that is normalise.
+// An Access is scratch memory of one normaliser and aliases the bytes it reads
+// until the next Reset.
+package envoy
+
+import (
+	"strings"
+
+	"github.com/meshtrail/meshtrail/internal/normalise/jsonscan"
+)
+
+// Key is an access log operator, by what it means. 0 is none.
+type Key uint8
+
+// The operators.
+const (
+	None Key = iota
+	StartTime
+	Method
+	Path
+	Protocol
+	Code
+	Flags
+	Details
+	Termination
+	Failure
+	BytesReceived
+	BytesSent
+	Duration
+	UpstreamTime
+	ForwardedFor
+	UserAgent
+	RequestID
+	Authority
+	UpstreamHost
+	UpstreamCluster
+	UpstreamLocal
+	DownstreamLocal
+	DownstreamRemote
+	ServerName
+	Route
+	PolicyStatus
+	PeerURI
+	FirstByte
+	GRPCStatus
+	Attempts
+	TLSVersion
+	TLSCipher
+	PeerSubject
+	PeerIssuer
+	Traceparent
+	B3TraceID
+	B3SpanID
+	SourceService      // Kuma
+	DestinationService // Kuma
+	MeshID             // Kuma
+	numKeys
+)
+
+// keys are the JSON names of the operators.
+var keys = map[string]Key{
+	"start_time": StartTime,
+	"method":     Method, ":method": Method, "request_method": Method,
+	"path": Path, "x-envoy-origin-path": Path, "x_envoy_origin_path": Path, ":path": Path,
+	"protocol":      Protocol,
+	"response_code": Code, "response_status": Code,
+	"response_flags":                    Flags,
+	"response_code_details":             Details,
+	"connection_termination_details":    Termination,
+	"upstream_transport_failure_reason": Failure,
+	"bytes_received":                    BytesReceived,
+	"bytes_sent":                        BytesSent,
+	"duration":                          Duration, "total_duration": Duration,
+	"upstream_service_time": UpstreamTime, "x-envoy-upstream-service-time": UpstreamTime, "resp_backend_service_time": UpstreamTime,
+	"x_forwarded_for": ForwardedFor, "x-forwarded-for": ForwardedFor, "req_x_forwarded_for": ForwardedFor,
+	"user_agent": UserAgent, "user-agent": UserAgent,
+	"request_id": RequestID, "x-request-id": RequestID, "x_request_id": RequestID,
+	"authority": Authority, ":authority": Authority,
+	"upstream_host": UpstreamHost, "upstreamHost": UpstreamHost, "backendHost": UpstreamHost,
+	"upstream_cluster": UpstreamCluster, "upstreamCluster": UpstreamCluster, "backendCluster": UpstreamCluster, "upstream_cluster_raw": UpstreamCluster,
+	"upstream_local_address":    UpstreamLocal,
+	"downstream_local_address":  DownstreamLocal,
+	"downstream_remote_address": DownstreamRemote,
+	"requested_server_name":     ServerName,
+	"route_name":                Route,
+	"istio_policy_status":       PolicyStatus,
+	"downstream_peer_uri_san":   PeerURI,
+	"time_to_first_byte":        FirstByte,
+	"grpc_status":               GRPCStatus, "grpc_status_number": GRPCStatus,
+	"upstream_request_attempt_count": Attempts,
+	"downstream_tls_version":         TLSVersion,
+	"downstream_tls_cipher":          TLSCipher,
+	"downstream_peer_subject":        PeerSubject,
+	"downstream_peer_issuer":         PeerIssuer,
+	"traceparent":                    Traceparent,
+	"x_b3_traceid":                   B3TraceID, "x-b3-traceid": B3TraceID,
+	"x_b3_spanid": B3SpanID, "x-b3-spanid": B3SpanID,
+}
+
+// KeyOf returns the operator that a JSON name stands for, or None.
+func KeyOf(name string) Key { return keys[name] }
+
+// Strong reports whether hardly anything but an Envoy access log has the
+// operator.
+func (k Key) Strong() bool {
+	switch k {
+	case Flags, Details, Termination, Failure, UpstreamHost, UpstreamCluster, UpstreamLocal,
+		DownstreamLocal, DownstreamRemote, ServerName, Route, PolicyStatus, UpstreamTime, PeerURI:
+		return true
+	}
+	return false
+}
+
+// Match reports whether a shape is an Envoy access log: strong and all count
+// its keys, null ones included. Applications have methods, paths and durations
+// too, so only strong keys decide.
+func Match(strong, all int, flags, declared bool) bool {
+	if declared {
+		return all >= 3
+	}
+	return strong >= 3 || strong == 2 && all >= 6 || flags && all >= 7
+}
+
+// Access is one access log record by operator. Slots alias what was read.
+type Access struct {
+	slot  [numKeys]*jsonscan.Member
+	null  [numKeys]bool // JSON null, or - in text: known to be absent
+	count int           // keys of the shape, null ones included
+	other bool          // a name is spelt as Istio never spells it
+	text  [numKeys]jsonscan.Member
+}
+
+// Reset empties the slots.
+func (a *Access) Reset() {
+	a.slot = [numKeys]*jsonscan.Member{}
+	a.null = [numKeys]bool{}
+	a.count, a.other = 0, false
+}
+
+// Set puts a JSON member into a slot. It reports false when the slot is taken:
+// then the member is an ordinary one.
+func (a *Access) Set(k Key, m *jsonscan.Member) bool {
+	if a.slot[k] != nil {
+		return false
+	}
+	a.slot[k] = m
+	a.seen(m.Name.Text)
+	return true
+}
+
+// Null notes that a key was there without a value.
+func (a *Access) Null(k Key, name string) {
+	a.null[k] = true
+	a.seen(name)
+}
+
+// seen counts a key of the shape. Envoy Gateway names headers as they are,
+// Istio with underscores.
+func (a *Access) seen(name string) {
+	a.count++
+	a.other = a.other || strings.IndexByte(name, '-') >= 0 || name == ":authority"
+}
+
+// put fills a slot from text. Absent text leaves it empty.
+func (a *Access) put(k Key, v []byte) {
+	a.count++
+	if len(v) == 0 || len(v) == 1 && v[0] == '-' {
+		a.null[k] = true
+		return
+	}
+	a.text[k] = jsonscan.Member{Kind: jsonscan.String, Text: v}
+	a.slot[k] = &a.text[k]
+}
+
+// str returns a slot's text, nil when absent. A number is its text as written.
+func (a *Access) str(k Key) []byte {
+	m := a.slot[k]
+	if m == nil || m.Kind == jsonscan.Bool || len(m.Text) == 0 || len(m.Text) == 1 && m.Text[0] == '-' {
+		return nil
+	}
+	return m.Text
+}

@@ -1,0 +1,203 @@
+package envoy
+
+import (
+	"bytes"
+
+	"github.com/meshtrail/meshtrail/internal/normalise/facts"
+)
+
+// Text reads a text line into the slots and reports whether it is an access log
+// of a known layout, and whether all of it was understood.
+//
+//	[START] "METHOD PATH PROTOCOL" CODE FLAGS …middle… "XFF" "UA" "ID" "AUTHORITY" "UPSTREAM" …tail…
+//
+// The middle tells the layouts apart by the type of its columns:
+//
+//	BYTES BYTES MS MS                                Envoy's default
+//	DETAILS BYTES …                                  Envoy with details
+//	DETAILS TERMINATION "FAILURE" BYTES …            Istio since 1.9
+//	"MIXER" "FAILURE" BYTES …                        Istio 1.3 to 1.8
+//
+// Header values are not escaped, so a quote within a user agent cannot be told
+// from its end. Columns after it are therefore read from the right, where no
+// value can hold a space, and the user agent is what remains.
+func (a *Access) Text(line []byte) (matched, whole bool) {
+	a.Reset()
+	s := bytes.TrimPrefix(line, []byte("ACCESS "))
+	if len(s) < 8 || s[0] != '[' && s[0] != '"' {
+		return false, false
+	}
+	kuma := false
+	if s[0] == '[' {
+		end := bytes.IndexByte(s, ']')
+		if end < 20 || end > 40 || end+2 >= len(s) || s[end+1] != ' ' {
+			return false, false
+		}
+		if _, n := facts.Stamp(s[1:end]); n != end-1 {
+			return false, false
+		}
+		a.put(StartTime, s[1:end])
+		s = s[end+2:]
+		if i := bytes.IndexByte(s, ' '); s[0] != '"' && i > 0 && i+1 < len(s) && s[i+1] == '"' {
+			a.put(MeshID, s[:i])
+			s, kuma = s[i+1:], true
+		}
+	}
+	s, ok := a.requestColumn(s)
+	if !ok {
+		return false, false
+	}
+	s, ok = a.middle(s)
+	if !ok {
+		return false, false
+	}
+	return true, a.right(s, kuma)
+}
+
+// requestColumn reads "METHOD PATH PROTOCOL" and the code after it. A path has
+// no space, so the first protocol that a quote and a number follow ends it.
+func (a *Access) requestColumn(s []byte) (rest []byte, ok bool) {
+	if s[0] != '"' {
+		return s, false
+	}
+	end := 0
+	for {
+		i := bytes.Index(s[end+1:], []byte(`" `))
+		if i < 0 {
+			return s, false
+		}
+		end += 1 + i
+		if end+2 < len(s) && s[end+2]-'0' < 10 {
+			break
+		}
+	}
+	req := s[1:end]
+	method, path, _ := bytes.Cut(req, []byte(" "))
+	i := bytes.LastIndexByte(path, ' ')
+	if i < 0 {
+		return s, false
+	}
+	path, protocol := path[:i], path[i+1:]
+	if string(protocol) != "-" && !bytes.HasPrefix(protocol, []byte("HTTP")) {
+		return s, false
+	}
+	a.put(Method, method)
+	a.put(Path, path)
+	a.put(Protocol, protocol)
+	code, rest := column(s[end+2:])
+	if n, good := facts.Uint(code); !good || n > 999 {
+		return s, false
+	}
+	a.put(Code, code)
+	return rest, true
+}
+
+// column cuts the next column; quoted ones without their quotes.
+func column(s []byte) (c, rest []byte) {
+	if len(s) > 0 && s[0] == '"' {
+		if i := bytes.Index(s[1:], []byte(`" `)); i >= 0 {
+			return s[1 : 1+i], s[i+3:]
+		}
+		return bytes.TrimSuffix(s[1:], []byte(`"`)), nil
+	}
+	if i := bytes.IndexByte(s, ' '); i >= 0 {
+		return s[:i], s[i+1:]
+	}
+	return s, nil
+}
+
+func number(s []byte) bool {
+	_, ok := facts.Uint(s)
+	return ok
+}
+
+// middle reads the flags and what stands between them and the first header.
+func (a *Access) middle(s []byte) (rest []byte, ok bool) {
+	flags, s := column(s)
+	if !flagList(flags) {
+		return s, false
+	}
+	a.put(Flags, flags)
+	quoted := len(s) > 0 && s[0] == '"'
+	c, next := column(s)
+	switch {
+	case quoted:
+		a.put(PolicyStatus, c)
+		c, s = column(next)
+		a.put(Failure, c)
+	case number(c):
+	default:
+		a.put(Details, c)
+		s = next
+		if c, next = column(s); !number(c) {
+			a.put(Termination, c)
+			c, s = column(next)
+			a.put(Failure, c)
+		}
+	}
+	for _, k := range [...]Key{BytesReceived, BytesSent, Duration, UpstreamTime} {
+		if c, s = column(s); !number(c) && !facts.Absent(c) {
+			return s, false
+		}
+		a.put(k, c)
+	}
+	return s, len(s) > 0 && s[0] == '"'
+}
+
+// flagList reports whether b is - or Envoy's flags: capital letters, digits,
+// commas.
+func flagList(b []byte) bool {
+	if string(b) == "-" {
+		return true
+	}
+	for _, c := range b {
+		if (c < 'A' || c > 'Z') && (c < '0' || c > '9') && c != ',' {
+			return false
+		}
+	}
+	return len(b) > 0
+}
+
+var (
+	tailKeys  = [...]Key{UpstreamCluster, UpstreamLocal, DownstreamLocal, DownstreamRemote, ServerName, Route}
+	plainKeys = [...]Key{RequestID, Authority, UpstreamHost}
+	kumaKeys  = [...]Key{B3TraceID, RequestID, Authority, SourceService, DestinationService, DownstreamRemote, UpstreamHost}
+)
+
+// right reads the quoted columns and the unquoted tail, from the right. It
+// reports whether every column was where the layout says.
+func (a *Access) right(s []byte, kuma bool) (whole bool) {
+	s = bytes.TrimRight(s, " ")
+	last := bytes.LastIndexByte(s, '"')
+	tail := bytes.TrimLeft(s[last+1:], " ")
+	s = s[:last+1]
+	quoted := plainKeys[:]
+	if kuma {
+		quoted = kumaKeys[:]
+	}
+	for i := len(quoted) - 1; i >= 0; i-- {
+		start := bytes.LastIndex(s[:max(len(s)-1, 0)], []byte(` "`))
+		if start < 0 {
+			return false
+		}
+		a.put(quoted[i], s[start+2:len(s)-1])
+		s = s[:start]
+	}
+	xff, rest := column(s)
+	if len(rest) < 2 || rest[0] != '"' || rest[len(rest)-1] != '"' {
+		return false
+	}
+	a.put(ForwardedFor, xff)
+	a.put(UserAgent, rest[1:len(rest)-1])
+	n := 0
+	for len(tail) > 0 {
+		if n == len(tailKeys) {
+			return false
+		}
+		var c []byte
+		c, tail = column(tail)
+		a.put(tailKeys[n], c)
+		n++
+	}
+	return n == 0 || n >= 5 && !kuma
+}

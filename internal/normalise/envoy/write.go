@@ -1,0 +1,324 @@
+package envoy
+
+import (
+	"bytes"
+	"math"
+	"strconv"
+
+	"github.com/meshtrail/meshtrail/internal/normalise/facts"
+	"github.com/meshtrail/meshtrail/internal/normalise/jsonscan"
+)
+
+// Write writes the slots under canonical names, and the facts they imply.
+// declared is the platform that the sender declared, or "". form is "text" or
+// "json", the end of the format's name.
+func (a *Access) Write(o *facts.Out, declared, form string) {
+	o.Status = facts.OK
+	a.request(o)
+	a.response(o)
+	a.times(o)
+	a.peers(o)
+	a.upstream(o)
+	a.security(o)
+	t := a.target()
+	t.write(o, a)
+	a.decide(o)
+	a.name(o, declared, form, t)
+}
+
+// name sets the format and mesh.type: as declared, else Consul and Kuma by what
+// only they write, else Istio by its cluster names or the number of its keys.
+func (a *Access) name(o *facts.Out, declared, form string, t target) {
+	mesh := "envoy"
+	switch {
+	case declared == "consul" || declared == "kuma" || declared == "istio" || declared == "envoy":
+		mesh = declared
+	case a.slot[MeshID] != nil || a.null[MeshID]:
+		mesh = "kuma"
+	case t.consul:
+		mesh = "consul"
+	case t.istio || a.slot[PolicyStatus] != nil || a.count >= 18 && !a.other:
+		mesh = "istio"
+	}
+	o.MeshType(mesh)
+	o.Format = mesh + "-" + form
+}
+
+// leave keeps a value that is not what its operator should be: in JSON under
+// its own name; text keeps it in the body.
+func (a *Access) leave(o *facts.Out, k Key) {
+	o.Partial()
+	m := a.slot[k]
+	if m.Name == nil {
+		return
+	}
+	name := o.Own(m.Name.Text)
+	switch m.Kind {
+	case jsonscan.Int:
+		o.B.Int(name, m.Int)
+	case jsonscan.Float:
+		o.B.Float(name, m.Float)
+	case jsonscan.Bool:
+		o.B.Bool(name, m.Int != 0)
+	default:
+		o.B.StrBytes(name, m.Text)
+	}
+}
+
+// copy writes a slot as text under name.
+func (a *Access) copy(o *facts.Out, k Key, name string) []byte {
+	v := a.str(k)
+	if v != nil {
+		o.Str(name, v)
+	} else if m := a.slot[k]; m != nil && m.Kind == jsonscan.Bool {
+		a.leave(o, k)
+	}
+	return v
+}
+
+// number returns a slot's number; ok is false when absent or no number, which
+// is then kept under its own name.
+func (a *Access) number(o *facts.Out, k Key) (n int64, ok bool) {
+	m := a.slot[k]
+	if m == nil {
+		return 0, false
+	}
+	switch m.Kind {
+	case jsonscan.Int:
+		return m.Int, true
+	case jsonscan.Float:
+		if m.Float == math.Trunc(m.Float) && math.Abs(m.Float) < 1<<53 {
+			return int64(m.Float), true
+		}
+	case jsonscan.String:
+		if facts.Absent(m.Text) {
+			return 0, false
+		}
+		if n, good := facts.Uint(m.Text); good {
+			return n, true
+		}
+	}
+	a.leave(o, k)
+	return 0, false
+}
+
+// millis writes a slot of milliseconds in nanoseconds. A negative one means
+// that there is none.
+func (a *Access) millis(o *facts.Out, k Key, name string) {
+	m := a.slot[k]
+	if m == nil {
+		return
+	}
+	f := m.Float
+	if m.Kind == jsonscan.String {
+		if facts.Absent(m.Text) {
+			return
+		}
+		if _, whole := facts.Uint(m.Text); !whole {
+			v, err := strconv.ParseFloat(string(m.Text), 64)
+			if err != nil {
+				a.leave(o, k)
+				return
+			}
+			m, f = &jsonscan.Member{Name: m.Name, Kind: jsonscan.Float}, v
+		}
+	}
+	if m.Kind == jsonscan.Float {
+		if ns := math.Round(f * 1e6); ns >= 0 && ns < math.MaxInt64 {
+			o.Int(name, int64(ns))
+		} else {
+			a.leave(o, k)
+		}
+		return
+	}
+	n, ok := a.number(o, k)
+	switch {
+	case !ok:
+	case n >= 0 && n <= math.MaxInt64/1_000_000:
+		o.Int(name, n*1_000_000)
+	default:
+		a.leave(o, k)
+	}
+}
+
+func (a *Access) request(o *facts.Out) {
+	if v := a.str(Method); v != nil {
+		o.Method(v)
+	}
+	if v := a.str(Path); v != nil {
+		o.URL(v)
+	}
+	o.Protocol(a.str(Protocol))
+	if v := a.str(Authority); v != nil {
+		o.Server(v)
+	}
+	a.copy(o, RequestID, "http.request.header.x-request-id")
+	a.copy(o, UserAgent, "user_agent.original")
+	if v := a.str(Traceparent); v != nil && !o.Traceparent(v) {
+		a.leave(o, Traceparent)
+	}
+	if v := a.str(B3TraceID); v != nil && !o.TraceID(v) {
+		a.leave(o, B3TraceID)
+	}
+	a.copy(o, B3SpanID, "span_id")
+	if n, ok := a.number(o, Attempts); ok && n > 0 {
+		o.Int("http.request.resend_count", n-1)
+	}
+}
+
+// http reports whether the record is of a request, not of a connection.
+func (a *Access) http() bool {
+	if a.str(Method) != nil {
+		return true
+	}
+	p := a.str(Protocol)
+	return len(p) > 3 && string(p[:4]) == "HTTP"
+}
+
+func (a *Access) response(o *facts.Out) {
+	if n, ok := a.number(o, Code); ok && n != 0 {
+		o.Int("http.response.status_code", n)
+	}
+	if n, ok := a.number(o, GRPCStatus); ok {
+		o.Int("rpc.grpc.status_code", n)
+	}
+	a.copy(o, Flags, "mesh.response_flags")
+	a.copy(o, Details, "mesh.response_code_details")
+	a.copy(o, Termination, "mesh.connection_termination_details")
+	a.copy(o, Failure, "mesh.upstream_failure_reason")
+	if v := a.str(PolicyStatus); v != nil {
+		o.Str("mesh.policy.status", v)
+	}
+	received, sent := "mesh.bytes_received", "mesh.bytes_sent"
+	if a.http() {
+		received, sent = "http.request.body.size", "http.response.body.size"
+	}
+	if n, ok := a.number(o, BytesReceived); ok {
+		o.Int(received, n)
+	}
+	if n, ok := a.number(o, BytesSent); ok {
+		o.Int(sent, n)
+	}
+}
+
+// times writes durations, and the start as the record's own time unless the
+// protocol gave one.
+func (a *Access) times(o *facts.Out) {
+	a.millis(o, Duration, "mesh.duration_ns")
+	a.millis(o, UpstreamTime, "mesh.upstream_duration_ns")
+	a.millis(o, FirstByte, "mesh.first_byte_ns")
+	m := a.slot[StartTime]
+	if m == nil {
+		return
+	}
+	ns, ok := a.Start()
+	switch {
+	case !ok:
+		a.leave(o, StartTime)
+	case o.Fixed && m.Name != nil:
+		o.B.StrBytes(o.Own(m.Name.Text), m.Text)
+	case !o.Fixed:
+		o.Time = ns
+	}
+}
+
+// Start returns the start time, if there is a readable one.
+func (a *Access) Start() (ns int64, ok bool) {
+	m := a.slot[StartTime]
+	if m == nil {
+		return 0, false
+	}
+	switch m.Kind {
+	case jsonscan.Int:
+		return facts.Epoch(m.Int)
+	case jsonscan.Float:
+		return facts.EpochFloat(m.Float)
+	}
+	return facts.Time(m.Text)
+}
+
+// peers writes the addresses towards the client. Port 0 means that the address
+// came from X-Forwarded-For: then it is the client's and not the peer's.
+func (a *Access) peers(o *facts.Out) {
+	xff := a.copy(o, ForwardedFor, "http.request.header.x-forwarded-for")
+	client, known := facts.SplitAddress(facts.First(xff))
+	if v := a.str(DownstreamRemote); v != nil {
+		peer, ok := facts.SplitAddress(v)
+		switch {
+		case !ok:
+			o.Str("network.peer.address", v)
+			o.Partial()
+		case peer.Port == 0:
+			if !known {
+				client, known = peer, true
+			}
+		default:
+			o.Str("network.peer.address", peer.Host)
+			o.Int("network.peer.port", peer.Port)
+			if !known {
+				client, known = peer, true
+			}
+		}
+	}
+	if known {
+		o.DeriveBytes("client.address", client.Host)
+		if client.Port > 0 && len(xff) == 0 {
+			o.Int("client.port", client.Port)
+		}
+	}
+	if v := a.str(DownstreamLocal); v != nil {
+		local, ok := facts.SplitAddress(v)
+		if !ok {
+			o.Str("network.local.address", v)
+			return
+		}
+		o.Str("network.local.address", local.Host)
+		if local.Port > 0 {
+			o.Int("network.local.port", local.Port)
+		}
+	}
+}
+
+func (a *Access) upstream(o *facts.Out) {
+	if v := a.str(UpstreamHost); v != nil {
+		if addr, ok := facts.SplitAddress(v); ok && bytes.HasPrefix(v, []byte("tcp://")) && addr.Port > 0 {
+			v = v[len("tcp://"):]
+		}
+		o.Str("mesh.upstream.address", v)
+	}
+	if v := a.str(UpstreamCluster); v != nil {
+		o.Str("mesh.upstream.cluster", bytes.TrimSuffix(v, []byte(";")))
+	}
+	a.copy(o, UpstreamLocal, "mesh.upstream.local_address")
+	a.copy(o, Route, "mesh.route")
+	a.copy(o, ServerName, "tls.client.server_name")
+}
+
+func (a *Access) security(o *facts.Out) {
+	a.copy(o, TLSVersion, "tls.protocol.version")
+	a.copy(o, TLSCipher, "tls.cipher")
+	a.copy(o, PeerSubject, "tls.client.subject")
+	a.copy(o, PeerIssuer, "tls.client.issuer")
+	if v := a.str(PeerURI); v != nil {
+		o.SourcePrincipal(facts.First(v))
+	}
+	a.copy(o, MeshID, "mesh.id")
+	if v := a.copy(o, SourceService, "mesh.source.service"); v != nil {
+		kumaService(o, v, "mesh.source.workload", "mesh.source.namespace")
+	}
+	if v := a.copy(o, DestinationService, "mesh.destination.service"); v != nil {
+		kumaService(o, v, "mesh.destination.workload", "mesh.destination.namespace")
+	}
+}
+
+// kumaService reads Kuma's service tag, name_namespace_svc_port.
+func kumaService(o *facts.Out, v []byte, workload, namespace string) {
+	name, rest, _ := bytes.Cut(v, []byte("_"))
+	ns, rest, found := bytes.Cut(rest, []byte("_"))
+	if !found || !bytes.HasPrefix(rest, []byte("svc")) {
+		o.DeriveBytes(workload, v)
+		return
+	}
+	o.DeriveBytes(workload, name)
+	o.DeriveBytes(namespace, ns)
+}
