@@ -18,14 +18,16 @@ func control(file *os.File, f func(fd int) error) error {
 		return err
 	}
 	var opErr error
-	err = c.Control(func(fd uintptr) {
+	if c.Control(func(fd uintptr) {
 		for {
 			if opErr = f(int(fd)); !errors.Is(opErr, unix.EINTR) {
 				return
 			}
 		}
-	})
-	return errors.Join(err, opErr)
+	}) != nil {
+		return fs.ErrClosed // the only reason that Control knows
+	}
+	return opErr
 }
 
 // syncFile is fdatasync(2): the content, and of the metadata what is needed to
