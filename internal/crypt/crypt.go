@@ -17,6 +17,7 @@ import (
 	"crypto/hkdf"
 	"crypto/rand"
 	"crypto/sha256"
+	"fmt"
 	"io"
 	"log/slog"
 
@@ -56,13 +57,16 @@ func KeyFromBytes(b []byte) (*Key, error) {
 func (k *Key) Bytes() []byte { return append([]byte(nil), k.k[:]...) }
 
 // String hides the secret.
-func (k *Key) String() string { return "crypt.Key(redacted)" }
+func (k Key) String() string { return "crypt.Key(redacted)" }
+
+// Format hides the secret from every verb of fmt: %d and %#v do not ask String.
+func (k Key) Format(f fmt.State, _ rune) { io.WriteString(f, k.String()) }
 
 // LogValue hides the secret from slog.
-func (k *Key) LogValue() slog.Value { return slog.StringValue("redacted") }
+func (k Key) LogValue() slog.Value { return slog.StringValue("redacted") }
 
 // MarshalText hides the secret from encoders.
-func (k *Key) MarshalText() ([]byte, error) { return []byte("redacted"), nil }
+func (k Key) MarshalText() ([]byte, error) { return []byte("redacted"), nil }
 
 // Derive returns a key for one purpose (HKDF-SHA256, RFC 5869, info = label).
 func (k *Key) Derive(label string) *Key {
