@@ -1,7 +1,6 @@
 package match
 
 import (
-	"cmp"
 	"math"
 	"slices"
 	"strconv"
@@ -11,7 +10,7 @@ import (
 )
 
 // AppendLine appends the record's line: the text form of its body or, when it
-// has none, its fields as one JSON object in the order of their names. The field
+// has none, its fields as one JSON object in the order of CompareFields. The field
 // that names stream labels is not part of it.
 func AppendLine(dst []byte, r *record.Record) []byte {
 	if v, ok := r.Get(record.Body); ok {
@@ -20,22 +19,26 @@ func AppendLine(dst []byte, r *record.Record) []byte {
 	return AppendJSON(dst, r.Fields)
 }
 
-// AppendJSON appends fields as one JSON object in the order of their names.
+// AppendJSON appends fields as one JSON object in the order of CompareFields.
 // Bytes that are not UTF-8 become U+FFFD; a float that is no number is a string.
 func AppendJSON(dst []byte, fields []record.Field) []byte {
-	var few [64]int
-	order := few[:0]
-	for i := range fields {
-		if fields[i].Name != record.Labels {
-			order = append(order, i)
-		}
-	}
-	slices.SortFunc(order, func(a, b int) int {
-		return cmp.Or(cmp.Compare(fields[a].Name, fields[b].Name), cmp.Compare(fields[a].Value.Kind, fields[b].Value.Kind))
+	var few [64]record.Field
+	sorted := append(few[:0], fields...)
+	slices.SortStableFunc(sorted, func(a, b record.Field) int {
+		return CompareFields(a.Name, a.Value.Kind, b.Name, b.Value.Kind)
 	})
+	return AppendSorted(dst, sorted)
+}
+
+// AppendSorted is AppendJSON for fields that are in the order of CompareFields.
+func AppendSorted(dst []byte, fields []record.Field) []byte {
 	dst = append(dst, '{')
-	for n, i := range order {
-		if n > 0 {
+	n := 0
+	for i := range fields {
+		if fields[i].Name == record.Labels {
+			continue
+		}
+		if n++; n > 1 {
 			dst = append(dst, ',')
 		}
 		dst = AppendQuoted(dst, fields[i].Name)

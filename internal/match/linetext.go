@@ -5,6 +5,7 @@ import (
 	"unicode/utf8"
 
 	"github.com/meshtrail/meshtrail/internal/record"
+	"github.com/meshtrail/meshtrail/internal/schema"
 )
 
 // LineText reports whether a text can be sought in values and names one by one
@@ -41,7 +42,11 @@ func Escapes[T string | []byte](s T) bool {
 	return false
 }
 
-// CompareFields orders fields as a line shows them: by name, one name by kind.
+// CompareFields orders fields as lines and records show them: in the order of
+// the schema, those of one place by name, one name by kind.
 func CompareFields(an string, ak record.Kind, bn string, bk record.Kind) int {
-	return cmp.Or(cmp.Compare(an, bn), cmp.Compare(ak, bk))
+	if an == bn {
+		return cmp.Compare(ak, bk)
+	}
+	return cmp.Or(cmp.Compare(schema.Order(an), schema.Order(bn)), cmp.Compare(an, bn))
 }

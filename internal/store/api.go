@@ -30,7 +30,11 @@ type ScanRequest struct {
 	Fields []string
 	Order  Order
 	Limit  int // 0: no limit
-	Budget Budget
+	// AfterOrd, when not 0, asks for records of a larger Ord only (a tail that
+	// resumes). A store may use it to skip whole segments and still visit
+	// others: the caller checks each record's Ord.
+	AfterOrd uint64
+	Budget   Budget
 }
 
 // A Budget bounds what one request may cost. A zero bound is the store's

@@ -40,12 +40,21 @@ func Seed(column string) uint64 { return xxh3.HashString(column) }
 // HashToken returns the hash of a token in a column.
 func HashToken(token string, seed uint64) uint64 { return xxh3.HashStringSeed(token, seed) }
 
-// Tokens calls f for each token of v that is whole: bounded within v, and by
-// v's ends where openLeft and openRight are false. A token is a run of
-// [A-Za-z0-9_]; or, as a compound, a run of [A-Za-z0-9_.:/@-] of 7 to 64 bytes
-// that has a digit and two parts at least (addresses, UUIDs, paths, hosts).
-// Both are what a block's index holds of every string.
-func Tokens(v string, openLeft, openRight bool, f func(token string)) {
+// End says how a text that was asked for is bounded in the value.
+type End uint8
+
+// The ends.
+const (
+	AnyEnd   End = iota // anything may follow
+	WordEnd             // no part of a word follows
+	WholeEnd            // the value ends
+)
+
+// Tokens calls f for each token that a value holds when it contains v, with v's
+// ends bounded as left and right say. A token is a run of [A-Za-z0-9_]; or, as
+// a compound, a run of [A-Za-z0-9_.:/@-] of 7 to 64 bytes that has a digit and
+// two parts at least (addresses, UUIDs, paths, hosts).
+func Tokens(v string, left, right End, f func(token string)) {
 	for i := 0; i < len(v); {
 		if class[v[i]]&isCompound == 0 {
 			i++
@@ -60,7 +69,7 @@ func Tokens(v string, openLeft, openRight bool, f func(token string)) {
 			}
 			if end > start {
 				parts++
-				if !(openLeft && start == 0) && !(openRight && end == len(v)) {
+				if (start > 0 || left != AnyEnd) && (end < len(v) || right != AnyEnd) {
 					f(v[start:end])
 				}
 			}
@@ -68,7 +77,7 @@ func Tokens(v string, openLeft, openRight bool, f func(token string)) {
 				end++
 			}
 		}
-		whole := !(openLeft && i == 0) && !(openRight && end == len(v))
+		whole := (i > 0 || left == WholeEnd) && (end < len(v) || right == WholeEnd)
 		if size := end - i; whole && parts >= 2 && kinds&isDigit != 0 && size >= minCompound && size <= maxCompound {
 			f(v[i:end])
 		}
@@ -76,9 +85,9 @@ func Tokens(v string, openLeft, openRight bool, f func(token string)) {
 	}
 }
 
-// maxLower is the longest token that is indexed in lower case as well. A longer
-// one can not be found without regard to case by the index alone.
-const maxLower = 64
+// MaxFolded is the longest token that is indexed in lower case as well, for
+// searches without regard to case.
+const MaxFolded = 64
 
 // A hashSet gathers distinct hashes and is emptied without clearing.
 type hashSet struct {
@@ -131,7 +140,7 @@ func (s *hashSet) grow() {
 // tokens adds the tokens of one value. The scan is Tokens, inlined for speed:
 // TestTokenisersAgree holds the two together.
 func (s *hashSet) tokens(v string, seed uint64) {
-	var buf [maxLower]byte
+	var buf [MaxFolded]byte
 	for i := 0; i < len(v); {
 		if class[v[i]]&isCompound == 0 {
 			i++
@@ -160,9 +169,9 @@ func (s *hashSet) tokens(v string, seed uint64) {
 	}
 }
 
-func (s *hashSet) token(t string, seed uint64, upper bool, buf *[maxLower]byte) {
+func (s *hashSet) token(t string, seed uint64, upper bool, buf *[MaxFolded]byte) {
 	s.add(xxh3.HashStringSeed(t, seed))
-	if !upper || len(t) > maxLower {
+	if !upper || len(t) > MaxFolded {
 		return
 	}
 	for i := 0; i < len(t); i++ {
