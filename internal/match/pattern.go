@@ -252,3 +252,31 @@ func spellClass(t *syntax.Regexp) ([]string, bool) {
 	}
 	return out, true
 }
+
+// HoldsEmpty reports whether p, a predicate about one field, holds for a field
+// that is present with an empty text.
+func HoldsEmpty(p Predicate) bool {
+	switch p := p.(type) {
+	case nil, True:
+		return true
+	case False, Range:
+		return false
+	case And:
+		for _, q := range p {
+			if !HoldsEmpty(q) {
+				return false
+			}
+		}
+		return true
+	case Or:
+		for _, q := range p {
+			if HoldsEmpty(q) {
+				return true
+			}
+		}
+		return false
+	case Not:
+		return !HoldsEmpty(p.P)
+	}
+	return HoldsText(p, "")
+}
