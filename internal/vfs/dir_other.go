@@ -2,7 +2,11 @@
 
 package vfs
 
-import "os"
+import (
+	"errors"
+	"os"
+	"syscall"
+)
 
 const openFlags = 0
 
@@ -10,9 +14,15 @@ const openFlags = 0
 // macOS, FlushFileBuffers on Windows).
 func syncFile(f *os.File) error { return f.Sync() }
 
-// syncFolder does nothing where folders cannot be synced: see folder sync in
-// the file system's own manual.
-func syncFolder(f *os.File) error { return ignoreUnsupported(f.Sync()) }
+// syncFolder does nothing where the file system cannot sync folders: there it
+// writes names in its own time, and nobody can do better.
+func syncFolder(f *os.File) error {
+	err := f.Sync()
+	if errors.Is(err, syscall.EINVAL) || errors.Is(err, errors.ErrUnsupported) {
+		return nil
+	}
+	return err
+}
 
 func preallocate(f *os.File, size int64) error { return extend(f, size) }
 

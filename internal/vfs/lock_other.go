@@ -14,6 +14,3 @@ import (
 func lockFile(f *os.File) (io.Closer, error) {
 	return nil, fault.Errorf(fault.Unavailable, "lock file %s: this system has no flock", f.Name())
 }
-
-// ignoreUnsupported: folders cannot be opened for syncing here.
-func ignoreUnsupported(error) error { return nil }

@@ -29,10 +29,3 @@ func lockFile(f *os.File) (io.Closer, error) {
 		return nil, fault.Errorf(fault.Unavailable, "lock file %s: %w", f.Name(), err)
 	}
 }
-
-func ignoreUnsupported(err error) error {
-	if errors.Is(err, syscall.EINVAL) || errors.Is(err, syscall.ENOTSUP) {
-		return nil
-	}
-	return err
-}
