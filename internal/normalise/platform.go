@@ -137,7 +137,7 @@ func (n *Normaliser) envoyObject(o *jsonscan.Object, declared string) {
 			a.Null(k, name.Text)
 		}
 	}
-	a.Write(&n.out, declared, "json")
+	a.Write(&n.out, declared)
 }
 
 func (n *Normaliser) linkerdObject(o *jsonscan.Object) {
@@ -164,7 +164,7 @@ func (n *Normaliser) linkerdObject(o *jsonscan.Object) {
 			n.member(m)
 		}
 	}
-	a.Write(&n.out, "json")
+	a.Write(&n.out, linkerd.JSON)
 }
 
 // hubbleObject writes a flow, or nothing when the slots are no flow's.
@@ -221,15 +221,15 @@ func (n *Normaliser) platformText(line []byte, declared string) bool {
 		return false
 	}
 	if matched, whole := n.envoy.Text(line); matched {
-		n.envoy.Write(&n.out, declared, "text")
+		n.envoy.Write(&n.out, declared)
 		if !whole {
 			n.out.Partial()
 		}
 		return true
 	}
 	if c := line[0]; c >= '0' && c <= '9' || c == '[' {
-		if matched, whole := n.linkerd.Apache(line); matched {
-			n.linkerd.Write(&n.out, "apache")
+		if matched, whole := n.linkerd.Text(line); matched {
+			n.linkerd.Write(&n.out, linkerd.Apache)
 			if !whole {
 				n.out.Partial()
 			}

@@ -138,6 +138,8 @@ type Access struct {
 	null  [numKeys]bool // JSON null, or - in text: known to be absent
 	count int           // keys of the shape, null ones included
 	other bool          // a name is spelt as Istio never spells it
+	line  bool          // read from text
+	odd   bool          // a value is of no type that an operator has
 	text  [numKeys]jsonscan.Member
 }
 
@@ -145,12 +147,16 @@ type Access struct {
 func (a *Access) Reset() {
 	a.slot = [numKeys]*jsonscan.Member{}
 	a.null = [numKeys]bool{}
-	a.count, a.other = 0, false
+	a.count, a.other, a.line, a.odd = 0, false, false, false
 }
 
-// Set puts a JSON member into a slot. It reports false when the slot is taken:
-// then the member is an ordinary one.
+// Set puts a JSON member into a slot. It reports false when the slot is taken or
+// the value can be no operator's: then the member is an ordinary one.
 func (a *Access) Set(k Key, m *jsonscan.Member) bool {
+	if m.Kind == jsonscan.Bool {
+		a.odd = true
+		return false
+	}
 	if a.slot[k] != nil {
 		return false
 	}
@@ -186,7 +192,7 @@ func (a *Access) put(k Key, v []byte) {
 // str returns a slot's text, nil when absent. A number is its text as written.
 func (a *Access) str(k Key) []byte {
 	m := a.slot[k]
-	if m == nil || m.Kind == jsonscan.Bool || len(m.Text) == 0 || len(m.Text) == 1 && m.Text[0] == '-' {
+	if m == nil || len(m.Text) == 0 || len(m.Text) == 1 && m.Text[0] == '-' {
 		return nil
 	}
 	return m.Text

@@ -23,6 +23,7 @@ import (
 // value can hold a space, and the user agent is what remains.
 func (a *Access) Text(line []byte) (matched, whole bool) {
 	a.Reset()
+	a.line = true
 	s := bytes.TrimPrefix(line, []byte("ACCESS "))
 	if len(s) < 8 || s[0] != '[' && s[0] != '"' {
 		return false, false
@@ -51,7 +52,11 @@ func (a *Access) Text(line []byte) (matched, whole bool) {
 	if !ok {
 		return false, false
 	}
-	return true, a.right(s, kuma)
+	whole = a.right(s, kuma)
+	if !whole && (a.slot[PolicyStatus] != nil || a.null[PolicyStatus]) {
+		return false, false // two quoted columns are no proof of Istio's old layout
+	}
+	return true, whole
 }
 
 // requestColumn reads "METHOD PATH PROTOCOL" and the code after it. A path has

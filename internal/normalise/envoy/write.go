@@ -10,10 +10,12 @@ import (
 )
 
 // Write writes the slots under canonical names, and the facts they imply.
-// declared is the platform that the sender declared, or "". form is "text" or
-// "json", the end of the format's name.
-func (a *Access) Write(o *facts.Out, declared, form string) {
+// declared is the mesh that the sender declared, or "".
+func (a *Access) Write(o *facts.Out, declared string) {
 	o.Status = facts.OK
+	if a.odd {
+		o.Partial()
+	}
 	a.request(o)
 	a.response(o)
 	a.times(o)
@@ -23,25 +25,41 @@ func (a *Access) Write(o *facts.Out, declared, form string) {
 	t := a.target()
 	t.write(o, a)
 	a.decide(o)
-	a.name(o, declared, form, t)
+	a.name(o, declared, &t)
+}
+
+// formats are the layouts' names by mesh: JSON, text.
+var formats = map[string][2]string{
+	"envoy":  {"envoy-json", "envoy-text"},
+	"istio":  {"istio-json", "istio-text"},
+	"consul": {"consul-json", "consul-text"},
+	"kuma":   {"kuma-json", "kuma-text"},
 }
 
 // name sets the format and mesh.type: as declared, else Consul and Kuma by what
 // only they write, else Istio by its cluster names or the number of its keys.
-func (a *Access) name(o *facts.Out, declared, form string, t target) {
-	mesh := "envoy"
+func (a *Access) name(o *facts.Out, declared string, t *target) {
+	mesh := declared
 	switch {
-	case declared == "consul" || declared == "kuma" || declared == "istio" || declared == "envoy":
-		mesh = declared
+	case mesh != "":
 	case a.slot[MeshID] != nil || a.null[MeshID]:
 		mesh = "kuma"
 	case t.consul:
 		mesh = "consul"
 	case t.istio || a.slot[PolicyStatus] != nil || a.count >= 18 && !a.other:
 		mesh = "istio"
+	default:
+		mesh = "envoy"
+	}
+	f, ok := formats[mesh]
+	if !ok {
+		mesh, f = "envoy", formats["envoy"]
 	}
 	o.MeshType(mesh)
-	o.Format = mesh + "-" + form
+	o.Format = f[0]
+	if a.line {
+		o.Format = f[1]
+	}
 }
 
 // leave keeps a value that is not what its operator should be: in JSON under
@@ -58,8 +76,6 @@ func (a *Access) leave(o *facts.Out, k Key) {
 		o.B.Int(name, m.Int)
 	case jsonscan.Float:
 		o.B.Float(name, m.Float)
-	case jsonscan.Bool:
-		o.B.Bool(name, m.Int != 0)
 	default:
 		o.B.StrBytes(name, m.Text)
 	}
@@ -70,8 +86,6 @@ func (a *Access) copy(o *facts.Out, k Key, name string) []byte {
 	v := a.str(k)
 	if v != nil {
 		o.Str(name, v)
-	} else if m := a.slot[k]; m != nil && m.Kind == jsonscan.Bool {
-		a.leave(o, k)
 	}
 	return v
 }
@@ -179,9 +193,7 @@ func (a *Access) response(o *facts.Out) {
 	if n, ok := a.number(o, Code); ok && n != 0 {
 		o.Int("http.response.status_code", n)
 	}
-	if n, ok := a.number(o, GRPCStatus); ok {
-		o.Int("rpc.grpc.status_code", n)
-	}
+	a.grpc(o)
 	a.copy(o, Flags, "mesh.response_flags")
 	a.copy(o, Details, "mesh.response_code_details")
 	a.copy(o, Termination, "mesh.connection_termination_details")
@@ -198,6 +210,24 @@ func (a *Access) response(o *facts.Out) {
 	}
 	if n, ok := a.number(o, BytesSent); ok {
 		o.Int(sent, n)
+	}
+}
+
+// grpcCodes are the names that Envoy gives gRPC status codes.
+var grpcCodes = [...]string{"OK", "Canceled", "Unknown", "InvalidArgument", "DeadlineExceeded", "NotFound", "AlreadyExists",
+	"PermissionDenied", "ResourceExhausted", "FailedPrecondition", "Aborted", "OutOfRange", "Unimplemented", "Internal",
+	"Unavailable", "DataLoss", "Unauthenticated"}
+
+func (a *Access) grpc(o *facts.Out) {
+	v := a.str(GRPCStatus)
+	for code, name := range grpcCodes {
+		if string(v) == name {
+			o.Int("rpc.grpc.status_code", int64(code))
+			return
+		}
+	}
+	if n, ok := a.number(o, GRPCStatus); ok {
+		o.Int("rpc.grpc.status_code", n)
 	}
 }
 
@@ -237,8 +267,10 @@ func (a *Access) Start() (ns int64, ok bool) {
 	return facts.Time(m.Text)
 }
 
-// peers writes the addresses towards the client. Port 0 means that the address
-// came from X-Forwarded-For: then it is the client's and not the peer's.
+// peers writes the addresses towards the client. Port 0 means that Envoy took
+// the address from X-Forwarded-For, as far as it trusts the proxies before it:
+// then it is the client's and not the peer's. Otherwise the client is the header's
+// left-most address, which anyone can write, or else the peer.
 func (a *Access) peers(o *facts.Out) {
 	xff := a.copy(o, ForwardedFor, "http.request.header.x-forwarded-for")
 	client, known := facts.SplitAddress(facts.First(xff))
@@ -249,9 +281,7 @@ func (a *Access) peers(o *facts.Out) {
 			o.Str("network.peer.address", v)
 			o.Partial()
 		case peer.Port == 0:
-			if !known {
-				client, known = peer, true
-			}
+			client, known = peer, true
 		default:
 			o.Str("network.peer.address", peer.Host)
 			o.Int("network.peer.port", peer.Port)

@@ -163,6 +163,22 @@ func (f *Flow) Reset() {
 	}
 }
 
+// fits reports whether a value is of a type that Write reads for the key. Any
+// other is an ordinary member.
+func (k Key) fits(kind jsonscan.Kind) bool {
+	switch k {
+	case HTTPMethod, HTTPURL, HTTPProtocol, DNSQuery, IPVersion, TraceID, DropReasonDesc:
+		return kind == jsonscan.String
+	case DNSTypes, DNSAnswers, SourceLabels, DestinationLabels:
+		return kind == jsonscan.JSON || kind == jsonscan.String
+	case DNSCode, DropReason:
+		return kind == jsonscan.Int
+	case EventType, EventSubType:
+		return kind == jsonscan.Int
+	}
+	return true
+}
+
 // SetAll puts the members of o into their slots. The first of several that mean
 // one key wins; the others are ordinary members.
 func (f *Flow) SetAll(o *jsonscan.Object, key func(*jsonscan.Member) Key) {
@@ -172,7 +188,7 @@ func (f *Flow) SetAll(o *jsonscan.Object, key func(*jsonscan.Member) Key) {
 		case k == None:
 		case k == TCPFlag:
 			f.flag(m)
-		case f.slot[k] == nil:
+		case f.slot[k] == nil && k.fits(m.Kind):
 			f.slot[k] = m
 		}
 	}

@@ -130,13 +130,12 @@ func (f *Flow) drop(o *facts.Out) {
 
 func (f *Flow) event(o *facts.Out) {
 	m, sub := f.slot[EventType], f.slot[EventSubType]
-	if m == nil || m.Kind != jsonscan.Int {
-		f.own(o, EventType)
+	if m == nil {
 		f.own(o, EventSubType)
 		return
 	}
 	b := append(f.scratch[:0], m.Text...)
-	if sub != nil && sub.Kind == jsonscan.Int {
+	if sub != nil {
 		b = append(append(b, '/'), sub.Text...)
 	}
 	f.scratch = b

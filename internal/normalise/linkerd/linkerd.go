@@ -68,9 +68,10 @@ type Access struct {
 // Reset empties the slots.
 func (a *Access) Reset() { a.slot = [numKeys]*jsonscan.Member{} }
 
-// Set puts a member into its slot.
+// Set puts a member into its slot. It reports false when the slot is taken or
+// the value can be no key's: then the member is an ordinary one.
 func (a *Access) Set(k Key, m *jsonscan.Member) bool {
-	if a.slot[k] != nil {
+	if a.slot[k] != nil || m.Kind == jsonscan.Bool {
 		return false
 	}
 	a.slot[k] = m
@@ -89,7 +90,7 @@ func (a *Access) put(k Key, v []byte) {
 
 func (a *Access) str(k Key) []byte {
 	m := a.slot[k]
-	if m == nil || m.Kind == jsonscan.Bool || facts.Absent(m.Text) {
+	if m == nil || facts.Absent(m.Text) {
 		return nil
 	}
 	return m.Text
@@ -108,8 +109,6 @@ func (a *Access) leave(o *facts.Out, k Key) {
 		o.B.Int(name, m.Int)
 	case jsonscan.Float:
 		o.B.Float(name, m.Float)
-	case jsonscan.Bool:
-		o.B.Bool(name, m.Int != 0)
 	default:
 		o.B.StrBytes(name, m.Text)
 	}
@@ -136,10 +135,15 @@ func (a *Access) number(o *facts.Out, k Key, name string) {
 	a.leave(o, k)
 }
 
-// Write writes the slots under canonical names, and the facts they imply. form
-// is "json" or "apache".
-func (a *Access) Write(o *facts.Out, form string) {
-	o.Status, o.Format = facts.OK, "linkerd-"+form
+// The formats.
+const (
+	JSON   = "linkerd-json"
+	Apache = "linkerd-apache"
+)
+
+// Write writes the slots under canonical names, and the facts they imply.
+func (a *Access) Write(o *facts.Out, format string) {
+	o.Status, o.Format = facts.OK, format
 	a.time(o)
 	if v := a.str(Method); v != nil {
 		o.Method(v)
@@ -215,7 +219,7 @@ func (a *Access) client(o *facts.Out) {
 	}
 	if v := a.str(ClientID); v != nil {
 		o.SourcePrincipal(v)
-	} else if a.slot[ClientID] != nil || o.Format == "linkerd-apache" {
+	} else if a.slot[ClientID] != nil || o.Format == Apache {
 		o.Derive("mesh.mtls", "none")
 	}
 }
@@ -239,13 +243,13 @@ func (a *Access) destination(o *facts.Out, u facts.URL) {
 	}
 }
 
-// Apache reads a line of the apache form into the slots:
+// Text reads a line of the apache form into the slots:
 //
 //	CLIENT_IP:PORT CLIENT_ID - [RFC3339] "METHOD URI VERSION" STATUS
 //
 // Without a response the line ends after the quote. Nothing is escaped; a URI
 // has no space, so the request is what stands between the first and last quote.
-func (a *Access) Apache(s []byte) (matched, whole bool) {
+func (a *Access) Text(s []byte) (matched, whole bool) {
 	a.Reset()
 	client, s, _ := bytes.Cut(s, []byte(" "))
 	id, s, found := bytes.Cut(s, []byte(" - ["))

@@ -1,0 +1,123 @@
+package normalise_test
+
+import (
+	"bufio"
+	"bytes"
+	"encoding/json"
+	"flag"
+	"os"
+	"path/filepath"
+	"strings"
+	"testing"
+
+	"github.com/meshtrail/meshtrail/internal/pipeline"
+)
+
+var update = flag.Bool("update", false, "rewrite the golden files")
+
+// TestGolden holds what intake makes of each line of testdata against the
+// golden file beside it: one JSON object a line.
+func TestGolden(t *testing.T) {
+	files, err := filepath.Glob("testdata/*.log")
+	if err != nil || len(files) < 20 {
+		t.Fatalf("%d files, %v", len(files), err)
+	}
+	for _, name := range files {
+		t.Run(filepath.Base(name), func(t *testing.T) {
+			in, err := os.ReadFile(name)
+			if err != nil {
+				t.Fatal(err)
+			}
+			var got bytes.Buffer
+			if err := pipeline.Parse(bytes.NewReader(in), "", &got); err != nil {
+				t.Fatal(err)
+			}
+			golden := strings.TrimSuffix(name, ".log") + ".golden"
+			if *update {
+				if err := os.WriteFile(golden, got.Bytes(), 0o644); err != nil {
+					t.Fatal(err)
+				}
+			}
+			want, err := os.ReadFile(golden)
+			if err != nil {
+				t.Fatal(err)
+			}
+			g, w := strings.Split(got.String(), "\n"), strings.Split(string(want), "\n")
+			if len(g) != len(w) {
+				t.Fatalf("%d records, want %d", len(g), len(w))
+			}
+			for i := range g {
+				if g[i] != w[i] {
+					t.Errorf("record %d\n got %s\nwant %s", i+1, g[i], w[i])
+				}
+				if g[i] != "" && !json.Valid([]byte(g[i])) {
+					t.Errorf("record %d is no JSON: %s", i+1, g[i])
+				}
+			}
+		})
+	}
+}
+
+// TestSourcesAreNamed holds the data files against SOURCE.
+func TestSourcesAreNamed(t *testing.T) {
+	source, err := os.ReadFile("testdata/SOURCE")
+	if err != nil {
+		t.Fatal(err)
+	}
+	files, _ := filepath.Glob("testdata/*.log")
+	for _, name := range files {
+		base := filepath.Base(name)
+		named := strings.Contains(string(source), base) || strings.HasPrefix(base, "own-") ||
+			strings.HasPrefix(base, "hubble-") && strings.HasSuffix(base, "-flows.log")
+		if !named {
+			t.Errorf("%s: SOURCE does not say where it comes from", base)
+		}
+	}
+}
+
+// TestCorpus parses the lines of a folder of other people's logs, one
+// sub-folder a platform, and reports how much of each is understood. It runs
+// only where the folder is given.
+func TestCorpus(t *testing.T) {
+	dir := os.Getenv("MESHTRAIL_CORPUS")
+	if dir == "" {
+		t.Skip("MESHTRAIL_CORPUS is not set")
+	}
+	folders, _ := filepath.Glob(filepath.Join(dir, "*"))
+	for _, folder := range folders {
+		files, _ := filepath.Glob(filepath.Join(folder, "*"))
+		status := map[string]int{}
+		formats := map[string]int{}
+		lines := 0
+		for _, name := range files {
+			if strings.HasSuffix(name, ".txt") {
+				continue
+			}
+			in, err := os.ReadFile(name)
+			if err != nil {
+				t.Fatal(err)
+			}
+			var out bytes.Buffer
+			if err := pipeline.Parse(bytes.NewReader(in), "", &out); err != nil {
+				t.Fatal(err)
+			}
+			sc := bufio.NewScanner(&out)
+			sc.Buffer(nil, 16<<20)
+			for sc.Scan() {
+				var r map[string]any
+				if err := json.Unmarshal(sc.Bytes(), &r); err != nil {
+					t.Fatalf("%s: %v", name, err)
+				}
+				s, _ := r["parse.status"].(string)
+				f, _ := r["parse.format"].(string)
+				status[s]++
+				formats[f]++
+				lines++
+			}
+		}
+		if lines > 0 {
+			t.Logf("%-24s %4d lines: ok %3.0f%% partial %3.0f%% none %3.0f%% %v", filepath.Base(folder), lines,
+				100*float64(status["ok"])/float64(lines), 100*float64(status["partial"])/float64(lines), 100*float64(status["none"])/float64(lines), formats)
+		}
+	}
+}
