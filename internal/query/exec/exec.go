@@ -41,6 +41,15 @@ func newSeries(l Labels, n int) *Series {
 	return &Series{Labels: l, Vals: make([]float64, n), Has: make([]bool, n)}
 }
 
+// Constant returns a series without labels that has v at each of n steps.
+func Constant(v float64, n int) *Series {
+	s := newSeries(nil, n)
+	for i := range s.Vals {
+		s.set(i, v)
+	}
+	return s
+}
+
 func (s *Series) set(i int, v float64) { s.Vals[i], s.Has[i] = v, true }
 
 // A Value is a scalar or a set of series, in no particular order.
@@ -80,11 +89,7 @@ func Run(ctx context.Context, env *Env, n plan.Node) (Value, error) {
 	case plan.Number:
 		return Value{IsScalar: true, Scalar: float64(n)}, nil
 	case plan.Vector:
-		s := newSeries(nil, env.Steps.N)
-		for i := range s.Vals {
-			s.set(i, float64(n))
-		}
-		return Value{Series: []*Series{s}}, nil
+		return Value{Series: []*Series{Constant(float64(n), env.Steps.N)}}, nil
 	case *plan.Count:
 		s, err := count(ctx, env, n)
 		return Value{Series: s}, err

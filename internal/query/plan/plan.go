@@ -147,3 +147,26 @@ func unique(names []string) []string {
 	}
 	return out
 }
+
+// Counts calls f for every count of a metric query, and stops at an error.
+func Counts(n Node, f func(*Count) error) error {
+	switch n := n.(type) {
+	case *Count:
+		return f(n)
+	case *Aggregate:
+		return Counts(n.X, f)
+	case *Binary:
+		if err := Counts(n.L, f); err != nil {
+			return err
+		}
+		return Counts(n.R, f)
+	}
+	return nil
+}
+
+// Ranks reports whether the order of the series of an instant answer has a
+// meaning: topk and bottomk give them best first.
+func Ranks(n Node) bool {
+	a, ok := n.(*Aggregate)
+	return ok && (a.Op == "topk" || a.Op == "bottomk")
+}

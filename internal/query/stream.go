@@ -1,0 +1,129 @@
+package query
+
+import (
+	"context"
+	"strconv"
+	"time"
+
+	"github.com/meshtrail/meshtrail/internal/access"
+	"github.com/meshtrail/meshtrail/internal/audit"
+	"github.com/meshtrail/meshtrail/internal/query/logql"
+	"github.com/meshtrail/meshtrail/internal/query/plan"
+	"github.com/meshtrail/meshtrail/internal/record"
+	"github.com/meshtrail/meshtrail/internal/store"
+	"github.com/meshtrail/meshtrail/internal/tail"
+)
+
+// A StreamRequest asks for the records of a log query, From <= t < To.
+type StreamRequest struct {
+	Query    string
+	From, To int64
+	Limit    int      // 0: all of them
+	Fields   []string // nil: all; by any name
+	Order    store.Order
+	Remote   string
+}
+
+func (r *StreamRequest) detail() map[string]string {
+	d := map[string]string{"query": r.Query, "start": stamp(r.From), "end": stamp(r.To)}
+	if r.Limit > 0 {
+		d["limit"] = strconv.Itoa(r.Limit)
+	}
+	return d
+}
+
+// Summary closes a stream.
+type Summary struct {
+	Rows      int         `json:"rows"`
+	Truncated bool        `json:"truncated"` // Limit was reached and there is more
+	Partial   bool        `json:"partial"`   // something could not be read, or a budget ran out
+	Warnings  []string    `json:"warnings,omitempty"`
+	Stats     store.Stats `json:"stats"`
+}
+
+// Stream visits the records of a log query in order. The slice is lent for the
+// call. An error from visit ends the stream and is returned.
+func (e *Engine) Stream(ctx context.Context, scope access.Scope, req StreamRequest, visit func([]record.Record) error) (Summary, error) {
+	l, err := e.selectLog(req.Query)
+	if err != nil {
+		return Summary{}, err
+	}
+	if err := e.checkRange(req.From, req.To); err != nil {
+		return Summary{}, err
+	}
+	if refused(scope, l) {
+		return Summary{}, e.deny(ctx, scope, "query", req.Remote, req.detail())
+	}
+	c, err := e.begin(ctx, scope, "query", req.Remote, audit.Allowed, req.detail())
+	if err != nil {
+		return Summary{}, err
+	}
+	ctx, cancel := context.WithTimeout(ctx, e.limits.StreamTimeout)
+	defer cancel()
+	var sum Summary
+	limit := req.Limit
+	if limit > 0 {
+		limit++ // one more tells whether there is more
+	}
+	var visitErr error
+	sum.Stats, err = e.opt.Store.Scan(ctx, store.ScanRequest{
+		Tenant: scope.Tenant(), From: req.From, To: req.To, Where: where(scope, l), Fields: req.Fields,
+		Order: req.Order, Limit: limit, Budget: e.limits.Budget,
+	}, func(rs []record.Record) error {
+		if visitErr = c.join(); visitErr != nil {
+			return visitErr
+		}
+		if req.Limit > 0 && sum.Rows+len(rs) > req.Limit {
+			rs, sum.Truncated = rs[:req.Limit-sum.Rows], true
+		}
+		sum.Rows += len(rs)
+		if len(rs) > 0 {
+			visitErr = visit(rs)
+		}
+		return visitErr
+	})
+	sum.Stats.Elapsed = time.Since(c.started)
+	if visitErr == nil {
+		err = e.partial(late(err, e.limits.StreamTimeout), sum.Rows, sum.Stats, &sum.Partial, &sum.Warnings)
+	}
+	return sum, c.end(err)
+}
+
+func (e *Engine) selectLog(query string) (*plan.Log, error) {
+	x, err := logql.ParseLog(query)
+	if err != nil {
+		return nil, err
+	}
+	return plan.Select(x)
+}
+
+// A TailRequest asks to watch the records of a log query as they are committed.
+type TailRequest struct {
+	Query  string
+	Resume bool   // first what was committed after the record with Ord After
+	After  uint64 // see Resume
+	Remote string
+}
+
+// Tail subscribes to a hub. The subscription ends with ctx or with its Close.
+func (e *Engine) Tail(ctx context.Context, scope access.Scope, hub *tail.Hub, req TailRequest) (*tail.Subscription, error) {
+	l, err := e.selectLog(req.Query)
+	if err != nil {
+		return nil, err
+	}
+	detail := map[string]string{"query": req.Query}
+	if req.Resume {
+		detail["after"] = strconv.FormatUint(req.After, 10)
+	}
+	if refused(scope, l) {
+		return nil, e.deny(ctx, scope, "tail", req.Remote, detail)
+	}
+	c, err := e.begin(ctx, scope, "tail", req.Remote, audit.Allowed, detail)
+	if err != nil {
+		return nil, err
+	}
+	if err := c.end(nil); err != nil { // before the hub: a watcher sees nothing that is not on record
+		return nil, err
+	}
+	return hub.Subscribe(ctx, scope, tail.Request{Where: where(scope, l), Resume: req.Resume, After: req.After})
+}
