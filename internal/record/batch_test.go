@@ -262,18 +262,31 @@ func meshRecord(b *Batch, i int) {
 	b.Int("http.response.status_code", int64(200+i%5))
 	b.Int("mesh.duration_ns", int64(i)*7919%90_000_000)
 	b.Int("http.response.size", int64(i)*31%4096)
-	b.Str("trace_id", "4bf92f3577b34da6a3ce929d0e0e4736")
+	b.Str("trace_id", noise[i%len(noise)])
 	b.Bool("mesh.mtls", true)
+	if i%50 == 0 {
+		b.Str("mesh.response_flags", "UH,URX")
+	}
 	b.Float("mesh.retry_ratio", float64(i%3)/3)
-	b.StrBytes("body", body)
+	b.StrBytes("body", body[:100+i%60])
 	b.End()
 }
 
 var (
 	services = []string{"cart", "checkout", "payment", "catalog"}
 	paths    = [][]byte{[]byte("/api/v1/cart"), []byte("/api/v1/items/42"), []byte("/healthz")}
+	noise    = traceIDs() // does not pack, as real ids do not
 	body     = bytes.Repeat([]byte("GET /api/v1/cart HTTP/1.1 200 via upstream "), 4)
 )
+
+func traceIDs() []string {
+	rng := rand.New(rand.NewPCG(1, 2))
+	ids := make([]string, 2*meshRecords)
+	for i := range ids {
+		ids[i] = fmt.Sprintf("%016x%016x", rng.Uint64(), rng.Uint64())
+	}
+	return ids
+}
 
 const meshRecords = 2000
 

@@ -194,6 +194,30 @@ func (f *dirFile) Name() string { return f.name }
 
 func (f *dirFile) Sync() error { return syncFile(f.File) }
 
+// Write and its kin give a full disk its kind, as every FS does.
+func (f *dirFile) Write(p []byte) (int, error) {
+	n, err := f.File.Write(p)
+	if err != nil {
+		err = classify("write file", err)
+	}
+	return n, err
+}
+
+func (f *dirFile) WriteAt(p []byte, off int64) (int, error) {
+	n, err := f.File.WriteAt(p, off)
+	if err != nil {
+		err = classify("write file", err)
+	}
+	return n, err
+}
+
+func (f *dirFile) Truncate(size int64) error {
+	if err := f.File.Truncate(size); err != nil {
+		return classify("truncate file", err)
+	}
+	return nil
+}
+
 func (f *dirFile) Preallocate(size int64) error {
 	if size < 0 {
 		return fault.Errorf(fault.Invalid, "preallocate %s: size %d is negative", f.name, size)

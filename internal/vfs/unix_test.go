@@ -9,6 +9,7 @@ import (
 	"testing"
 
 	"github.com/meshtrail/meshtrail/internal/fault"
+	"github.com/meshtrail/meshtrail/internal/vfs"
 )
 
 // A pipe in a data folder must not hang whoever reads the folder.
@@ -42,5 +43,16 @@ func TestPreallocateReserves(t *testing.T) {
 	}
 	if st.Size() != 1<<20 {
 		t.Errorf("size %d", st.Size())
+	}
+}
+
+// A device in a data folder is no file of ours.
+func TestDirRefusesDevices(t *testing.T) {
+	f, err := vfs.Dir("/dev")
+	if err != nil {
+		t.Skip(err)
+	}
+	if file, err := f.OpenRW("null"); !fault.Is(err, fault.Invalid) {
+		t.Errorf("opened %v, %v; want invalid", file, err)
 	}
 }
