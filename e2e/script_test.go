@@ -1,0 +1,102 @@
+package e2e
+
+import (
+	"os"
+	"path/filepath"
+	"strconv"
+	"strings"
+	"testing"
+
+	"github.com/rogpeppe/go-internal/testscript"
+)
+
+// TestScripts runs the scenarios of testdata/script. Beside testscript's own
+// commands they know:
+//
+//	serve DIR [FLAG…]       start a server; $URL and $TOKEN name it
+//	stop | kill9            end it cleanly, or as power loss would
+//	post PATH FILE [TYPE]   POST a file with the admin token; stdout is the answer
+//	get PATH                GET with the admin token
+//	flip GLOB OFFSET        change one byte; a negative offset counts from the end
+//	absent DIR TEXT         no file below DIR contains TEXT
+func TestScripts(t *testing.T) {
+	var current *server
+	testscript.Run(t, testscript.Params{
+		Dir: "testdata/script",
+		Setup: func(e *testscript.Env) error {
+			e.Setenv("PATH", filepath.Dir(binary)+string(os.PathListSeparator)+e.Getenv("PATH"))
+			e.Setenv("HOME", e.WorkDir)
+			e.Values["t"] = t
+			return nil
+		},
+		Cmds: map[string]func(*testscript.TestScript, bool, []string){
+			"serve": func(ts *testscript.TestScript, _ bool, args []string) {
+				s := serve(t, ts.MkAbs(args[0]), args[1:]...)
+				current = s
+				ts.Defer(s.kill)
+				ts.Setenv("URL", s.base)
+				ts.Setenv("TOKEN", s.token)
+			},
+			"stop":  func(*testscript.TestScript, bool, []string) { current.stop() },
+			"kill9": func(*testscript.TestScript, bool, []string) { current.kill() },
+			"post": func(ts *testscript.TestScript, neg bool, args []string) {
+				kind := "application/x-ndjson"
+				if len(args) > 2 {
+					kind = args[2]
+				}
+				code, body, err := current.request("POST", args[0], map[string]string{"Content-Type": kind}, []byte(ts.ReadFile(args[1])))
+				ts.Check(err)
+				ts.Stdout().Write(body)
+				if neg == (code/100 == 2) {
+					ts.Fatalf("POST %s answered %d: %.500s\n%s", args[0], code, body, current.log)
+				}
+			},
+			"get": func(ts *testscript.TestScript, neg bool, args []string) {
+				code, body, err := current.request("GET", args[0], nil, nil)
+				ts.Check(err)
+				ts.Stdout().Write(body)
+				if neg == (code/100 == 2) {
+					ts.Fatalf("GET %s answered %d: %.500s", args[0], code, body)
+				}
+			},
+			"flip":   flip,
+			"absent": absent,
+		},
+	})
+}
+
+func flip(ts *testscript.TestScript, _ bool, args []string) {
+	names, err := filepath.Glob(ts.MkAbs(args[0]))
+	ts.Check(err)
+	if len(names) == 0 {
+		ts.Fatalf("no file matches %s", args[0])
+	}
+	b, err := os.ReadFile(names[0])
+	ts.Check(err)
+	at, err := strconv.Atoi(args[1])
+	ts.Check(err)
+	if at < 0 {
+		at += len(b)
+	}
+	b[at] ^= 1
+	ts.Check(os.WriteFile(names[0], b, 0o600))
+	ts.Setenv("FLIPPED", filepath.Base(names[0]))
+}
+
+func absent(ts *testscript.TestScript, _ bool, args []string) {
+	files := 0
+	ts.Check(filepath.WalkDir(ts.MkAbs(args[0]), func(p string, d os.DirEntry, err error) error {
+		if err != nil || d.IsDir() {
+			return err
+		}
+		files++
+		b, err := os.ReadFile(p)
+		if err == nil && strings.Contains(string(b), args[1]) {
+			ts.Fatalf("%s contains %q", p, args[1])
+		}
+		return err
+	}))
+	if files == 0 {
+		ts.Fatalf("%s is empty", args[0])
+	}
+}
