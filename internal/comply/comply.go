@@ -81,8 +81,9 @@ type Inputs struct {
 	EpochEvery time.Duration
 
 	Ledger Leaves
-	// Live are the accounts at this moment, newer than the newest epoch; nil
-	// leaves the epochs. Whoever builds a report should write an epoch first.
+	// Live are the accounts at this moment. They stand in for the end of the
+	// period while no epoch at or after it was sealed; nil leaves the epochs.
+	// Whoever builds a report should write an epoch first.
 	Live []ledger.Source
 	// Verify verifies the data folder; nil: not verified.
 	Verify func(context.Context) (*verify.Report, error)
@@ -157,11 +158,13 @@ func (b *builder) cover() {
 		From: stamp(b.in.From), To: stamp(b.in.To),
 		IssuedAt: stamp(b.in.Now), IssuedBy: b.in.By, Authority: b.in.Authority,
 		Software: "meshtrail " + b.in.Version, Checkpoint: b.cp, LogKey: b.rep.Integrity.Ledger.Key,
-		Status: Final, StatusReason: "the period was over when the report was made",
+		Status: Final, StatusReason: "the period was over, and its account sealed, when the report was made",
 	}
-	if b.in.Now.Before(b.in.To) {
-		c.Status = Preliminary
-		c.StatusReason = "the period was not over when the report was made: populations may still grow"
+	switch {
+	case b.in.Now.Before(b.in.To):
+		c.Status, c.StatusReason = Preliminary, "the period was not over when the report was made: populations may still grow"
+	case !b.hist.closed:
+		c.Status, c.StatusReason = Preliminary, "the period was over, but its account was not sealed yet when the report was made"
 	}
 	key := c.LogKey
 	if key == "" {

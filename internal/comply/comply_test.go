@@ -174,14 +174,14 @@ func TestAccounts(t *testing.T) {
 		t.Fatalf("%+v", c)
 	}
 	a, b := c.Sources[0], c.Sources[1]
-	// 60 epochs an hour; the one at 06:00 belongs to the period, hour 3 is silent.
+	// 60 epochs an hour from 06:01 to 12:00; hour 3, from 08:00 on, is silent.
 	if a.Received != 3000 || a.Stored != 2100 || a.Rejected[0].N != 300 || a.Dropped[0].N != 300 || a.Deduplicated != 300 || a.Difference != 0 {
 		t.Errorf("first source: %+v", a)
 	}
 	if len(a.Silent) != 1 || a.Silent[0].From != "2026-03-01T08:00:00Z" || a.Silent[0].To != "2026-03-01T09:00:00Z" {
 		t.Errorf("silent: %+v", a.Silent)
 	}
-	if b.Received != 450 || len(b.Silent) != 0 {
+	if b.Received != 453 || len(b.Silent) != 0 {
 		t.Errorf("second source: %+v", b)
 	}
 	var states []string
@@ -191,7 +191,7 @@ func TestAccounts(t *testing.T) {
 	if !slices.Equal(states, []string{Before, Before, Before, Data, Data, Data}) {
 		t.Errorf("timeline: %v", states)
 	}
-	if c.Received != 3450 || c.Received != c.Stored+c.Rejected+c.Dropped+c.Deduped {
+	if c.Received != 3453 || c.Received != c.Stored+c.Rejected+c.Dropped+c.Deduped {
 		t.Errorf("totals: %+v", c)
 	}
 	if r.Cover.Status != Final {
@@ -228,7 +228,7 @@ func TestStates(t *testing.T) {
 	f("fresh install", "COV-4", NoData, fresh)
 	f("no source", "COV-4", NoData, func(in *Inputs) { in.Tenant = "other" })
 	f("live does not add up", "COV-4", Fail, func(in *Inputs) {
-		in.Now = to.Add(-time.Minute)
+		in.To, in.Now = to.Add(time.Hour), to.Add(time.Minute)
 		in.Live = []ledger.Source{{Tenant: "default", Source: "elastic/mesh-a", Received: 99999, Stored: 1}}
 	})
 	f("silence is not judged", "COV-3", NoData, nothing)
@@ -312,7 +312,7 @@ func TestCatalogue(t *testing.T) {
 
 func TestPreliminary(t *testing.T) {
 	in := inputs(t)
-	in.Now = to.Add(-30 * time.Minute)
+	in.To, in.Now = to.Add(time.Hour), to.Add(time.Minute)
 	in.Live = []ledger.Source{{Tenant: "default", Source: "new", Received: 5, Stored: 5, FirstSeen: in.Now.UnixNano(), LastSeen: in.Now.UnixNano()}}
 	r := build(t, in)
 	if r.Cover.Status != Preliminary {
@@ -327,6 +327,53 @@ func TestPreliminary(t *testing.T) {
 	}
 	if got := r.Access.IPE.To; got != stamp(in.Now) {
 		t.Errorf("the window ends at %s", got)
+	}
+}
+
+// TestNow asks for a period that ends now, as people do.
+func TestNow(t *testing.T) {
+	in := inputs(t)
+	in.To = to.Add(30 * time.Second) // the newest epoch is of 12:00
+	in.Now = in.To.Add(time.Second)
+	r := build(t, in)
+	sealed := r.Completeness.Sources[0].Received
+	if r.Cover.Status != Preliminary {
+		t.Errorf("%s without an epoch at the end", r.Cover.Status)
+	}
+	live := ledger.Source{Tenant: "default", Source: "elastic/mesh-a", Received: 3700, Stored: 3700, LastSeen: in.Now.UnixNano()}
+	in.Live = []ledger.Source{live}
+	a := build(t, in).Completeness.Sources[0]
+	if a.Unanchored == 0 || a.Received != sealed+a.Unanchored {
+		t.Errorf("live: %d, of which %d unanchored; sealed were %d", a.Received, a.Unanchored, sealed)
+	}
+	l := in.Ledger.(*ledger.Ledger)
+	if _, err := l.Append(context.Background(), ledger.Epoch{At: in.Now.UnixNano(), Reason: "interval", Part: 1, Parts: 1, Sources: in.Live}); err != nil {
+		t.Fatal(err)
+	}
+	r = build(t, in)
+	b := r.Completeness.Sources[0]
+	if r.Cover.Status != Final || b.Received != a.Received || b.Unanchored != 0 {
+		t.Errorf("%s: %d received, %d unanchored, want %d and 0", r.Cover.Status, b.Received, b.Unanchored, a.Received)
+	}
+}
+
+// TestPeriodsTile adds up periods that follow one another.
+func TestPeriodsTile(t *testing.T) {
+	in := inputs(t)
+	whole := build(t, in).Completeness
+	var received uint64
+	var buckets uint64
+	for part := range 12 {
+		in.From, in.To = from.Add(time.Duration(part)*30*time.Minute), from.Add(time.Duration(part+1)*30*time.Minute)
+		for _, a := range build(t, in).Completeness.Sources {
+			received += a.Received
+			for _, b := range a.Timeline {
+				buckets += b.Received
+			}
+		}
+	}
+	if received != whole.Received || buckets != received {
+		t.Errorf("parts add up to %d (buckets %d), the whole is %d", received, buckets, whole.Received)
 	}
 }
 

@@ -31,11 +31,12 @@ type history struct {
 	bucket time.Duration
 
 	genesis  ledger.Genesis
-	epochs   []int64 // times of the epochs in the period
-	before   int64   // time of the last epoch at or before From; 0 if none
-	newest   int64   // time of the newest epoch of all
-	start    map[sourceKey]ledger.Source
-	last     map[sourceKey]ledger.Source // before end
+	epochs   []int64                     // times of the epochs in the period
+	before   int64                       // time of the last epoch at or before From; 0 if none
+	newest   int64                       // time of the newest epoch of all
+	start    map[sourceKey]ledger.Source // at the start
+	last     map[sourceKey]ledger.Source // at the end, or as far as epochs tell
+	closed   bool                        // an epoch at or after the end was read
 	head     map[sourceKey]ledger.Source // newest of all
 	received map[sourceKey][]uint64      // by bucket
 	covered  []bool                      // buckets in which an epoch was written
@@ -115,17 +116,27 @@ func keep[T any](h *history, list []at[T], i int64, leaf T, ns int64, ours bool)
 	return list
 }
 
-// epoch takes in the accounts of all sources at one time.
+// epoch takes in the accounts of all sources at one time. The account at either
+// end of the period is that of the first epoch at or after it, so that periods
+// which follow one another share their boundary.
 func (h *history) epoch(ns int64, sources []ledger.Source) {
-	bucket := -1
-	if h.within(ns) {
-		bucket = int((ns - h.in.From.UnixNano()) / int64(h.bucket))
-		h.covered[bucket] = true
-		h.epochs = append(h.epochs, ns)
-	} else if ns < h.in.From.UnixNano() {
+	from, inside := h.in.From.UnixNano(), h.within(ns)
+	bucket := -1 // in which what came since the last epoch is counted
+	switch {
+	case ns < from:
 		h.before = ns
+	case h.closed:
+	case inside:
+		bucket = int((ns - from) / int64(h.bucket))
+		h.covered[bucket] = true
+		if len(h.epochs) == 0 && h.begins() {
+			bucket = -1 // the boundary: what came before it belongs to the period before
+		}
+		h.epochs = append(h.epochs, ns)
+	default:
+		bucket = int((h.end - 1 - from) / int64(h.bucket))
 	}
-	h.newest = ns
+	opens := ns < from || inside && len(h.epochs) == 1 && h.begins()
 	for _, s := range sources {
 		if !h.ours(s.Tenant) {
 			continue
@@ -140,20 +151,22 @@ func (h *history) epoch(ns int64, sources []ledger.Source) {
 			}
 		}
 		h.head[key] = s
-		if ns < h.in.From.UnixNano() {
+		if opens {
 			h.start[key] = s
 		}
-		if ns < h.end {
+		if !h.closed {
 			h.last[key] = s
 		}
 	}
+	h.newest = ns
+	h.closed = h.closed || ns >= h.end
 }
 
 // accounts returns what became of the records of each source in the period.
 func (h *history) accounts() []Account {
 	final := maps.Clone(h.last)
 	live := map[sourceKey]uint64{} // received since the newest epoch
-	if h.in.Now.Before(h.in.To) {
+	if !h.closed {
 		for _, s := range h.in.Live {
 			if key := (sourceKey{s.Tenant, s.Source}); h.ours(s.Tenant) {
 				final[key] = s

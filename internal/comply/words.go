@@ -18,7 +18,7 @@ func (b *builder) closing() {
 	}, r.Integrity.NotChecked...)
 	r.Method = []string{
 		"Populations are taken whole; nothing is sampled. A table without rows is the recorded result of its query.",
-		"The account of a source is cumulative and written into the ledger at least every 60 seconds. The account of the period is the last one before its end minus the last one before its start. In a report made before the end of the period the account of the moment stands for the last one, and what no epoch covers yet is shown as unanchored.",
+		"The account of a source is cumulative and written into the ledger at least every 60 seconds. The account at a moment is that of the first epoch at or after it, and the account of the period is the one at its end minus the one at its start, so periods that follow one another share their boundary. Until the end is sealed, the account of the moment stands for it, and what no epoch covers yet is shown as unanchored.",
 		"A bucket is silent when the server sealed its account in it and the source added nothing; it is unknown when no account was sealed in it.",
 		"Integrity is checked offline by recomputing every hash from the files up to the signed checkpoint; no decryption key is used.",
 		"Each section states the query, its parameters, the ledger it ran under and the SHA-256 of the compact JSON of its rows.",
