@@ -1,2 +1,346 @@
-// Package store keeps records. (The full package doc comes with the store.)
+// Package store keeps records: durably before it acknowledges them, visible to
+// queries at once, and in sealed segments that cannot be changed unseen.
+//
+// The life of a batch: Append encodes it and appends it to the journal, which
+// makes it durable; in commit order it is counted, held against the batches
+// seen before, and put into the memtable of its generation (package memtable).
+// Seal rotates the generation, writes its records as segments (package
+// segment), and appends their leaves to the ledger: that is the commit point.
+// Then the files get their final names and the journal is released.
+//
+//	DIR/journal/                             frames not yet sealed
+//	DIR/segments/TENANT/CLASS/DAY/ID.seg     named by a leaf of the ledger
+//	DIR/segments/TENANT/CLASS/DAY/ID.seg.new not committed, or just about to be
+//	DIR/quarantine/                          damaged journal bytes
+//
+// A journal frame's payload is one of:
+//
+//	| 1 | encoded batch |                    spec/batch.md
+//	| 2 | encoded batch without records |    the account of a repeated batch
+//	| 3 | checkpoint |                       the windows of dedup.go
+//
+// After a crash the leaves decide which segments exist; every frame beyond the
+// last sealed one is replayed into a new memtable. Whatever cannot be trusted
+// is left where it is or moved to quarantine, reported in Status and in a leaf,
+// and never keeps the rest from being served.
+//
+// Memory: Append lends the batch and gives it back. Records handed to a scan's
+// visitor are detached. The store never knows a query language, a protocol or
+// a person.
 package store
+
+import (
+	"context"
+	"encoding/hex"
+	"errors"
+	"log/slog"
+	"slices"
+	"sync"
+	"sync/atomic"
+	"time"
+
+	"github.com/meshtrail/meshtrail/internal/crypt"
+	"github.com/meshtrail/meshtrail/internal/fault"
+	"github.com/meshtrail/meshtrail/internal/journal"
+	"github.com/meshtrail/meshtrail/internal/ledger"
+	"github.com/meshtrail/meshtrail/internal/store/memtable"
+	"github.com/meshtrail/meshtrail/internal/store/segment"
+	"github.com/meshtrail/meshtrail/internal/telemetry"
+	"github.com/meshtrail/meshtrail/internal/vfs"
+)
+
+// Keys is what the store needs of a keyring.
+type Keys interface {
+	// JournalKey returns the key of the journal.
+	JournalKey() *crypt.Key
+	// DataKey returns the key of a tenant's class and day, made durably on
+	// first use.
+	DataKey(tenant, class, day string) (id string, key *crypt.Key, created bool, err error)
+	// OpenDataKey returns a data key by its id.
+	OpenDataKey(id string) (*crypt.Key, error)
+}
+
+// Options are what Open needs.
+type Options struct {
+	FS      vfs.FS // the data folder
+	Keyring Keys
+	Ledger  *ledger.Ledger
+	Logger  *slog.Logger       // nil: none
+	Metrics *telemetry.Metrics // nil: none
+	Now     func() time.Time   // nil: time.Now
+	Limits  Limits
+	// Fatal, if not nil, is called once when the store can not go on: the
+	// journal or the ledger is poisoned. The process is expected to end.
+	Fatal func(error)
+}
+
+// Limits of a store. Zero fields are the defaults.
+type Limits struct {
+	// SealBytes of records, as JSON would take, begin a seal (192 MiB).
+	SealBytes int64
+	// SealAge of the oldest record that is not sealed begins a seal (2 minutes).
+	// Below zero nothing is sealed by age or size: tests do it themselves.
+	SealAge time.Duration
+	// Unsealed bytes, as JSON would take, from which on Append waits (512 MiB).
+	Unsealed int64
+	// AppendWait is how long Append waits for that at most (5 seconds).
+	AppendWait time.Duration
+	// BlockRows and BlockBytes cut the blocks of segments (16,384 and 2 MiB).
+	BlockRows  int
+	BlockBytes int64
+	// CacheBytes of decoded columns are kept (64 MiB); below zero none.
+	CacheBytes int64
+	// OpenSegments is how many segment files are kept open (512).
+	OpenSegments int
+	// Origins is how many origins' batch numbers are remembered (65,536).
+	Origins int
+	// Budget of a request that sets none (256 GiB, no bound of rows).
+	Budget Budget
+	// JournalFile is the size of the journal's files; 0 is the journal's default.
+	JournalFile int64
+}
+
+func orInt[T int | int64 | time.Duration](v *T, d T) {
+	if *v == 0 {
+		*v = d
+	}
+}
+
+func (l *Limits) setDefaults() {
+	orInt(&l.SealBytes, 192<<20)
+	orInt(&l.SealAge, 2*time.Minute)
+	orInt(&l.Unsealed, 512<<20)
+	orInt(&l.AppendWait, 5*time.Second)
+	orInt(&l.BlockRows, memtable.MaxRows)
+	orInt(&l.BlockBytes, memtable.MaxRaw)
+	orInt(&l.CacheBytes, 64<<20)
+	orInt(&l.OpenSegments, 512)
+	orInt(&l.Origins, 65_536)
+	orInt(&l.Budget.Bytes, 256<<30)
+	orInt(&l.Budget.Rows, 1<<62)
+}
+
+// A Store is an open store. It is safe for concurrent use.
+type Store struct {
+	o       Options
+	log     *slog.Logger
+	journal *journal.Journal
+	keys    *keyCache
+	cache   *segment.Cache
+	files   *openFiles
+	counts  counters
+
+	// sealing serialises seals; ledgerMu serialises epoch and segment leaves.
+	sealing  sync.Mutex
+	ledgerMu sync.Mutex
+
+	mu       sync.RWMutex
+	grouped  *sync.Cond // on mu: pos has caught up with last
+	active   *memtable.Table
+	pending  *generation // rotated and not yet in segments
+	segments []*handle   // in the order of their leaves
+	last     uint64      // seq of the last frame that was applied
+	pos      journal.Position
+	dirty    bool      // frames other than checkpoints since the last rotation
+	since    time.Time // of the oldest record of active
+	sealed   uint64    // frames up to here are in segments
+	totals   totals
+	dedup    *windows
+	closed   bool
+	failed   error
+
+	space atomic.Pointer[chan struct{}] // closed when unsealed bytes shrink
+	watch watchers
+
+	wake chan struct{} // to the sealer
+	stop context.CancelFunc
+	done sync.WaitGroup
+
+	damageMu sync.Mutex
+	damaged  map[string]string // file → what is wrong with it
+}
+
+// Folders below the data folder.
+const (
+	journalDir    = "journal"
+	segmentsDir   = "segments"
+	quarantineDir = "quarantine"
+)
+
+// Create makes the journal of a store that does not exist yet. An existing one
+// is fault.Conflict.
+func Create(fs vfs.FS, keys Keys) error {
+	if err := fs.MkdirAll(segmentsDir); err != nil {
+		return fault.Errorf(fault.KindOf(err), "create store: %w", err)
+	}
+	if err := fs.MkdirAll(journalDir); err != nil {
+		return fault.Errorf(fault.KindOf(err), "create store: %w", err)
+	}
+	if err := journal.Create(vfs.Sub(fs, journalDir), keys.JournalKey()); err != nil {
+		return fault.Errorf(fault.KindOf(err), "create store: %w", err)
+	}
+	if err := fs.SyncDir("."); err != nil {
+		return fault.Errorf(fault.KindOf(err), "create store: %w", err)
+	}
+	return nil
+}
+
+// fail ends the store: nothing is accepted any more.
+func (s *Store) fail(err error) {
+	s.mu.Lock()
+	first := s.failed == nil
+	if first {
+		s.failed = err
+	}
+	s.mu.Unlock()
+	if first {
+		s.log.Error("store can not go on", "err", err)
+		if s.o.Fatal != nil {
+			s.o.Fatal(err)
+		}
+	}
+}
+
+// Close seals what is not sealed, writes a last epoch and closes the journal.
+// It is idempotent. What could not be sealed is in the journal.
+func (s *Store) Close() error {
+	s.mu.Lock()
+	if s.closed {
+		s.mu.Unlock()
+		return nil
+	}
+	s.closed = true
+	failed := s.failed
+	s.mu.Unlock()
+	s.stop()
+	s.done.Wait()
+	var errs []error
+	if failed == nil {
+		ctx := context.Background()
+		errs = append(errs, s.Seal(ctx), s.Epoch(ctx, "shutdown"))
+	}
+	errs = append(errs, s.journal.Close())
+	s.files.closeAll()
+	return errors.Join(errs...)
+}
+
+// Status describes the store for people and for metrics.
+type Status struct {
+	Segments        int
+	Records         uint64 // sealed and not yet sealed
+	SegmentBytes    int64
+	UnsealedRecords int64
+	UnsealedBytes   int64 // as JSON would take
+	JournalBytes    int64
+	JournalSeq      uint64
+	SealedSeq       uint64
+	Damaged         map[string]string // file → what is wrong with it
+	Failed          error             // the store accepts nothing any more
+}
+
+// Status returns the state of this moment.
+func (s *Store) Status() Status {
+	s.mu.RLock()
+	st := Status{JournalSeq: s.last, SealedSeq: s.sealed, Failed: s.failed, Segments: len(s.segments)}
+	for _, h := range s.segments {
+		st.Records += h.leaf.Records
+		st.SegmentBytes += h.leaf.Size
+	}
+	st.UnsealedBytes, st.UnsealedRecords = s.unsealed()
+	s.mu.RUnlock()
+	st.Records += uint64(st.UnsealedRecords)
+	st.JournalBytes = s.journal.Size()
+	s.damageMu.Lock()
+	defer s.damageMu.Unlock()
+	st.Damaged = make(map[string]string, len(s.damaged))
+	for k, v := range s.damaged {
+		st.Damaged[k] = v
+	}
+	return st
+}
+
+// Segments returns the leaves of all segments, in the order they were sealed.
+func (s *Store) Segments() []ledger.Segment {
+	s.mu.RLock()
+	defer s.mu.RUnlock()
+	out := make([]ledger.Segment, len(s.segments))
+	for i, h := range s.segments {
+		out[i] = h.leaf
+	}
+	return out
+}
+
+// Sources returns the account of every source, by tenant and name.
+func (s *Store) Sources() []SourceTotals {
+	s.mu.RLock()
+	defer s.mu.RUnlock()
+	return s.totals.list()
+}
+
+// Epoch writes the account of every source to the ledger. Reason is "interval",
+// "seal", "start" or "shutdown".
+func (s *Store) Epoch(ctx context.Context, reason string) error {
+	s.ledgerMu.Lock()
+	defer s.ledgerMu.Unlock()
+	leaves, err := s.epochLeaves(reason)
+	if err != nil {
+		return err
+	}
+	return s.commit(ctx, leaves)
+}
+
+// epochLeaves reads accounts and journal position of one moment. The caller
+// holds ledgerMu, so that epochs stand in the ledger in their order.
+func (s *Store) epochLeaves(reason string) ([]any, error) {
+	s.mu.Lock()
+	for s.pos.Seq != s.last && s.failed == nil {
+		s.grouped.Wait()
+	}
+	e := ledger.Epoch{
+		At: s.o.Now().UnixNano(), Reason: reason, JournalSeq: s.pos.Seq,
+		JournalHash: hex.EncodeToString(s.pos.Hash[:]), Sources: s.totals.leaf(),
+	}
+	s.mu.Unlock()
+	return e.Split()
+}
+
+// commit appends leaves. A ledger of unknown state ends the store.
+func (s *Store) commit(ctx context.Context, leaves []any) error {
+	_, err := s.o.Ledger.Append(ctx, leaves...)
+	if errors.Is(err, ledger.ErrPoisoned) {
+		s.fail(err)
+	}
+	return err
+}
+
+// watchers are called for each committed batch.
+type watchers struct {
+	mu   sync.Mutex
+	list atomic.Pointer[[]*watcher]
+}
+
+type watcher struct{ f Committed }
+
+func (w *watchers) change(f func(list []*watcher) []*watcher) {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	var list []*watcher
+	if p := w.list.Load(); p != nil {
+		list = slices.Clone(*p)
+	}
+	list = f(list)
+	w.list.Store(&list)
+}
+
+// Watch calls f for each batch with records after it became durable, in commit
+// order, until cancel is called. f runs while later batches wait: it MUST be
+// quick, and MUST NOT call Append, Seal or Close.
+func (s *Store) Watch(f Committed) (cancel func()) {
+	w := &watcher{f}
+	s.watch.change(func(list []*watcher) []*watcher { return append(list, w) })
+	return func() {
+		s.watch.change(func(list []*watcher) []*watcher {
+			return slices.DeleteFunc(list, func(x *watcher) bool { return x == w })
+		})
+	}
+}

@@ -200,3 +200,14 @@ func (r *Rows) Fields(dst []record.Field, row int) ([]record.Field, error) {
 	}
 	return dst, nil
 }
+
+// Columns returns the names and vectors that Load read, in the order in which
+// records show them. They are good until the next Reset.
+func (r *Rows) Columns() (names []string, vecs []*block.Vector) {
+	cols := r.s.Columns()
+	names = make([]string, len(r.vecs))
+	for k := range names {
+		names[k] = cols[r.order[k]].Name
+	}
+	return names, r.vecs
+}

@@ -1,0 +1,330 @@
+package store
+
+import (
+	"cmp"
+	"context"
+	"slices"
+	"unsafe"
+
+	"github.com/meshtrail/meshtrail/internal/record"
+	"github.com/meshtrail/meshtrail/internal/schema"
+	"github.com/meshtrail/meshtrail/internal/store/filter"
+)
+
+// emitRows is how many records a visit gets at most.
+const emitRows = 1024
+
+// A hit is a matching record that was not read yet.
+type hit struct {
+	time int64
+	ord  uint64
+	row  uint32
+	of   *target
+}
+
+// before orders hits; equal times come by Ord.
+func (o Order) before(a, b *hit) bool { return o.compare(a, b) < 0 }
+
+func (o Order) compare(a, b *hit) int {
+	c := 0
+	switch o {
+	case Newest:
+		c = cmp.Compare(b.time, a.time)
+	case Oldest:
+		c = cmp.Compare(a.time, b.time)
+	}
+	return cmp.Or(c, cmp.Compare(a.ord, b.ord))
+}
+
+// Scan implements Reader.
+func (s *Store) Scan(ctx context.Context, req ScanRequest, visit func([]record.Record) error) (Stats, error) {
+	f := filter.New(req.Where)
+	p := s.newPlan(req.Tenant, req.Classes, req.From, req.To, f)
+	defer p.close()
+	r := p.runner(f, req.From, req.To, req.Budget)
+	e := &emitter{r: r, visit: visit, want: wanted(req.Fields)}
+	var err error
+	switch {
+	case req.Order == AsStored:
+		err = r.asStored(ctx, e, req.Limit)
+	case req.Limit > 0:
+		err = r.top(ctx, e, req.Order, req.Limit)
+	default:
+		err = r.merge(ctx, e, req.Order)
+	}
+	return r.stats(), err
+}
+
+// wanted returns which stored columns the asked names mean; nil means all.
+func wanted(fields []string) func(column string) bool {
+	if fields == nil {
+		return nil
+	}
+	res := make([]schema.Resolution, len(fields))
+	for i, f := range fields {
+		res[i] = schema.Resolve(f)
+	}
+	return func(column string) bool {
+		for i := range res {
+			if _, _, ok := res[i].Match(column); ok {
+				return true
+			}
+		}
+		return false
+	}
+}
+
+// hits returns the matching rows of a target in no order. keep, if not nil,
+// says which times can still matter.
+func (r *runner) hits(w *worker, t *target, keep func(time int64) bool) ([]hit, error) {
+	sel, err := r.selectRows(w, t)
+	if err != nil || sel.source == nil {
+		return nil, err
+	}
+	if sel.times == nil {
+		if sel.times, err = sel.source.Times(); err != nil {
+			return nil, err
+		}
+	}
+	var out []hit
+	add := func(row int) {
+		if at := int64(sel.times[row]); keep == nil || keep(at) {
+			out = append(out, hit{time: at, row: uint32(row), of: t})
+		}
+	}
+	if sel.all {
+		out = make([]hit, 0, t.rows)
+		for row := range t.rows {
+			add(row)
+		}
+	} else {
+		sel.rows.Each(add)
+	}
+	if len(out) == 0 {
+		return nil, nil
+	}
+	ords, _, err := sel.source.Origins()
+	if err != nil {
+		return nil, err
+	}
+	for i := range out {
+		out[i].ord = ords[out[i].row]
+	}
+	return out, nil
+}
+
+// asStored visits block by block.
+func (r *runner) asStored(ctx context.Context, e *emitter, limit int) error {
+	left := limit
+	work := func(w *worker, t *target) ([]hit, error) { return r.hits(w, t, nil) }
+	more := func(*target) bool { return limit == 0 || left > 0 }
+	return run(ctx, r, work, more, func(_ *target, hits []hit) error {
+		slices.SortFunc(hits, func(a, b hit) int { return AsStored.compare(&a, &b) })
+		if limit > 0 {
+			hits = hits[:min(len(hits), left)]
+			left -= len(hits)
+		}
+		return e.emit(hits)
+	})
+}
+
+// bound is the time at which a target's records begin, in the order.
+func (t *target) bound(o Order) int64 {
+	if o == Newest {
+		return t.maxTime
+	}
+	return t.minTime
+}
+
+// sortTargets puts the targets in the order in which their records begin.
+func (p *plan) sortTargets(o Order) {
+	slices.SortFunc(p.targets, func(a, b target) int {
+		if o == Newest {
+			return cmp.Compare(b.maxTime, a.maxTime)
+		}
+		return cmp.Compare(a.minTime, b.minTime)
+	})
+}
+
+// merge visits all matching records in order: those that come before anything
+// that the blocks not yet seen can hold are visited, the others wait.
+func (r *runner) merge(ctx context.Context, e *emitter, o Order) error {
+	r.p.sortTargets(o)
+	var waiting [][]hit // each sorted
+	work := func(w *worker, t *target) ([]hit, error) {
+		hits, err := r.hits(w, t, nil)
+		slices.SortFunc(hits, func(a, b hit) int { return o.compare(&a, &b) })
+		return hits, err
+	}
+	flush := func(next *target) error {
+		out := takeBefore(&waiting, o, next)
+		return e.emit(out)
+	}
+	err := run(ctx, r, work, nil, func(t *target, hits []hit) error {
+		if err := flush(t); err != nil {
+			return err
+		}
+		if len(hits) > 0 {
+			waiting = append(waiting, hits)
+		}
+		return nil
+	})
+	if err != nil {
+		return err
+	}
+	return flush(nil)
+}
+
+// takeBefore takes the hits whose time comes before everything from next on,
+// merged in order; nil takes all.
+func takeBefore(waiting *[][]hit, o Order, next *target) []hit {
+	var out []hit
+	rest := (*waiting)[:0]
+	for _, list := range *waiting {
+		n := len(list)
+		if next != nil {
+			at := next.bound(o)
+			n, _ = slices.BinarySearchFunc(list, at, func(h hit, at int64) int {
+				if o == Newest && h.time > at || o == Oldest && h.time < at {
+					return -1
+				}
+				return 1
+			})
+		}
+		out = append(out, list[:n]...)
+		if n < len(list) {
+			rest = append(rest, list[n:])
+		}
+	}
+	*waiting = rest
+	slices.SortFunc(out, func(a, b hit) int { return o.compare(&a, &b) })
+	return out
+}
+
+// top visits the first limit records in order. It stops at the first block that
+// begins behind the last of them.
+func (r *runner) top(ctx context.Context, e *emitter, o Order, limit int) error {
+	r.p.sortTargets(o)
+	best := &topHits{o: o, limit: limit}
+	work := func(w *worker, t *target) ([]hit, error) {
+		if !best.reaches(t.bound(o)) {
+			return nil, nil
+		}
+		hits, err := r.hits(w, t, best.keep())
+		if len(hits) > limit {
+			slices.SortFunc(hits, func(a, b hit) int { return o.compare(&a, &b) })
+			hits = hits[:limit]
+		}
+		return hits, err
+	}
+	more := func(t *target) bool { return best.reaches(t.bound(o)) }
+	err := run(ctx, r, work, more, func(_ *target, hits []hit) error {
+		best.add(hits)
+		return nil
+	})
+	if e2 := e.emit(best.sorted()); err == nil {
+		err = e2
+	}
+	return err
+}
+
+// An emitter reads hits and hands the records to the visitor.
+type emitter struct {
+	r     *runner
+	visit func([]record.Record) error
+	want  func(column string) bool
+
+	out  []record.Record
+	rows filter.Rows
+}
+
+func (e *emitter) emit(hits []hit) error {
+	for len(hits) > 0 {
+		n := min(len(hits), emitRows)
+		if err := e.batch(hits[:n]); err != nil {
+			return err
+		}
+		hits = hits[n:]
+	}
+	return nil
+}
+
+// batch reads the records of hits, block by block, and visits them in order.
+func (e *emitter) batch(hits []hit) error {
+	if cap(e.out) < len(hits) {
+		e.out = make([]record.Record, len(hits))
+	}
+	out := e.out[:len(hits)]
+	byBlock := make([]int, len(hits))
+	for i := range byBlock {
+		byBlock[i] = i
+	}
+	slices.SortStableFunc(byBlock, func(a, b int) int {
+		return cmp.Compare(uintptr(unsafe.Pointer(hits[a].of)), uintptr(unsafe.Pointer(hits[b].of)))
+	})
+	lost := false
+	for len(byBlock) > 0 {
+		n := 1
+		for n < len(byBlock) && hits[byBlock[n]].of == hits[byBlock[0]].of {
+			n++
+		}
+		if err := e.read(hits, byBlock[:n], out); err != nil {
+			if err := e.r.skip(hits[byBlock[0]].of, err); err != nil {
+				return err
+			}
+			for _, i := range byBlock[:n] {
+				out[i].Ord = ^uint64(0)
+			}
+			lost = true
+		}
+		byBlock = byBlock[n:]
+	}
+	if lost {
+		out = slices.DeleteFunc(out, func(r record.Record) bool { return r.Ord == ^uint64(0) })
+	}
+	if len(out) == 0 {
+		return nil
+	}
+	return e.visit(out)
+}
+
+// read fills the records of one block. Their strings are detached from it.
+func (e *emitter) read(hits []hit, which []int, out []record.Record) error {
+	src, err := e.r.p.source(hits[which[0]].of)
+	if err != nil {
+		return err
+	}
+	_, ingests, err := src.Origins()
+	if err != nil {
+		return err
+	}
+	e.rows.Reset(src, e.want)
+	if err := e.rows.Load(); err != nil {
+		return err
+	}
+	names, vecs := e.rows.Columns()
+	fields := make([]record.Field, 0, len(which)*min(len(vecs), 24))
+	var text []byte // of all strings; what was cut from an outgrown one stays valid
+	for _, i := range which {
+		h := &hits[i]
+		start := len(fields)
+		for k, v := range vecs {
+			j, ok := v.Find(int(h.row))
+			if !ok {
+				continue
+			}
+			val := filter.ValueOf(v, v.Entry(j))
+			if v.Kind == record.String {
+				at := len(text)
+				text = append(text, val.Str...)
+				val.Str = unsafe.String(unsafe.SliceData(text[at:]), len(val.Str))
+			}
+			fields = append(fields, record.Field{Name: names[k], Value: val})
+		}
+		out[i] = record.Record{
+			Time: h.time, Ingest: int64(ingests[h.row]), Ord: h.ord, Class: src.Class(),
+			Fields: fields[start:len(fields):len(fields)],
+		}
+	}
+	return nil
+}
