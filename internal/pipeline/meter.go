@@ -5,6 +5,7 @@ import (
 
 	"github.com/prometheus/client_golang/prometheus"
 
+	"github.com/meshtrail/meshtrail/internal/policy"
 	"github.com/meshtrail/meshtrail/internal/record"
 	"github.com/meshtrail/meshtrail/internal/telemetry"
 )
@@ -12,8 +13,8 @@ import (
 // meter counts what was durably accounted for, by the batch's own account, so
 // that metrics and reports say the same.
 type meter struct {
-	received, stored, rejected, dropped, deduplicated, stage *prometheus.CounterVec
-	sources, reasons, rules                                  *telemetry.Bounded
+	received, stored, rejected, dropped, deduplicated, classified, redacted, stage *prometheus.CounterVec
+	sources, reasons, rules                                                        *telemetry.Bounded
 }
 
 func newMeter(m *telemetry.Metrics) *meter {
@@ -23,6 +24,8 @@ func newMeter(m *telemetry.Metrics) *meter {
 		rejected:     m.Counter("meshtrail_records_rejected_total", "Records refused for ever, by source and reason.", "source", "reason"),
 		dropped:      m.Counter("meshtrail_records_dropped_total", "Records dropped by policy, by rule.", "rule"),
 		deduplicated: m.Counter("meshtrail_records_deduplicated_total", "Records seen before, by source.", "source"),
+		classified:   m.Counter("meshtrail_records_classified_total", "Records that a policy rule gave their class, by rule.", "rule"),
+		redacted:     m.Counter("meshtrail_redactions_total", "Values and field names that a policy rule redacted, by rule.", "rule"),
 		stage:        m.Counter("meshtrail_pipeline_stage_seconds_total", "Time spent in each stage of intake.", "stage"),
 		sources:      telemetry.NewBounded(1000),
 		reasons:      telemetry.NewBounded(100),
@@ -45,8 +48,17 @@ func (m *meter) count(b *record.Batch) {
 	}
 }
 
-func (m *meter) stages(normalise, policy, keep time.Duration) {
+func (m *meter) effects(e policy.Effects) {
+	for _, c := range e.Classified {
+		m.classified.WithLabelValues(m.rules.Value(c.Name)).Add(float64(c.N))
+	}
+	for _, c := range e.Redacted {
+		m.redacted.WithLabelValues(m.rules.Value(c.Name)).Add(float64(c.N))
+	}
+}
+
+func (m *meter) stages(normalise, decide, keep time.Duration) {
 	m.stage.WithLabelValues("normalise").Add(normalise.Seconds())
-	m.stage.WithLabelValues("policy").Add(policy.Seconds())
+	m.stage.WithLabelValues("policy").Add(decide.Seconds())
 	m.stage.WithLabelValues("append").Add(keep.Seconds())
 }

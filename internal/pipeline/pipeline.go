@@ -218,9 +218,9 @@ func (w *worker) flush(ctx context.Context, end int) error {
 		}
 	}
 	started := time.Now()
-	w.p.policy.Apply(&w.main)
+	done := w.p.policy.Apply(&w.main)
 	if w.dead.Len() > 0 {
-		w.p.policy.Redact(&w.dead)
+		w.p.meter.effects(w.p.policy.Redact(&w.dead))
 		w.dead.Account.Received = uint64(w.dead.Len())
 	}
 	applied := time.Now()
@@ -234,6 +234,7 @@ func (w *worker) flush(ctx context.Context, end int) error {
 		return err
 	}
 	w.p.meter.count(&w.main)
+	w.p.meter.effects(done)
 	w.p.meter.stages(w.normalise, applied.Sub(started), time.Since(applied))
 	w.out.Deduplicated += int(a.Deduplicated)
 	w.out.Stored += w.main.Len() - min(w.main.Len(), int(a.Deduplicated))

@@ -1,0 +1,68 @@
+package record
+
+import (
+	"slices"
+	"sort"
+	"strconv"
+)
+
+// The methods of this file change closed records. They cost time in proportion
+// to the column and are for what is rare: redaction.
+
+// Rename gives a column of b another name. If the batch has a column of that
+// name and kind already, a number is added: names stay unique.
+func (b *Batch) Rename(c *Column, name string) {
+	delete(b.index, colKey{c.Name, c.Kind})
+	free := name
+	for n := 2; ; n++ {
+		if _, taken := b.index[colKey{free, c.Kind}]; !taken {
+			break
+		}
+		free = name + "#" + strconv.Itoa(n)
+	}
+	c.Name = free
+	b.index[colKey{free, c.Kind}] = slices.Index(b.cols, c)
+}
+
+// Remove removes value i (not record i) of the column: its record no longer has
+// the field.
+func (c *Column) Remove(i int) {
+	c.Rows = slices.Delete(c.Rows, i, i+1)
+	if c.Kind != String {
+		c.Nums = slices.Delete(c.Nums, i, i+1)
+		return
+	}
+	start := uint32(0)
+	if i > 0 {
+		start = c.Ends[i-1]
+	}
+	size := c.Ends[i] - start
+	c.Data = slices.Delete(c.Data, int(start), int(start+size))
+	c.Ends = slices.Delete(c.Ends, i, i+1)
+	for j := i; j < len(c.Ends); j++ {
+		c.Ends[j] -= size
+	}
+}
+
+// SetStringAt sets a string field of record row. A value that is there stays.
+func (b *Batch) SetStringAt(row int, name, v string) {
+	i, ok := b.index[colKey{name, String}]
+	if !ok {
+		i = b.addColumn(name, String)
+	}
+	c := b.cols[i]
+	at := sort.Search(len(c.Rows), func(j int) bool { return c.Rows[j] >= uint32(row) })
+	if at < len(c.Rows) && c.Rows[at] == uint32(row) {
+		return
+	}
+	start := uint32(0)
+	if at > 0 {
+		start = c.Ends[at-1]
+	}
+	c.Rows = slices.Insert(c.Rows, at, uint32(row))
+	c.Ends = slices.Insert(c.Ends, at, start)
+	c.Data = slices.Insert(c.Data, int(start), []byte(v)...)
+	for j := at; j < len(c.Ends); j++ {
+		c.Ends[j] += uint32(len(v))
+	}
+}
