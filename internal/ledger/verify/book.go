@@ -5,6 +5,7 @@ import (
 	"io/fs"
 	"slices"
 	"strings"
+	"time"
 
 	"github.com/meshtrail/meshtrail/internal/journal"
 	"github.com/meshtrail/meshtrail/internal/ledger"
@@ -116,6 +117,11 @@ func (b *book) segment(at place, s ledger.Segment) {
 	b.segments = append(b.segments, listed{s, at})
 }
 
+// clockStep is how far a clock may be set back without it being a finding:
+// machines resume, and clocks are corrected. The order of leaves is not that of
+// clocks.
+const clockStep = 5 * time.Minute
+
 // takeEpoch checks that an epoch follows the one before: time and journal
 // ascend, no source disappears, no number shrinks, and every account adds up.
 func (b *book) takeEpoch(at place, e ledger.Epoch) {
@@ -126,12 +132,15 @@ func (b *book) takeEpoch(at place, e ledger.Epoch) {
 		b.find(KindEpoch, at, "", "part %d of %d does not follow part %d of %d", e.Part, e.Parts, last.Part, last.Parts)
 	case !b.open && !first:
 		b.find(KindEpoch, at, "", "part %d of %d without the parts before it", e.Part, e.Parts)
-	case !b.open && b.epochs > 0 && e.At < last.At:
+	case !b.open && b.epochs > 0 && e.At < last.At-int64(clockStep):
 		b.find(KindEpoch, at, "", "written at %s, before the epoch before it at %s", stamp(e.At), stamp(last.At))
 	case !b.open && b.epochs > 0 && e.JournalSeq < last.JournalSeq:
 		b.find(KindEpoch, at, "", "the journal went back from frame %d to %d", last.JournalSeq, e.JournalSeq)
 	case !b.open && b.epochs > 0 && e.JournalSeq == last.JournalSeq && e.JournalHash != last.JournalHash:
 		b.find(KindEpoch, at, "", "journal frame %d has another chain value than in the epoch before", e.JournalSeq)
+	}
+	if !b.open && b.epochs > 0 && e.At < last.At && e.At >= last.At-int64(clockStep) {
+		b.find(KindClock, at, "", "the clock was set back from %s to %s", stamp(last.At), stamp(e.At))
 	}
 	if first {
 		b.seen = map[[2]string]bool{}
@@ -167,7 +176,7 @@ func (b *book) account(at place, s ledger.Source) {
 	}
 	last, known := b.accounts[key]
 	if known && (s.Received < last.Received || s.Stored < last.Stored || s.Deduplicated < last.Deduplicated ||
-		shrinks(last.Rejected, s.Rejected) || shrinks(last.Dropped, s.Dropped) || s.LastSeen < last.LastSeen) {
+		shrinks(last.Rejected, s.Rejected) || shrinks(last.Dropped, s.Dropped)) {
 		b.find(KindAccount, at, "", "the account of source %q of tenant %q shrank", s.Source, s.Tenant)
 	}
 	b.accounts[key] = s

@@ -126,7 +126,7 @@ func (r *run) journal() {
 	r.rep.Journal = j
 	r.rep.Unanchored = Unanchored{Since: r.book.epoch.At}
 	if j.Head > j.Anchor {
-		r.rep.Unanchored.Frames = j.Head - max(j.Anchor, j.First)
+		r.rep.Unanchored.Frames = min(j.Head-max(j.Anchor, j.First), j.Frames) // numbers have gaps where damage was
 	}
 	for _, f := range rep.Findings {
 		file := journalDir

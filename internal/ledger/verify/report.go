@@ -53,6 +53,7 @@ const (
 	KindMoving     = "moving"     // the folder changed faster than it was read
 	KindNoLedger   = "no_ledger"  // there is no ledger here
 	KindNoKey      = "no_key"     // there is no key to check the signature with
+	KindClock      = "clock"      // the server's clock was set back a little
 	KindUnknown    = "unknown"    // written by a newer version, or not ours
 	KindUnfinished = "unfinished" // the rest of an act that did not finish
 	KindQuarantine = "quarantine" // bytes that were moved aside

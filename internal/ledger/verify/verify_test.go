@@ -6,6 +6,7 @@ import (
 	"encoding/json"
 	"strings"
 	"testing"
+	"time"
 
 	"github.com/meshtrail/meshtrail/internal/fault"
 	"github.com/meshtrail/meshtrail/internal/ledger"
@@ -110,6 +111,10 @@ func TestHarmless(t *testing.T) {
 		f.write(last, data[:len(data)-10])
 	})
 	f("quarantine", verify.KindQuarantine, func(f *folder) { f.write("quarantine/journal-x-at-7", []byte("torn")) })
+	f("clock set back", verify.KindClock, func(f *folder) {
+		f.at -= int64(2 * time.Minute)
+		f.epoch("interval")
+	})
 	f("foreign file", verify.KindUnknown, func(f *folder) { f.write("segments/README", nil) })
 }
 
@@ -186,5 +191,21 @@ func TestLive(t *testing.T) {
 	<-done
 	if rep := f.verify(verify.Options{Checkpoint: f.first}); rep.Verdict != verify.Verified {
 		t.Errorf("%+v", rep.Findings)
+	}
+}
+
+// BenchmarkLedger verifies a month of epochs.
+func BenchmarkLedger(b *testing.B) {
+	f := newFolder(b, 0)
+	var leaves []any
+	for range 43_200 {
+		leaves = append(leaves, f.newEpoch("interval"))
+	}
+	f.append(leaves...)
+	b.ResetTimer()
+	for b.Loop() {
+		if rep := f.verify(verify.Options{}); rep.Verdict != verify.Verified {
+			b.Fatal(rep.Findings)
+		}
 	}
 }
