@@ -1,0 +1,222 @@
+package native
+
+import (
+	"net/http"
+	"strconv"
+	"strings"
+	"time"
+
+	"github.com/meshtrail/meshtrail/internal/access"
+	"github.com/meshtrail/meshtrail/internal/fault"
+	"github.com/meshtrail/meshtrail/internal/httpd"
+	"github.com/meshtrail/meshtrail/internal/match"
+	"github.com/meshtrail/meshtrail/internal/query"
+	words "github.com/meshtrail/meshtrail/internal/record"
+	"github.com/meshtrail/meshtrail/internal/store"
+	"github.com/meshtrail/meshtrail/internal/tail"
+)
+
+// ReadingOptions are what the routes that read records need.
+type ReadingOptions struct {
+	Engine *query.Engine
+	Tail   *tail.Hub
+	// Heartbeat is the time between signs of life of a tail that has nothing
+	// to say, default 15 s.
+	Heartbeat time.Duration
+	// Done, when closed, ends open tails, so that a server can stop.
+	Done <-chan struct{}
+}
+
+// Reading returns the routes that read records:
+//
+//	GET, POST /api/v1/query      records as NDJSON, and a closing manifest
+//	GET       /api/v1/tail       records as they are committed, as server-sent events
+//	GET       /api/v1/histogram  counts by time and field
+//	GET       /api/v1/fields     fields of a time range
+//	GET       /api/v1/values     values of a field
+func Reading(o ReadingOptions) []httpd.Route {
+	if o.Heartbeat <= 0 {
+		o.Heartbeat = 15 * time.Second
+	}
+	a := reading{o}
+	return []httpd.Route{
+		{Pattern: "GET /api/v1/query", Need: access.LogsRead, Handle: a.query, Stream: true},
+		{Pattern: "POST /api/v1/query", Need: access.LogsRead, Handle: a.query, Stream: true},
+		{Pattern: "GET /api/v1/tail", Need: access.LogsRead, Handle: a.tail, Stream: true},
+		{Pattern: "GET /api/v1/histogram", Need: access.LogsRead, Handle: a.histogram},
+		{Pattern: "GET /api/v1/fields", Need: access.LogsRead, Handle: a.fields},
+		{Pattern: "GET /api/v1/values", Need: access.LogsRead, Handle: a.values},
+	}
+}
+
+type reading struct{ o ReadingOptions }
+
+// defaultLimit is how many records an answer has when none is asked for.
+const defaultLimit = 1000
+
+// form reads the parameters of a request once; the first bad one is kept.
+type form struct {
+	r   *http.Request
+	now time.Time
+	err error
+}
+
+func (a reading) form(r *http.Request) *form {
+	f := &form{r: r, now: a.o.Engine.Now()}
+	if err := r.ParseForm(); err != nil {
+		f.err = fault.Errorf(fault.Invalid, "read parameters: %w", err)
+	}
+	return f
+}
+
+func (f *form) time(name string, def int64) int64 {
+	s := f.r.Form.Get(name)
+	if s == "" {
+		return def
+	}
+	t, err := ParseTime(s, f.now)
+	if err != nil && f.err == nil {
+		f.err = fault.WithHint(fault.Errorf(fault.Invalid, "parameter %s: %w", name, err), fault.HintOf(err))
+	}
+	return t
+}
+
+func (f *form) number(name string, def int) int {
+	s := f.r.Form.Get(name)
+	if s == "" {
+		return def
+	}
+	n, err := strconv.Atoi(s)
+	if (err != nil || n < 0) && f.err == nil {
+		f.err = fault.Errorf(fault.Invalid, "parameter %s: %q is not a number from 0", name, s)
+	}
+	return n
+}
+
+// span reads query, from and to. The default is everything in the last hour.
+func (f *form) span() query.Span {
+	s := query.Span{
+		From: f.time("from", f.now.Add(-time.Hour).UnixNano()), To: f.time("to", f.now.UnixNano()), Remote: f.r.RemoteAddr,
+	}
+	if q := f.r.Form.Get("query"); q != "" {
+		s.Queries = []string{q}
+	}
+	return s
+}
+
+// query streams records. Every line is one JSON object, the last one the
+// manifest: an answer without it was cut short.
+func (a reading) query(w http.ResponseWriter, r *http.Request) error {
+	scope, err := access.ReadScope(httpd.PrincipalFrom(r.Context()))
+	if err != nil {
+		return err
+	}
+	f := a.form(r)
+	span := f.span()
+	req := query.StreamRequest{
+		Query: "{}", From: span.From, To: span.To, Limit: f.number("limit", defaultLimit), Remote: r.RemoteAddr,
+	}
+	if len(span.Queries) > 0 {
+		req.Query = span.Queries[0]
+	}
+	if names := r.Form.Get("fields"); names != "" {
+		req.Fields = strings.Split(names, ",")
+	}
+	switch order := r.Form.Get("order"); order {
+	case "", "newest":
+		req.Order = store.Newest
+	case "oldest":
+		req.Order = store.Oldest
+	case "any":
+		req.Order = store.AsStored
+	default:
+		return fault.Errorf(fault.Invalid, "parameter order: %q is not newest, oldest or any", order)
+	}
+	if f.err != nil {
+		return f.err
+	}
+	out := &lines{w: w, flush: http.NewResponseController(w), last: time.Now()}
+	sum, err := a.o.Engine.Stream(r.Context(), scope, req, out.records)
+	if err != nil {
+		return err
+	}
+	return out.close(sum)
+}
+
+// lines writes NDJSON.
+type lines struct {
+	w     http.ResponseWriter
+	flush *http.ResponseController
+	buf   []byte
+	begun bool
+	last  time.Time // of the last flush
+}
+
+// Writes are gathered up to flushBytes, but not for longer than flushEvery.
+const (
+	flushBytes = 64 << 10
+	flushEvery = 250 * time.Millisecond
+)
+
+func (l *lines) records(rs []words.Record) error {
+	for i := range rs {
+		l.buf = AppendRecord(l.buf, &rs[i])
+		l.buf = append(l.buf, '\n')
+		if len(l.buf) >= flushBytes {
+			if err := l.write(); err != nil {
+				return err
+			}
+		}
+	}
+	if time.Since(l.last) >= flushEvery {
+		if err := l.write(); err != nil {
+			return err
+		}
+		l.last = time.Now()
+		return l.flush.Flush()
+	}
+	return nil
+}
+
+func (l *lines) write() error {
+	if !l.begun {
+		l.begun = true
+		l.w.Header().Set("Content-Type", "application/x-ndjson")
+	}
+	_, err := l.w.Write(l.buf)
+	l.buf = l.buf[:0]
+	if err != nil {
+		return fault.Errorf(fault.Canceled, "write answer: %w", err)
+	}
+	return nil
+}
+
+func (l *lines) close(sum query.Summary) error {
+	l.buf = append(l.buf, `{"manifest":`...)
+	l.buf = appendJSON(l.buf, sum)
+	l.buf = append(l.buf, "}\n"...)
+	return l.write()
+}
+
+// AppendRecord appends a record as one JSON object: its times in RFC 3339, its
+// place in the commit order, as text because it exceeds what JavaScript counts
+// exactly, its class, its line and its fields.
+func AppendRecord(dst []byte, r *words.Record) []byte {
+	dst = append(dst, `{"time":"`...)
+	dst = appendTime(dst, r.Time)
+	dst = append(dst, `","ingest":"`...)
+	dst = appendTime(dst, r.Ingest)
+	dst = append(dst, `","ord":"`...)
+	dst = strconv.AppendUint(dst, r.Ord, 10)
+	dst = append(dst, `","class":`...)
+	dst = match.AppendQuoted(dst, string(r.Class))
+	dst = append(dst, `,"line":`...)
+	dst = match.AppendQuoted(dst, string(match.AppendLine(nil, r)))
+	dst = append(dst, `,"fields":`...)
+	dst = match.AppendJSON(dst, r.Fields)
+	return append(dst, '}')
+}
+
+func appendTime(dst []byte, ns int64) []byte {
+	return time.Unix(0, ns).UTC().AppendFormat(dst, time.RFC3339Nano)
+}
