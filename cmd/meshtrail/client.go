@@ -156,6 +156,11 @@ func answerError(resp *http.Response) error {
 		}
 		return fault.WithHint(err, body.Error.Hint)
 	}
+	// The Loki dialect answers in plain text: the message, then a hint.
+	if text := strings.TrimSpace(string(data)); strings.HasPrefix(resp.Header.Get("Content-Type"), "text/plain") && text != "" {
+		text, hint, _ := strings.Cut(text, "\nhint: ")
+		return fault.WithHint(fault.Errorf(kind, "the server answered: %s", text), hint)
+	}
 	return fault.WithHint(fault.Errorf(kind, "the server answered %s", resp.Status), "is this a Meshtrail server?")
 }
 

@@ -24,7 +24,7 @@ history. A folder that holds one already is refused.`,
   meshtrail serve --data ./meshtrail-data`,
 		Args: arguments(0, 0, "no arguments"),
 		RunE: func(cmd *cobra.Command, _ []string) error {
-			made, err := app.Init(cmd.Context(), dir)
+			made, err := app.Init(cmd.Context(), dir, version())
 			if err != nil {
 				return err
 			}

@@ -147,10 +147,10 @@ Prove:
 		&cobra.Group{ID: "admin", Title: "Administer:"},
 	)
 	root.AddCommand(
-		inGroup("run", newInit(t), newServe(t))...,
+		inGroup("run", newDemo(t), newInit(t), newServe(t))...,
 	)
-	root.AddCommand(inGroup("ask", newParse(t))...)
-	root.AddCommand(inGroup("prove", newVerify(t))...)
+	root.AddCommand(inGroup("ask", newQuery(t), newTail(t), newParse(t))...)
+	root.AddCommand(inGroup("prove", newVerify(t), newReport(t))...)
 	root.AddCommand(inGroup("admin", newCheck(t), newSeal(t), newVersion(t))...)
 	return root
 }

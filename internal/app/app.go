@@ -10,9 +10,18 @@ package app
 
 import (
 	"context"
+	"errors"
+	"fmt"
 	"io"
+	"os"
+	"os/signal"
+	"path/filepath"
+	"syscall"
+	"time"
 
+	"github.com/meshtrail/meshtrail/internal/config"
 	"github.com/meshtrail/meshtrail/internal/fault"
+	"github.com/meshtrail/meshtrail/internal/telemetry"
 )
 
 // ServeOptions say what to serve and how.
@@ -25,9 +34,123 @@ type ServeOptions struct {
 	Version string
 	Out     io.Writer // the ready line
 	Err     io.Writer // the log
+	// Ready, when set, is called instead of printing the ready line, once the
+	// server accepts. Run goes on meanwhile.
+	Ready func(url, token string)
+	// LogLevel overrides the configuration when it is not empty.
+	LogLevel string
 }
 
-// Serve runs a server until ctx ends or it cannot go on.
+// Serve runs a server until ctx ends, which is no error, or it cannot go on.
+// SIGHUP reads the TLS certificate again.
 func Serve(ctx context.Context, o ServeOptions) error {
-	return fault.Errorf(fault.Unavailable, "serve %s: not wired yet", o.Data)
+	cfg, err := configure(o)
+	if err != nil {
+		return err
+	}
+	log, err := telemetry.Logger(o.Err, cfg.Log.Level, cfg.Log.Format == "json")
+	if err != nil {
+		return fault.Errorf(fault.Invalid, "start the log: %w", err)
+	}
+	s, err := open(ctx, o, cfg, log)
+	if err != nil {
+		return err
+	}
+	defer s.close() // after an error; a clean end has closed already
+	if _, err := s.http.Listen(); err != nil {
+		return err
+	}
+	if o.Ready != nil {
+		o.Ready(s.http.URL(), s.token)
+	} else {
+		fmt.Fprintf(o.Out, "ready %s\n", s.http.URL())
+	}
+	log.Info("serving", "url", s.http.URL(), "data", o.Data, "version", o.Version)
+	return s.run(ctx)
+}
+
+// configure reads the configuration and lays the flags over it.
+func configure(o ServeOptions) (*config.Config, error) {
+	name := o.Config
+	if name == "" {
+		name = filepath.Join(o.Data, config.FileName)
+		if _, err := os.Stat(name); errors.Is(err, os.ErrNotExist) {
+			return withFlags(config.Default(), o)
+		}
+	}
+	cfg, err := config.Load(name)
+	if err != nil {
+		return nil, err
+	}
+	return withFlags(cfg, o)
+}
+
+func withFlags(cfg *config.Config, o ServeOptions) (*config.Config, error) {
+	set := func(to *string, v string) {
+		if v != "" {
+			*to = v
+		}
+	}
+	set(&cfg.Server.Listen, o.Listen)
+	set(&cfg.Server.TLSCert, o.TLSCert)
+	set(&cfg.Server.TLSKey, o.TLSKey)
+	set(&cfg.Log.Level, o.LogLevel)
+	if err := cfg.Validate(); err != nil {
+		return nil, err
+	}
+	return cfg, nil
+}
+
+// run serves until ctx ends, a room fails for good, or the server cannot go on.
+func (s *server) run(ctx context.Context) error {
+	ctx, cancel := context.WithCancelCause(ctx)
+	defer cancel(nil)
+	done := make(chan struct{})
+	go func() {
+		defer close(done)
+		s.look(ctx, cancel)
+	}()
+	err := s.http.Run(ctx)
+	cancel(err)
+	<-done
+	if fatal := s.fatal.Load(); fatal != nil {
+		// Nothing may be acknowledged any more and nothing in memory can be
+		// trusted to reach the disk: leave, and let the next start recover.
+		s.log.Error("the server cannot go on", "error", *fatal)
+		s.closes = nil
+		return fault.WithHint(fault.Errorf(fault.Unavailable, "stopped: %w", *fatal),
+			"the disk refused to make data durable; everything acknowledged before is safe; look at the disk, then start again")
+	}
+	return errors.Join(err, s.close()) // the store seals and writes the last epoch
+}
+
+// epochEvery is how often the account of every source goes into the ledger.
+const epochEvery = 60 * time.Second
+
+// look does what a server does by the clock and on signals.
+func (s *server) look(ctx context.Context, cancel context.CancelCauseFunc) {
+	hangup := make(chan os.Signal, 1)
+	signal.Notify(hangup, syscall.SIGHUP)
+	defer signal.Stop(hangup)
+	tick := time.NewTicker(epochEvery)
+	defer tick.Stop()
+	for {
+		select {
+		case <-ctx.Done():
+			return
+		case <-s.dead:
+			cancel(fault.Errorf(fault.Unavailable, "a room failed for good"))
+			return
+		case <-hangup:
+			if err := s.http.ReloadTLS(); err != nil {
+				s.log.Error("the TLS certificate stays as it was", "error", err)
+			} else {
+				s.log.Info("read the TLS certificate again")
+			}
+		case <-tick.C:
+			if err := s.store.Epoch(ctx, "interval"); err != nil && ctx.Err() == nil {
+				s.log.Error("no epoch in the ledger", "error", err)
+			}
+		}
+	}
 }

@@ -18,10 +18,15 @@ import (
 	"encoding/hex"
 	"errors"
 	"os"
+	"strings"
+	"time"
 
 	"github.com/meshtrail/meshtrail/internal/fault"
 	"github.com/meshtrail/meshtrail/internal/httpd"
+	"github.com/meshtrail/meshtrail/internal/policy"
+	"github.com/meshtrail/meshtrail/internal/query"
 	"github.com/meshtrail/meshtrail/internal/receive"
+	"github.com/meshtrail/meshtrail/internal/store"
 )
 
 // FileName is the name of the configuration below the data folder.
@@ -35,6 +40,14 @@ type Config struct {
 	Log Log `yaml:"log"`
 	// Receive bounds what one intake request may cost.
 	Receive receive.Limits `yaml:"receive"`
+	// Policy decides what is kept of a record, and for how long.
+	Policy policy.Config `yaml:"policy"`
+	// Store says when records are sealed and what may be held in memory.
+	Store Store `yaml:"store"`
+	// Query bounds what one question may cost.
+	Query query.Limits `yaml:"query"`
+	// Report names what reports are about.
+	Report Report `yaml:"report"`
 
 	sum [sha256.Size]byte // of the file's bytes
 }
@@ -58,12 +71,51 @@ func (l Log) Validate() error {
 	return nil
 }
 
+// Store is the part of the store's limits that a person may want to change.
+type Store struct {
+	SealBytes  int64         `yaml:"seal_bytes"`     // of records, as JSON: seal then
+	SealAge    time.Duration `yaml:"seal_age"`       // of the oldest record: seal then
+	Unsealed   int64         `yaml:"unsealed_bytes"` // from here on intake waits
+	CacheBytes int64         `yaml:"cache_bytes"`    // decoded columns kept in memory
+}
+
+// Limits returns the store's own form.
+func (s Store) Limits() store.Limits {
+	return store.Limits{SealBytes: s.SealBytes, SealAge: s.SealAge, Unsealed: s.Unsealed, CacheBytes: s.CacheBytes}
+}
+
+// Validate reports limits that would keep the store from working.
+func (s Store) Validate() error {
+	var errs []error
+	if s.SealBytes < 1<<20 {
+		errs = append(errs, fault.Errorf(fault.Invalid, "seal_bytes %d is less than 1MiB", s.SealBytes))
+	}
+	if s.SealAge < time.Second {
+		errs = append(errs, fault.Errorf(fault.Invalid, "seal_age %v is less than 1s", s.SealAge))
+	}
+	if s.Unsealed < 2*s.SealBytes {
+		errs = append(errs, fault.WithHint(fault.Errorf(fault.Invalid, "unsealed_bytes %d is less than twice seal_bytes", s.Unsealed), "intake must go on while a seal runs"))
+	}
+	if s.CacheBytes < 0 {
+		errs = append(errs, fault.Errorf(fault.Invalid, "cache_bytes %d is negative", s.CacheBytes))
+	}
+	return errors.Join(errs...)
+}
+
+// Report names what a report is about. It is printed on the first page.
+type Report struct {
+	Entity string `yaml:"entity"` // who is examined
+	System string `yaml:"system"` // the boundary of the system, in words
+}
+
 // Default returns the configuration of an empty file.
 func Default() *Config {
 	return &Config{
 		Server:  httpd.DefaultConfig(),
 		Log:     Log{Level: "info", Format: "text"},
 		Receive: receive.Limits{}.WithDefaults(),
+		Store:   Store{SealBytes: 192 << 20, SealAge: 2 * time.Minute, Unsealed: 512 << 20, CacheBytes: 64 << 20},
+		Query:   query.Limits{MaxEntries: 5000, MaxPoints: 11_000, MaxSeries: 10_000, Timeout: time.Minute, StreamTimeout: time.Hour},
 		sum:     sha256.Sum256(nil),
 	}
 }
@@ -119,13 +171,30 @@ func (c *Config) validate(places map[string]place) []Problem {
 	}{
 		{"server", c.Server.Validate()},
 		{"log", c.Log.Validate()},
+		{"policy", c.Policy.Validate()},
+		{"store", c.Store.Validate()},
 	} {
-		at := places[part.path]
 		for _, err := range flatten(part.err) {
-			out = append(out, Problem{Path: part.path, Problem: err.Error(), Hint: fault.HintOf(err), Line: at.line, Column: at.column})
+			out = append(out, problemOf(part.path, err, places))
 		}
 	}
 	return out
+}
+
+// problemOf places an error of a part. An error that begins with a path below
+// the part ("rules[0].id: …") is placed there.
+func problemOf(part string, err error, places map[string]place) Problem {
+	p := Problem{Path: part, Problem: err.Error(), Hint: fault.HintOf(err)}
+	below, rest, ok := strings.Cut(p.Problem, ": ")
+	for at := below; ok && at != "" && !strings.Contains(at, " "); at = at[:max(0, strings.LastIndexAny(at, ".["))] {
+		if where, known := places[join(part, at)]; known {
+			p.Path, p.Problem, p.Line, p.Column = join(part, below), rest, where.line, where.column
+			return p
+		}
+	}
+	where := places[part]
+	p.Line, p.Column = where.line, where.column
+	return p
 }
 
 // flatten returns the errors that errors.Join put together.

@@ -137,6 +137,29 @@ func TestValidateSpeaksOfTheWholeTree(t *testing.T) {
 	}
 }
 
+func TestProblemsOfPolicyRulesHaveTheirPlace(t *testing.T) {
+	_, err := Parse([]byte(`policy:
+  rules:
+    - id: Bad
+      drop: true
+    - id: b
+      redact: {pattern: '('}
+    - id: c
+`))
+	var ps Problems
+	if !errors.As(err, &ps) || len(ps) != 3 {
+		t.Fatalf("%v", err)
+	}
+	for i, want := range []struct {
+		path string
+		line int
+	}{{"policy.rules[0].id", 3}, {"policy.rules[1].redact.pattern", 6}, {"policy.rules[2]", 7}} {
+		if ps[i].Path != want.path || ps[i].Line != want.line {
+			t.Errorf("%+v, want %+v", ps[i], want)
+		}
+	}
+}
+
 func TestDecodeTypes(t *testing.T) {
 	type inner struct {
 		N int `yaml:"n"`

@@ -203,7 +203,9 @@ func (d *decoder) entries(path string, n ast.Node, v reflect.Value, depth int) {
 		d.value(join(path, key), vn, e, depth+1)
 		m.SetMapIndex(reflect.ValueOf(key).Convert(v.Type().Key()), e)
 	})
-	v.Set(m)
+	if m.Len() > 0 || v.Len() > 0 {
+		v.Set(m)
+	}
 }
 
 func (d *decoder) list(path string, n ast.Node, v reflect.Value, depth int) {
@@ -211,6 +213,9 @@ func (d *decoder) list(path string, n ast.Node, v reflect.Value, depth int) {
 	if !ok {
 		s, _ := scalarText(n)
 		d.problem(path, n, s, "want a list", "write [a, b] or one - item per line")
+		return
+	}
+	if len(seq.Values) == 0 && v.Len() == 0 {
 		return
 	}
 	out := reflect.MakeSlice(v.Type(), len(seq.Values), len(seq.Values))

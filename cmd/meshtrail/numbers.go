@@ -1,0 +1,111 @@
+package main
+
+import (
+	"context"
+	"encoding/json"
+	"fmt"
+	"maps"
+	"net/http"
+	"net/url"
+	"slices"
+	"strconv"
+	"strings"
+	"time"
+
+	"github.com/meshtrail/meshtrail/internal/fault"
+)
+
+// series is one line of numbers of a metric answer.
+type series struct {
+	Metric map[string]string    `json:"metric"`
+	Values [][2]json.RawMessage `json:"values"` // Unix seconds, text of the number
+}
+
+// numbers asks a metric query and prints one line a point, oldest first.
+func (a *asking) numbers(ctx context.Context, q url.Values, step string, p *printer) error {
+	q.Set("start", q.Get("from"))
+	q.Set("end", q.Get("to"))
+	if step == "" {
+		step = defaultStep(q)
+	} else if d, err := parseSpan(step); err != nil || d <= 0 {
+		return fault.WithHint(fault.Errorf(fault.Invalid, "--step %q is no length of time", step), "write it as 30s, 5m or 1h")
+	} else {
+		step = strconv.FormatFloat(d.Seconds(), 'f', -1, 64)
+	}
+	q.Set("step", step)
+	resp, err := a.do(ctx, http.MethodGet, "/loki/api/v1/query_range", q)
+	if err != nil {
+		return err
+	}
+	defer resp.Body.Close()
+	var answer struct {
+		Data struct {
+			ResultType string          `json:"resultType"`
+			Result     json.RawMessage `json:"result"`
+		} `json:"data"`
+	}
+	if err := json.NewDecoder(resp.Body).Decode(&answer); err != nil {
+		return fault.Errorf(fault.Corrupt, "read the answer: %w", err)
+	}
+	var all []series
+	if err := json.Unmarshal(answer.Data.Result, &all); err != nil {
+		return fault.Errorf(fault.Corrupt, "read the %s of the answer: %w", answer.Data.ResultType, err)
+	}
+	points, err := flatten(all)
+	if err != nil {
+		return err
+	}
+	for _, s := range points {
+		if err := p.record(s); err != nil {
+			return err
+		}
+	}
+	if err := p.end(); err != nil {
+		return err
+	}
+	if len(points) == 0 {
+		return &exitError{code: exitNoMatch}
+	}
+	return nil
+}
+
+// defaultStep is a sixtieth of the range, in whole seconds.
+func defaultStep(q url.Values) string {
+	from, _ := time.Parse(time.RFC3339Nano, q.Get("from"))
+	to, _ := time.Parse(time.RFC3339Nano, q.Get("to"))
+	return strconv.Itoa(max(1, int(to.Sub(from).Seconds()/60)))
+}
+
+// flatten turns series into records of one number each, in order of time.
+func flatten(all []series) ([]*shown, error) {
+	var out []*shown
+	for _, one := range all {
+		names := slices.Sorted(maps.Keys(one.Metric))
+		labels := make([]string, len(names))
+		for i, n := range names {
+			labels[i] = fmt.Sprintf("%s=%q", n, one.Metric[n])
+		}
+		for _, v := range one.Values {
+			var seconds json.Number
+			var text string
+			if err := json.Unmarshal(v[0], &seconds); err != nil {
+				return nil, fault.Errorf(fault.Corrupt, "read the answer: %w", err)
+			}
+			if err := json.Unmarshal(v[1], &text); err != nil {
+				return nil, fault.Errorf(fault.Corrupt, "read the answer: %w", err)
+			}
+			at, err := parseTime(seconds.String(), time.Time{})
+			if err != nil {
+				return nil, fault.Errorf(fault.Corrupt, "read the answer: %w", err)
+			}
+			s := &shown{time: at.UnixNano(), line: text + "  {" + strings.Join(labels, ", ") + "}", names: append(slices.Clone(names), "value"), fields: map[string]any{"value": json.Number(text)}}
+			for _, n := range names {
+				s.fields[n] = one.Metric[n]
+			}
+			s.raw, _ = json.Marshal(map[string]any{"time": at.UTC().Format(time.RFC3339Nano), "labels": one.Metric, "value": text})
+			out = append(out, s)
+		}
+	}
+	slices.SortStableFunc(out, func(a, b *shown) int { return int(min(1, max(-1, a.time-b.time))) })
+	return out, nil
+}

@@ -1,0 +1,269 @@
+package main
+
+import (
+	"bytes"
+	"encoding/csv"
+	"encoding/json"
+	"fmt"
+	"io"
+	"os"
+	"slices"
+	"strconv"
+	"strings"
+	"time"
+
+	"github.com/meshtrail/meshtrail/internal/fault"
+)
+
+// shown is one record as the server sent it.
+type shown struct {
+	raw    []byte // the JSON object itself
+	time   int64  // ns
+	class  string
+	line   string
+	names  []string // of fields, in the order sent
+	fields map[string]any
+}
+
+// text returns the first of the named fields that the record has.
+func (s *shown) text(names ...string) string {
+	for _, n := range names {
+		if v, ok := s.fields[n]; ok {
+			if t := valueText(v); t != "" {
+				return t
+			}
+		}
+	}
+	return ""
+}
+
+func valueText(v any) string {
+	switch v := v.(type) {
+	case string:
+		return v
+	case json.Number:
+		return v.String()
+	case bool:
+		return strconv.FormatBool(v)
+	case nil:
+		return ""
+	}
+	data, _ := json.Marshal(v)
+	return string(data)
+}
+
+// A printer writes records in one form. end is called after the last.
+type printer struct {
+	record func(*shown) error
+	end    func() error
+}
+
+// outputs are the forms that -o knows.
+var outputs = []string{"pretty", "raw", "jsonl", "csv", "logfmt"}
+
+// newPrinter returns the printer of a form. fields are the columns that were
+// asked for by name; none means the form's own choice.
+func newPrinter(t *terminal, form string, fields []string) (*printer, error) {
+	out := t.data()
+	p := &printer{end: func() error { out.flush(); return nil }}
+	switch form {
+	case "pretty":
+		colour := out.safe && os.Getenv("NO_COLOR") == ""
+		p.record = func(s *shown) error { return writePretty(t.out, s, fields, colour) }
+	case "raw":
+		p.record = func(s *shown) error {
+			_, err := io.WriteString(out, s.line+"\n")
+			return err
+		}
+	case "jsonl":
+		p.record = func(s *shown) error {
+			_, err := out.Write(append(bytes.TrimRight(s.raw, "\r\n"), '\n'))
+			return err
+		}
+	case "csv":
+		p.record, p.end = csvPrinter(out, fields)
+	case "logfmt":
+		p.record = func(s *shown) error { return writeLogfmt(out, s, fields) }
+	default:
+		return nil, fault.WithHint(fault.Errorf(fault.Invalid, "unknown output %q", form), "use one of "+strings.Join(outputs, ", "))
+	}
+	return p, nil
+}
+
+// stampLayout is how times are shown to people: local time, to the millisecond.
+const stampLayout = "2006-01-02 15:04:05.000"
+
+// Colours of severities on a terminal.
+const (
+	red, yellow, dim, plain = "\x1b[31m", "\x1b[33m", "\x1b[2m", "\x1b[0m"
+)
+
+// writePretty writes one line for people. Everything from the record is escaped.
+func writePretty(w io.Writer, s *shown, fields []string, colour bool) error {
+	level, mark := severity(s)
+	on, off, faint := "", "", ""
+	if colour {
+		off, faint = plain, dim
+		on = map[string]string{"bad": red, "warn": yellow}[level]
+	}
+	var b strings.Builder
+	fmt.Fprintf(&b, "%s%s%s %s%-6s%s ", faint, time.Unix(0, s.time).Format(stampLayout), off, on, escapeLine(mark), off)
+	if who := service(s); who != "" {
+		fmt.Fprintf(&b, "%s%s%s  ", faint, escapeLine(who), off)
+	}
+	b.WriteString(escapeLine(summary(s)))
+	for _, n := range fields {
+		if v := s.text(n); v != "" {
+			fmt.Fprintf(&b, "  %s%s=%s%s", faint, escapeLine(n), off, escapeLine(v))
+		}
+	}
+	b.WriteByte('\n')
+	_, err := io.WriteString(w, b.String())
+	return err
+}
+
+// severity says how bad a record is and how to show it: its own severity, else
+// its status code, else what a network policy decided.
+func severity(s *shown) (level, mark string) {
+	text := s.text("severity_text", "level")
+	code := s.text("http.response.status_code")
+	status, _ := strconv.Atoi(code)
+	verdict := s.text("mesh.verdict")
+	mark = firstOf(text, code, strings.ToLower(verdict))
+	upper := strings.ToUpper(text)
+	for _, bad := range []string{"ERR", "FATAL", "CRIT", "ALERT", "EMERG", "PANIC"} {
+		if strings.HasPrefix(upper, bad) {
+			return "bad", mark
+		}
+	}
+	switch {
+	case status >= 500:
+		return "bad", mark
+	case status >= 400, strings.HasPrefix(upper, "WARN"), verdict == "DROPPED", verdict == "DENIED":
+		return "warn", mark
+	}
+	return "", mark
+}
+
+// service names who the record is about, with its namespace.
+func service(s *shown) string {
+	name := s.text("service.name", "mesh.destination.workload", "k8s.pod.name", "kubernetes.pod.name")
+	ns := s.text("k8s.namespace.name", "mesh.destination.namespace", "kubernetes.namespace", "service.namespace")
+	if name == "" || ns == "" || strings.Contains(name, "/") {
+		return firstOf(name, ns)
+	}
+	return ns + "/" + name
+}
+
+// summary says in one line what a record says: an access log by what matters
+// of it, anything else by its own line.
+func summary(s *shown) string {
+	method, path := s.text("http.request.method"), s.text("url.path", "url.full")
+	if s.text("parse.format") == "" || method == "" && path == "" && s.text("mesh.verdict") == "" {
+		return s.line
+	}
+	parts := []string{}
+	add := func(v string) {
+		if v != "" && v != "-" {
+			parts = append(parts, v)
+		}
+	}
+	add(method)
+	add(path)
+	add(s.text("http.response.status_code"))
+	add(s.text("mesh.response_flags"))
+	from := firstOf(s.text("mesh.source.workload"), s.text("client.address"), s.text("source.address"))
+	to := firstOf(s.text("mesh.destination.workload"), s.text("server.address"), s.text("destination.address"))
+	if from != "" || to != "" {
+		add(firstOf(from, "?") + " → " + firstOf(to, "?"))
+	}
+	if v := s.text("mesh.verdict"); v != "FORWARDED" {
+		add(v)
+	}
+	add(s.text("mesh.drop_reason"))
+	if d, ok := s.fields["mesh.duration_ns"].(json.Number); ok {
+		if ns, err := d.Float64(); err == nil {
+			add(time.Duration(ns).Round(10 * time.Microsecond).String())
+		}
+	}
+	return strings.Join(parts, " ")
+}
+
+// csvColumns are the columns of CSV when none are asked for.
+var csvColumns = []string{"severity_text", "mesh.type", "k8s.namespace.name", "service.name", "http.request.method", "url.path", "http.response.status_code"}
+
+func csvPrinter(out *safeWriter, fields []string) (record func(*shown) error, end func() error) {
+	w := csv.NewWriter(out)
+	columns := fields
+	if len(columns) == 0 {
+		columns = csvColumns
+	}
+	head := true
+	record = func(s *shown) error {
+		if head {
+			head = false
+			w.Write(append(append([]string{"time"}, columns...), "line"))
+		}
+		row := []string{time.Unix(0, s.time).UTC().Format(time.RFC3339Nano)}
+		for _, c := range columns {
+			row = append(row, csvCell(s.text(c)))
+		}
+		w.Write(append(row, csvCell(s.line)))
+		w.Flush()
+		return w.Error()
+	}
+	return record, func() error { w.Flush(); out.flush(); return w.Error() }
+}
+
+// csvCell keeps a spreadsheet from running a cell as a formula.
+func csvCell(v string) string {
+	if v == "" || !strings.ContainsRune("=+-@\t\r", rune(v[0])) {
+		return v
+	}
+	if _, err := strconv.ParseFloat(v, 64); err == nil {
+		return v
+	}
+	return "'" + v
+}
+
+func writeLogfmt(w io.Writer, s *shown, fields []string) error {
+	var b strings.Builder
+	pair := func(k, v string) {
+		if b.Len() > 0 {
+			b.WriteByte(' ')
+		}
+		b.WriteString(strings.Map(func(r rune) rune {
+			if r <= ' ' || r == '=' || r == '"' {
+				return '_'
+			}
+			return r
+		}, k))
+		b.WriteByte('=')
+		if v == "" || strings.ContainsFunc(v, func(r rune) bool { return r <= ' ' || r == '=' || r == '"' || r == '\\' || r == 0x7f }) {
+			v = strconv.Quote(v)
+		}
+		b.WriteString(v)
+	}
+	pair("time", time.Unix(0, s.time).UTC().Format(time.RFC3339Nano))
+	names := fields
+	if len(names) == 0 {
+		names = s.names
+	}
+	for _, n := range names {
+		if v, ok := s.fields[n]; ok {
+			pair(n, valueText(v))
+		}
+	}
+	b.WriteByte('\n')
+	_, err := io.WriteString(w, b.String())
+	return err
+}
+
+// checkOutput refuses an unknown form before the server is asked.
+func checkOutput(form string) error {
+	if slices.Contains(outputs, form) {
+		return nil
+	}
+	_, err := newPrinter(&terminal{out: io.Discard}, form, nil)
+	return &exitError{exitUsage, err}
+}
