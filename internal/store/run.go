@@ -23,7 +23,6 @@ type runner struct {
 	f        *filter.Filter
 	from, to int64
 	budget   Budget
-	start    time.Time
 
 	mu   sync.Mutex // guards the counts of p.stats while workers run
 	rows int64
@@ -37,14 +36,14 @@ func (p *plan) runner(f *filter.Filter, from, to int64, b Budget) *runner {
 	if b.Rows == 0 {
 		b.Rows = d.Rows
 	}
-	return &runner{p: p, f: f, from: from, to: to, budget: b, start: time.Now()}
+	return &runner{p: p, f: f, from: from, to: to, budget: b}
 }
 
 // stats closes the account of the request.
 func (r *runner) stats() Stats {
 	s := r.p.stats
 	s.BytesRead, s.BytesDecoded = r.p.cost.Read.Load(), r.p.cost.Decoded.Load()
-	s.Elapsed = time.Since(r.start)
+	s.Elapsed = time.Since(r.p.start)
 	return s
 }
 

@@ -3,6 +3,7 @@ package store
 import (
 	"math/bits"
 	"slices"
+	"time"
 
 	"github.com/meshtrail/meshtrail/internal/record"
 	"github.com/meshtrail/meshtrail/internal/store/block"
@@ -81,6 +82,7 @@ type plan struct {
 	open    []*openSegment
 	cost    segment.Cost
 	stats   Stats
+	start   time.Time
 }
 
 // snapshot is the state of the store at one moment.
@@ -109,7 +111,7 @@ func (s *Store) snapshot(tenant record.TenantID, classes []record.Class, from, t
 // newPlan finds the blocks that a request must look at. The plan is closed by
 // the caller.
 func (s *Store) newPlan(tenant record.TenantID, classes []record.Class, from, to int64, f *filter.Filter) *plan {
-	p := &plan{s: s}
+	p := &plan{s: s, start: time.Now()}
 	views, handles := s.snapshot(tenant, classes, from, to)
 	for _, v := range views {
 		if v.Rows > 0 && v.MinTime < to && v.MaxTime >= from {

@@ -187,7 +187,7 @@ func drawPredicate(r *mrand.Rand, depth int) match.Predicate {
 		"cart", "checkout", "200", "503", "weird", "/api/v1/cart/7", "/api/v1", "cart/1", "10.0.0.1", "10.0.0.1:8080", "nobody",
 		"two", "ntwo", "hi", "slash", "Words", "words", "upstream reset", "reset after", "Cache miss", "id=7", "true", "0.5", "-3.25",
 		"", "c", "a,b:c", `"note":"`, `{"`, "bad", "\ufffd", "nïco", "0000000000000011", "app", "ops", "status", "service", ":", "503 from",
-		"service.name\":\"cart", "e300",
+		"service.name\":\"cart", "e300", "pstream reset after", "ache mis", "art", "0.0.1", "n two", "lash", "eset af",
 	}
 	f, v := fields[r.IntN(len(fields))], texts[r.IntN(len(texts))]
 	bound := func() match.Bound {

@@ -128,6 +128,9 @@ func (p *pruner) line(l *leaf, set []uint64) error {
 			bodies += cols[i].Values
 		}
 	}
+	if bodies < p.r.Records && len(l.inLine) == 0 {
+		return nil // even a record without any field has a line
+	}
 	return p.any(set, len(cols), func(i int, some []uint64) error {
 		c := &cols[i]
 		and(some, c.Blocks)
@@ -147,7 +150,7 @@ func (p *pruner) line(l *leaf, set []uint64) error {
 // inJSON keeps the blocks where a record without body may hold the texts that
 // the line must. The column c stands for all that hold the first of them.
 func (p *pruner) inJSON(l *leaf, c *segment.Column, set []uint64) error {
-	if len(l.inLine) == 0 || empty(set) {
+	if empty(set) {
 		return nil
 	}
 	text := l.inLine[0]

@@ -218,7 +218,9 @@ func lineTexts(p match.Predicate) (texts []string, exact bool) {
 	if fold, ok := p.(match.Contains); ok && fold.Fold {
 		return nil, false // rendered: rare, and the pieces would fold too
 	}
-	// The line's own signs cut the text; what is between them is in one place.
+	// The line's own signs cut the text; what is between them is in one place. The
+	// index need not know how JSON writes a value: an escape begins with a
+	// backslash, which no such text has, so what it changes is never an inner token.
 	for _, t := range strings.FieldsFunc(text, func(r rune) bool {
 		return r < 0x20 || strings.ContainsRune("\"\\{}:,", r) || r == '\ufffd'
 	}) {

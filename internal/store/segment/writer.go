@@ -10,7 +10,6 @@ import (
 
 	"github.com/meshtrail/meshtrail/internal/crypt"
 	"github.com/meshtrail/meshtrail/internal/fault"
-	"github.com/meshtrail/meshtrail/internal/match"
 	"github.com/meshtrail/meshtrail/internal/merkle"
 	"github.com/meshtrail/meshtrail/internal/merkle/chunkfile"
 	"github.com/meshtrail/meshtrail/internal/record"
@@ -120,40 +119,22 @@ func tokenise(columns []*record.Column, e *block.Encoded) []uint64 {
 		if c.Kind != record.String {
 			continue
 		}
-		escapes := c.Name != record.Body && hasEscapes(c.Data)
 		seed := Seed(c.Name)
 		if first := e.Distinct(n); first != nil {
 			for _, i := range first {
-				s.value(c.Bytes(int(i)), seed, escapes)
+				s.tokens(view(c.Bytes(int(i))), seed)
 			}
 			continue
 		}
 		for i := range c.Ends {
-			s.value(c.Bytes(i), seed, escapes)
+			s.tokens(view(c.Bytes(i)), seed)
 		}
 	}
 	return slices.Clone(s.list)
 }
 
-// value adds the tokens of one value. A record without body is sought by its
-// JSON line, where "a\nb" holds the token "nb": such a value is taken twice.
-func (s *hashSet) value(b []byte, seed uint64, escapes bool) {
-	v := unsafe.String(unsafe.SliceData(b), len(b))
-	s.tokens(v, seed)
-	if escapes && hasEscapes(b) {
-		s.tokens(string(match.AppendQuoted(nil, v)), seed)
-	}
-}
-
-// hasEscapes reports whether JSON writes any ASCII byte of b in another way.
-func hasEscapes(b []byte) bool {
-	for _, c := range b {
-		if c < 0x20 || c == '"' || c == '\\' {
-			return true
-		}
-	}
-	return false
-}
+// view reads bytes as a string for the length of a call.
+func view(b []byte) string { return unsafe.String(unsafe.SliceData(b), len(b)) }
 
 // Add writes the next block. Blocks MUST be added in the order of the n they
 // were prepared with.

@@ -1,0 +1,100 @@
+package store
+
+import (
+	"context"
+	"fmt"
+	"testing"
+
+	"github.com/meshtrail/meshtrail/internal/match"
+	"github.com/meshtrail/meshtrail/internal/record"
+)
+
+// TestPruningHelps asks for what few blocks hold: the others are not scanned,
+// and no match is lost.
+func TestPruningHelps(t *testing.T) {
+	l := manual()
+	l.BlockRows = 50
+	s, _ := newWorld(t, l)
+	for i := range 40 {
+		b := &record.Batch{Tenant: "acme", Source: "s", Ingest: noon}
+		for j := range 50 {
+			b.Begin(noon+int64(i*50+j)*1e6, "app")
+			b.Str(record.Body, fmt.Sprintf("order %d took a while at 10.0.%d.%d:80", i*50+j, i, j))
+			b.Str("trace_id", fmt.Sprintf("%032x", i*50+j))
+			b.Int("code", int64(i))
+			b.Str("zone", fmt.Sprint("zone-", i))
+			b.End()
+		}
+		if err := s.Append(context.Background(), b); err != nil {
+			t.Fatal(err)
+		}
+	}
+	if err := s.Seal(context.Background()); err != nil {
+		t.Fatal(err)
+	}
+	f := func(p match.Predicate, matched int64, blocks int) {
+		t.Helper()
+		stats, err := s.Scan(context.Background(), ScanRequest{Tenant: "acme", From: 0, To: 1 << 62, Where: p}, func([]record.Record) error { return nil })
+		if err != nil {
+			t.Fatal(err)
+		}
+		if stats.Blocks != 40 || stats.RowsMatched != matched || stats.BlocksScanned > blocks || stats.BlocksPruned+stats.BlocksScanned != stats.Blocks {
+			t.Errorf("%v: %+v, want %d matches in at most %d blocks", p, stats, matched, blocks)
+		}
+	}
+	re, err := match.CompileRegexp(`order 17[0-3]\b.*took a while`)
+	if err != nil {
+		t.Fatal(err)
+	}
+	f(match.Eq{Field: "trace_id", Value: fmt.Sprintf("%032x", 777)}, 1, 2)
+	f(match.Eq{Field: "trace_id", Value: "absent"}, 0, 2)
+	f(match.Contains{Field: match.Line, Value: " 1777 took "}, 1, 2)
+	f(match.Contains{Field: match.Line, Value: "rder 1777 took"}, 1, 2)
+	f(match.Contains{Field: match.Line, Value: "rder 1777 tOOk", Fold: true}, 1, 2)
+	f(match.Contains{Field: match.Line, Value: "777 took"}, 2, 40)
+	f(match.Word{Field: match.Line, Value: "1777"}, 1, 2)
+	f(match.Eq{Field: "code", Value: "7"}, 50, 1)
+	f(match.Range{Field: "code", Min: match.IntBound(38, true)}, 100, 2)
+	f(match.Eq{Field: "zone", Value: "zone-3"}, 50, 2)
+	f(match.In{Field: "zone", Values: []string{"zone-3", "zone-30"}}, 100, 4)
+	f(match.Prefix{Field: "zone", Value: "zone-1"}, 550, 11)
+	f(match.Regex{Field: match.Line, Re: re}, 4, 40)
+	f(match.Exists{Field: "absent"}, 0, 0)
+	f(match.And{match.Eq{Field: "code", Value: "7"}, match.Contains{Field: match.Line, Value: "took a"}}, 50, 1)
+	f(match.Or{match.Eq{Field: "code", Value: "7"}, match.Eq{Field: "code", Value: "9"}}, 100, 2)
+	f(match.Not{P: match.Eq{Field: "code", Value: "7"}}, 1950, 40)
+}
+
+
+// TestTiesComeByOrd asks for the first of records of one time that lie in many
+// blocks: the order of commit decides, wherever they are.
+func TestTiesComeByOrd(t *testing.T) {
+	s, _ := newWorld(t, manual())
+	for i := range 6 {
+		b := &record.Batch{Tenant: "acme", Source: "s", Ingest: noon}
+		for range 4 {
+			b.Begin(noon, "app")
+			b.Int("n", int64(i))
+			b.End()
+		}
+		if err := s.Append(context.Background(), b); err != nil {
+			t.Fatal(err)
+		}
+		if i%2 == 0 {
+			if err := s.Seal(context.Background()); err != nil {
+				t.Fatal(err)
+			}
+		}
+	}
+	for _, o := range []Order{Newest, Oldest} {
+		all := scanAll(t, s, ScanRequest{Tenant: "acme", To: 1 << 62, Order: o})
+		for limit := 1; limit <= 24; limit++ {
+			compare(t, fmt.Sprint("limit ", limit), scanAll(t, s, ScanRequest{Tenant: "acme", To: 1 << 62, Order: o, Limit: limit}), all[:limit])
+		}
+		for i := 1; i < len(all); i++ {
+			if all[i].Ord <= all[i-1].Ord {
+				t.Fatalf("record %d has Ord %d after %d", i, all[i].Ord, all[i-1].Ord)
+			}
+		}
+	}
+}
