@@ -34,6 +34,9 @@ func raws() []record.Raw {
 // TestNoAllocations holds every known shape to zero allocations per record once
 // its names and the batch's columns are there.
 func TestNoAllocations(t *testing.T) {
+	if raceEnabled {
+		t.Skip("the race detector allocates on its own")
+	}
 	opt := Options{Source: "test", Now: 1, Class: "app"}
 	for i, raw := range raws() {
 		n, b := New(), &record.Batch{}
@@ -55,6 +58,9 @@ func TestNoAllocations(t *testing.T) {
 
 // TestAllShapesMixed holds a batch of all shapes, with attributes, to the same.
 func TestAllShapesMixed(t *testing.T) {
+	if raceEnabled {
+		t.Skip("the race detector allocates on its own")
+	}
 	opt := Options{Source: "test", Now: 1, Class: "app"}
 	all := raws()
 	for i := range all {

@@ -94,24 +94,32 @@ func (n *Normaliser) Append(b *record.Batch, raw *record.Raw, opt *Options) erro
 }
 
 // attributes writes what the receiver gave beside the payload. What exceeds the
-// number of fields of a record goes whole into one.
+// number of fields of a record, or has no usable name, goes whole into one field.
 func (n *Normaliser) attributes(attrs []record.Field) {
 	b := n.out.B
-	if len(attrs) > jsonscan.MaxMembers {
-		b.Str("overflow.attributes", string(match.AppendJSON(nil, attrs[jsonscan.MaxMembers:])))
-		attrs = attrs[:jsonscan.MaxMembers]
-		n.out.Attrs = attrs
-	}
+	var spilled []record.Field
 	for i := range attrs {
 		a := &attrs[i]
-		if (a.Name == "mesh" || a.Name == "mesh.type") && a.Value.Kind == record.String {
-			n.out.Mesh = true
-		}
-		if facts.Reserved(a.Name) && a.Name != record.Labels {
+		switch {
+		case i >= jsonscan.MaxMembers || a.Name == "" || len(a.Name) > jsonscan.MaxName:
+			spilled = append(spilled, *a)
+		case !utf8.ValidString(a.Name) || !utf8.ValidString(a.Value.Str):
+			v := a.Value
+			v.Str = string(jsonscan.EscapeUTF8(nil, []byte(v.Str), `\x`))
+			b.Set(string(jsonscan.EscapeUTF8(nil, []byte(a.Name), `\x`)), v)
+			b.Bool("parse.escaped", true)
+		case facts.Reserved(a.Name) && a.Name != record.Labels:
 			b.Set(a.Name+facts.Extracted, a.Value)
-			continue
+		default:
+			if (a.Name == "mesh" || a.Name == "mesh.type") && a.Value.Kind == record.String {
+				n.out.Mesh = true
+			}
+			b.Set(a.Name, a.Value)
 		}
-		b.Set(a.Name, a.Value)
+	}
+	if len(spilled) > 0 {
+		b.Str("overflow.attributes", string(match.AppendJSON(nil, spilled)))
+		n.out.Attrs = attrs[:min(len(attrs), jsonscan.MaxMembers)]
 	}
 }
 

@@ -178,9 +178,26 @@ func (w *worker) run(ctx context.Context) error {
 	return w.flush(ctx, len(w.req.Raws))
 }
 
+// full reports whether the batch must end before a record of next bytes. It
+// depends on the request alone and on nothing that was in the worker before.
 func (w *worker) full(next int) bool {
 	l := &w.p.limits
-	return w.main.Len()+w.dead.Len() >= l.Rows || w.bytes+next > l.Bytes || len(w.main.Columns()) >= l.Columns || len(w.dead.Columns()) >= l.Columns
+	return w.main.Len()+w.dead.Len() >= l.Rows || w.bytes+next > l.Bytes || columns(&w.main, l.Columns) || columns(&w.dead, l.Columns)
+}
+
+// columns reports whether a batch uses at least limit columns. A batch keeps the
+// columns of earlier requests, empty; those do not count.
+func columns(b *record.Batch, limit int) bool {
+	if len(b.Columns()) < limit {
+		return false
+	}
+	used := 0
+	for _, c := range b.Columns() {
+		if len(c.Rows) > 0 {
+			used++
+		}
+	}
+	return used >= limit
 }
 
 func (w *worker) begin(first int) {

@@ -46,7 +46,7 @@ const Extracted = "_extracted"
 // Reserved reports whether only intake itself may set the name.
 func Reserved(name string) bool {
 	switch {
-	case name == "log.source" || name == record.Labels || name == "overflow":
+	case name == "log.source" || name == record.Labels || name == "overflow" || name == "overflow.attributes":
 		return true
 	case strings.HasPrefix(name, "parse.") || strings.HasPrefix(name, "deadletter.") || strings.HasPrefix(name, "__"):
 		return true
