@@ -254,6 +254,10 @@ func TestStates(t *testing.T) {
 	f("no reads", "ACC-5", NotOccurring, func(in *Inputs) {
 		in.Ask = func(context.Context, Question) (Answer, error) { return Answer{}, nil }
 	})
+	f("reads in the account and none in the answer", "ACC-5", Error, func(in *Inputs) {
+		in.Ledger = testLedger(t, from.Add(-10*time.Minute), "meshtrail.audit", "loki/mesh-b")
+		in.Ask = func(context.Context, Question) (Answer, error) { return Answer{}, nil }
+	})
 	f("query fails", "ACC-5", Error, func(in *Inputs) {
 		in.Ask = func(context.Context, Question) (Answer, error) { return Answer{}, errors.New("no") }
 	})
@@ -404,7 +408,7 @@ func TestPage(t *testing.T) {
 	text := string(page)
 	sum, _ := r.SHA256()
 	for _, want := range []string{"FINAL", sum, r.ID, "Statement of completeness", "elastic/mesh-a", "malformed_json 300", "mtr-0", "meshtrail verify --log-key",
-		"prefers-color-scheme:dark", "@media print", "f-silent", "PI1.5", "What could not be proven", "the moon", "supports a SOC 2 examination", `count_over_time({source=&#34;meshtrail.audit&#34;}[21600s])`} {
+		"prefers-color-scheme:dark", "@media print", "f-silent", "PI1.5", "What could not be proven", "the moon", "supports a SOC 2 examination", `count_over_time({class=&#34;audit&#34;}[21600s])`} {
 		if !strings.Contains(text, want) {
 			t.Errorf("the page lacks %q", want)
 		}
