@@ -3,9 +3,12 @@ package query_test
 import (
 	"context"
 	"encoding/json"
+	"flag"
 	"fmt"
+	"maps"
 	"os"
 	"path/filepath"
+	"slices"
 	"sort"
 	"strconv"
 	"strings"
@@ -65,6 +68,11 @@ func engine(t testing.TB, r store.Reader, change ...func(*query.Options)) *query
 	return e
 }
 
+var (
+	rounds = flag.Int("rounds", 150, "rounds of the differential tests")
+	seed   = flag.Int("seed", 1, "seed of the differential tests")
+)
+
 // readers are what every script runs against.
 var readers = map[string]func(t *testing.T, b []*record.Batch) store.Reader{
 	"naive": func(t *testing.T, batches []*record.Batch) store.Reader {
@@ -76,6 +84,8 @@ var readers = map[string]func(t *testing.T, b []*record.Batch) store.Reader{
 		}
 		return s
 	},
+	"unsealed": realReader(func(int) bool { return false }),
+	"sealed":   realReader(func(int) bool { return true }),
 }
 
 // TestScripts runs testdata/*.txt. A script is a list of commands, each with its
@@ -95,7 +105,8 @@ func TestScripts(t *testing.T) {
 	if err != nil || len(files) == 0 {
 		t.Fatal("no scripts", err)
 	}
-	for name, open := range readers {
+	for _, name := range slices.Sorted(maps.Keys(readers)) {
+		open := readers[name]
 		for _, f := range files {
 			t.Run(name+"/"+strings.TrimSuffix(filepath.Base(f), ".txt"), func(t *testing.T) {
 				text, err := os.ReadFile(f)

@@ -179,7 +179,8 @@ func (s *Subscription) offer(b *record.Batch, detached map[int]record.Record) {
 }
 
 // Next waits for records and returns them in commit order, with the number of
-// records that were dropped before them. It fails with ctx's error, and with
+// records that were dropped after them, because they came faster than they were
+// taken. It fails with ctx's error, and with
 // fault.Canceled once the subscription is closed.
 func (s *Subscription) Next(ctx context.Context) (records []record.Record, dropped uint64, err error) {
 	for {

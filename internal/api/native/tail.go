@@ -104,7 +104,6 @@ func (a reading) events(w http.ResponseWriter, r *http.Request, sub *tail.Subscr
 			if n.err != nil {
 				return out.fail(n.err)
 			}
-			out.dropped(n.dropped)
 			for i := range n.records {
 				if out.record(&n.records[i]); len(out.buf) < flushBytes {
 					continue
@@ -113,6 +112,7 @@ func (a reading) events(w http.ResponseWriter, r *http.Request, sub *tail.Subscr
 					return nil
 				}
 			}
+			out.dropped(n.dropped)
 		}
 		if err := out.send(); err != nil {
 			return nil // the reader went away
