@@ -2,7 +2,7 @@
 GO      ?= go
 BIN     := bin/meshtrail
 VERSION ?= $(shell git describe --tags --always --dirty 2>/dev/null || echo dev)
-LDFLAGS := -s -w -X main.version=$(VERSION)
+LDFLAGS := -s -w -X main.release=$(VERSION)
 
 .PHONY: help build demo test check bench fuzz race lint generate clean
 

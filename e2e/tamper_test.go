@@ -51,7 +51,8 @@ func TestTamper(t *testing.T) {
 					t.Fatal(err)
 				}
 				out := run(t, 1, "verify", data)
-				if !strings.Contains(out, filepath.Base(file)) {
+				// A journal that is gone altogether has no file left to name.
+				if !strings.Contains(out, filepath.Base(file)) && !(what == "drop" && len(files) == 1 && strings.Contains(out, "missing")) {
 					t.Errorf("%s: %s: verify does not name the file:\n%s", file, what, out)
 				}
 				if err := os.WriteFile(file, b, 0o600); err != nil {
