@@ -10,7 +10,7 @@ const (
 	meshName    uint64 = 1 << (40 + iota) // the sender says which mesh
 	reserved                              // only intake may set the name
 	stream                                // docker's name of log.iostream
-	strong                                // nothing but an Envoy access log has it
+	flags                                 // Envoy's response flags
 	envelope                              // a name within {"flow":{…}}
 	otherHubble                           // a name within {"lost_events":{…}} and the like
 )
@@ -24,8 +24,7 @@ var (
 	timeNames = [...]string{"@timestamp", "timestamp", "time", "ts", "start_time", "date"}
 )
 
-func mark(name string) uint64 {
-	var m uint64
+func mark(name string) (m, count uint64) {
 	for i, s := range bodyNames {
 		if s == name {
 			m |= uint64(i+1) << 24
@@ -44,5 +43,6 @@ func mark(name string) uint64 {
 	case facts.Reserved(name):
 		m |= reserved
 	}
-	return m | platformMark(name)
+	p, count := platformMark(name)
+	return m | p, count
 }

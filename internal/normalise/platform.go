@@ -29,55 +29,49 @@ func envoyKey(mark uint64) envoy.Key     { return envoy.Key(mark) }
 func linkerdKey(mark uint64) linkerd.Key { return linkerd.Key(mark >> 8) }
 func hubbleKey(mark uint64) hubble.Key   { return hubble.Key(mark >> 16) }
 
-func platformMark(name string) uint64 {
+// A name's count adds up to a shape's, in four lanes of 16 bits. An object has
+// fewer names than a lane holds.
+//
+//	| 0-15 Envoy keys | 16-31 strong ones | 32-47 Hubble keys | 48-63 Linkerd's own keys |
+func platformMark(name string) (mark, count uint64) {
 	e := envoy.KeyOf(name)
+	l := linkerd.KeyOf(name)
 	h, within := hubble.KeyOf(name)
-	m := uint64(e) | uint64(linkerd.KeyOf(name))<<8 | uint64(h)<<16
+	mark = uint64(e) | uint64(l)<<8 | uint64(h)<<16
+	if e != envoy.None {
+		count++
+	}
 	if e.Strong() {
-		m |= strong
+		count += 1 << 16
+	}
+	if e == envoy.Flags {
+		mark |= flags
+	}
+	if h != hubble.None {
+		count += 1 << 32
+	}
+	switch l {
+	case linkerd.ClientAddr, linkerd.Total, linkerd.Processing:
+		count += 1 << 48
 	}
 	if within {
-		m |= envelope
+		mark |= envelope
 	}
 	if hubble.Other(name) != "" {
-		m |= otherHubble
+		mark |= otherHubble
 	}
-	return m
+	return mark, count
 }
 
-// shape is what the names of an object say, counted in one pass over marks.
+// shape is what the names of an object say.
 type shape struct {
 	envoy, strong, hubble, linkerd int
 	flags, within, other           bool
 }
 
 func shapeOf(o *jsonscan.Object) shape {
-	var s shape
-	count := func(m uint64) {
-		if k := envoyKey(m); k != envoy.None {
-			s.envoy++
-			s.flags = s.flags || k == envoy.Flags
-		}
-		if m&strong != 0 {
-			s.strong++
-		}
-		s.within = s.within || m&envelope != 0
-		s.other = s.other || m&otherHubble != 0
-		if hubbleKey(m) != hubble.None {
-			s.hubble++
-		}
-		switch linkerdKey(m) {
-		case linkerd.ClientAddr, linkerd.Total, linkerd.Processing:
-			s.linkerd++
-		}
-	}
-	for i := range o.Members {
-		count(o.Members[i].Name.Mark)
-	}
-	for _, n := range o.Nulls {
-		count(n.Mark)
-	}
-	return s
+	c, m := o.Counts, o.Marks
+	return shape{int(c & 0xffff), int(c >> 16 & 0xffff), int(c >> 32 & 0xffff), int(c >> 48), m&flags != 0, m&envelope != 0, m&otherHubble != 0}
 }
 
 // platformObject has the platform that o's shape or the sender names read it,
@@ -114,13 +108,13 @@ func (n *Normaliser) spare(o *jsonscan.Object, found bool) int {
 func (n *Normaliser) envoyObject(o *jsonscan.Object, declared string) {
 	a := &n.envoy
 	a.Reset()
+	found := false
 	for i := range o.Members {
 		if m := &o.Members[i]; envoyKey(m.Name.Mark) == envoy.StartTime {
-			a.Set(envoy.StartTime, m)
+			_, found = timeOf(m)
+			break
 		}
 	}
-	_, found := a.Start()
-	a.Reset()
 	when := n.spare(o, found)
 	for i := range o.Members {
 		m := &o.Members[i]

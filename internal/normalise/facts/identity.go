@@ -11,15 +11,16 @@ type Service struct {
 
 // SplitService reads a service's full name. ok is false for any other host.
 func SplitService(b []byte) (s Service, ok bool) {
-	name, rest, found := bytes.Cut(b, []byte("."))
-	if !found || len(name) == 0 {
+	i := bytes.IndexByte(b, '.')
+	if i <= 0 {
 		return s, false
 	}
-	ns, rest, found := bytes.Cut(rest, []byte("."))
-	if !found || len(ns) == 0 {
+	j := bytes.IndexByte(b[i+1:], '.')
+	if j <= 0 {
 		return s, false
 	}
-	if bytes.Equal(rest, []byte("svc")) || bytes.HasPrefix(rest, []byte("svc.")) {
+	name, ns, rest := b[:i], b[i+1:i+1+j], b[i+j+2:]
+	if len(rest) >= 3 && string(rest[:3]) == "svc" && (len(rest) == 3 || rest[3] == '.') {
 		return Service{Name: name, Namespace: ns}, true
 	}
 	if !bytes.HasSuffix(rest, []byte(".consul")) {

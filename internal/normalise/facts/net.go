@@ -30,7 +30,10 @@ type Address struct {
 // scheme (tcp://10.0.0.1:80) or an internal listener's name
 // (envoy://listener/10.0.0.1:80). ok is false when there is no host.
 func SplitAddress(b []byte) (a Address, ok bool) {
-	if i := bytes.Index(b, []byte("://")); i >= 0 {
+	if Absent(b) {
+		return a, false
+	}
+	if i := scheme(b); i > 0 {
 		internal := string(b[:i]) == "envoy"
 		b = b[i+3:]
 		if j := bytes.IndexByte(b, '/'); j >= 0 {
@@ -68,6 +71,19 @@ func SplitAddress(b []byte) (a Address, ok bool) {
 	return a, len(host) > 0
 }
 
+// scheme returns where :// stands, or -1. Addresses and paths, which begin with
+// no letter, are told at once.
+func scheme(b []byte) int {
+	if len(b) < 4 || b[0]|0x20 < 'a' || b[0]|0x20 > 'z' {
+		return -1
+	}
+	i := bytes.IndexByte(b, ':')
+	if i < 0 || i+2 >= len(b) || b[i+1] != '/' || b[i+2] != '/' {
+		return -1
+	}
+	return i
+}
+
 // First returns the first element of a comma-separated list, without white
 // space around it.
 func First(b []byte) []byte {
@@ -83,7 +99,7 @@ type URL struct{ Scheme, Host, Path, Query []byte }
 // SplitURL splits an absolute URL, or a path, at its first question mark.
 func SplitURL(b []byte) URL {
 	var u URL
-	if i := bytes.Index(b, []byte("://")); i > 0 && i < 12 && b[0] != '/' {
+	if i := scheme(b); i > 0 && i < 12 {
 		u.Scheme, b = b[:i], b[i+3:]
 		end := bytes.IndexAny(b, "/?")
 		if end < 0 {

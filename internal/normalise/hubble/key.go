@@ -159,7 +159,7 @@ func (f *Flow) Reset() {
 	f.slot = [numKeys]*jsonscan.Member{}
 	f.flags = f.flags[:0]
 	if f.names == nil {
-		f.names = jsonscan.NewNames(func(string) uint64 { return 0 })
+		f.names = jsonscan.NewNames(nil)
 	}
 }
 

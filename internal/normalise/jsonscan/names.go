@@ -4,8 +4,8 @@ package jsonscan
 type Name struct {
 	Text string
 	// Mark is what the owner of the Names wants to know of the name; it is
-	// computed once.
-	Mark uint64
+	// computed once. Count is what the name adds to Object.Counts.
+	Mark, Count uint64
 
 	next *Name  // the name that followed it last time
 	seen uint32 // the scan that met it last, and where
@@ -19,14 +19,15 @@ const maxNames = 8192
 // Names interns names, so that the columns of a batch are found without
 // allocating. It is not safe for concurrent use.
 type Names struct {
-	mark func(string) uint64
+	mark func(string) (mark, count uint64)
 	m    map[string]*Name
 	head Name
 	gen  uint32
 }
 
-// NewNames returns an empty table. mark computes Name.Mark.
-func NewNames(mark func(name string) uint64) *Names {
+// NewNames returns an empty table. mark computes Name.Mark and Name.Count; nil
+// leaves them 0.
+func NewNames(mark func(name string) (mark, count uint64)) *Names {
 	return &Names{mark: mark, m: make(map[string]*Name)}
 }
 
@@ -52,7 +53,10 @@ func (t *Names) find(prev *Name, text []byte) *Name {
 	n, ok := t.m[string(text)]
 	if !ok {
 		s := string(text)
-		n = &Name{Text: s, Mark: t.mark(s)}
+		n = &Name{Text: s}
+		if t.mark != nil {
+			n.Mark, n.Count = t.mark(s)
+		}
 		t.m[s] = n
 	}
 	prev.next = n

@@ -61,6 +61,9 @@ type Object struct {
 	Nulls []*Name
 	// Overflow is a JSON object of what Members does not hold, or empty.
 	Overflow []byte
+	// Marks and Counts sum up the names of Members and Nulls: the marks ORed, the
+	// counts added.
+	Marks, Counts uint64
 	// Escaped reports that bytes which are not UTF-8 were rewritten.
 	Escaped bool
 
@@ -72,7 +75,7 @@ type Object struct {
 	last  *Name
 	gen   uint32
 
-	element Member // lent by Elements; a local one would escape
+	element Member // lent by Elements; what goes to Overflow
 }
 
 // An Error says why bytes are not an object that can be kept.
@@ -91,6 +94,7 @@ func (e *Error) Error() string { return fmt.Sprintf("%s at byte %d", e.What, e.O
 func (o *Object) Scan(data []byte, names *Names) error {
 	o.Members, o.Nulls, o.Overflow, o.arena, o.path = o.Members[:0], o.Nulls[:0], o.Overflow[:0], o.arena[:0], o.path[:0]
 	o.Escaped, o.names, o.last = false, names, &names.head
+	o.Marks, o.Counts = 0, 0
 	o.gen = names.generation()
 	if !utf8.Valid(data) {
 		o.clean = EscapeUTF8(o.clean[:0], data, `\\x`)
@@ -99,7 +103,7 @@ func (o *Object) Scan(data []byte, names *Names) error {
 	o.data = data
 	i := space(data, 0)
 	if i >= len(data) || data[i] != '{' {
-		return o.fail(i, "no object")
+		return o.bad(i, "no object")
 	}
 	i, err := o.object(i+1, 1)
 	if err == nil {
@@ -116,8 +120,6 @@ func (o *Object) Scan(data []byte, names *Names) error {
 	}
 	return nil
 }
-
-func (o *Object) fail(at int, what string) error { return o.bad(at, what) }
 
 func (o *Object) bad(at int, what string) error {
 	return fault.Wrap(fault.Invalid, &Error{Offset: at, What: what})
@@ -176,87 +178,98 @@ func (o *Object) member(key []byte, i, depth int) (int, error) {
 	if i >= len(d) {
 		return i, o.bad(i, "no value")
 	}
-	outer := len(o.path)
-	if d[i] == '{' {
-		if depth >= MaxDepth {
-			return i, o.deep(i)
+	if c := d[i]; c == '{' {
+		if j := space(d, i+1); j >= len(d) || d[j] != '}' {
+			return o.nested(key, j, depth)
 		}
-		start := i
-		if i = space(d, i+1); i < len(d) && d[i] == '}' {
-			o.add(key, Member{Kind: JSON, Text: d[start : i+1]})
-			return i + 1, nil
+	} else if c == 'n' {
+		if !has(d, i, "null") {
+			return i, o.bad(i, "no value")
 		}
-		o.path = append(append(o.path, key...), '.')
-		i, err := o.object(i, depth+1)
-		o.path = o.path[:outer]
-		return i, err
+		if len(o.Nulls) < MaxMembers && len(o.path) == 0 && len(key) <= MaxName {
+			o.last = o.names.find(o.last, key)
+			o.Nulls = append(o.Nulls, o.last)
+			o.count(o.last)
+		}
+		return i + 4, nil
 	}
-	m := Member{}
-	next, present, err := o.value(&m, i, depth)
-	switch {
-	case err != nil:
-	case present:
-		o.add(key, m)
-	case len(o.Nulls) < MaxMembers && len(o.path) == 0 && len(key) <= MaxName:
-		o.last = o.names.find(o.last, key)
-		o.Nulls = append(o.Nulls, o.last)
+	full := key
+	if n := len(o.path); n > 0 {
+		o.path = append(o.path, key...)
+		full, o.path = o.path, o.path[:n]
 	}
-	return next, err
+	if len(o.Members) >= MaxMembers || len(full) > MaxName || len(full) == 0 {
+		name := string(full)
+		o.element = Member{}
+		next, err := o.value(&o.element, i, depth)
+		if err == nil {
+			o.overflow(name, &o.element)
+		}
+		return next, err
+	}
+	return o.value(o.slot(full), i, depth)
 }
 
-// value reads a value that is not an object.
-func (o *Object) value(m *Member, i, depth int) (next int, present bool, err error) {
+// nested reads the members of an object that is not empty; i is after its brace.
+func (o *Object) nested(key []byte, i, depth int) (int, error) {
+	if depth >= MaxDepth {
+		return i, o.deep(i)
+	}
+	outer := len(o.path)
+	o.path = append(append(o.path, key...), '.')
+	i, err := o.object(i, depth+1)
+	o.path = o.path[:outer]
+	return i, err
+}
+
+// slot returns the member to fill for a name. An earlier value of that name goes
+// to Overflow.
+func (o *Object) slot(full []byte) *Member {
+	n := o.names.find(o.last, full)
+	o.last = n
+	if n.seen == o.gen {
+		m := &o.Members[n.at]
+		o.overflow(n.Text, m)
+		*m = Member{Name: n}
+		return m
+	}
+	n.seen, n.at = o.gen, int32(len(o.Members))
+	o.Members = append(o.Members, Member{Name: n})
+	o.count(n)
+	return &o.Members[n.at]
+}
+
+func (o *Object) count(n *Name) {
+	o.Marks |= n.Mark
+	o.Counts += n.Count
+}
+
+// value reads a value that is neither an object with members nor null.
+func (o *Object) value(m *Member, i, depth int) (next int, err error) {
 	d := o.data
 	switch c := d[i]; {
 	case c == '"':
 		m.Text, next, err = o.str(i + 1)
-		return next, true, err
+		return next, err
 	case c == '-' || c >= '0' && c <= '9':
-		next, err = o.number(m, i)
-		return next, true, err
-	case c == '[':
+		return o.number(m, i)
+	case c == '[' || c == '{':
 		if next, err = o.skip(i, depth); err == nil {
 			m.Kind, m.Text = JSON, d[i:next]
 		}
-		return next, true, err
+		return next, err
 	case c == 't' && has(d, i, "true"):
 		m.Kind, m.Int = Bool, 1
-		return i + 4, true, nil
+		return i + 4, nil
 	case c == 'f' && has(d, i, "false"):
 		m.Kind = Bool
-		return i + 5, true, nil
-	case c == 'n' && has(d, i, "null"):
-		return i + 4, false, nil
+		return i + 5, nil
 	}
-	return i, false, o.bad(i, "no value")
+	return i, o.bad(i, "no value")
 }
 
 func has(d []byte, i int, word string) bool {
 	return len(d)-i >= len(word) && string(d[i:i+len(word)]) == word
-}
-
-// add appends m under the current path and key.
-func (o *Object) add(key []byte, m Member) {
-	full := key
-	if len(o.path) > 0 {
-		n := len(o.path)
-		o.path = append(o.path, key...)
-		full = o.path
-		o.path = o.path[:n]
-	}
-	if len(o.Members) >= MaxMembers || len(full) > MaxName || len(full) == 0 {
-		o.overflow(string(full), &m)
-		return
-	}
-	n := o.names.find(o.last, full)
-	o.last, m.Name = n, n
-	if n.seen == o.gen {
-		o.overflow(n.Text, &o.Members[n.at])
-		o.Members[n.at] = m
-		return
-	}
-	n.seen, n.at = o.gen, int32(len(o.Members))
-	o.Members = append(o.Members, m)
 }
 
 func (o *Object) overflow(name string, m *Member) {

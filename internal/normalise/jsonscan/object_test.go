@@ -14,8 +14,6 @@ import (
 	"github.com/meshtrail/meshtrail/internal/fault"
 )
 
-func noMark(string) uint64 { return 0 }
-
 func show(o *Object) string {
 	var parts []string
 	for _, m := range o.Members {
@@ -41,7 +39,7 @@ func show(o *Object) string {
 }
 
 func TestScan(t *testing.T) {
-	names := NewNames(noMark)
+	names := NewNames(nil)
 	var o Object
 	f := func(in, want string) {
 		t.Helper()
@@ -79,7 +77,7 @@ func TestScan(t *testing.T) {
 }
 
 func TestScanRefuses(t *testing.T) {
-	names := NewNames(noMark)
+	names := NewNames(nil)
 	var o Object
 	f := func(in string, deep bool) {
 		t.Helper()
@@ -112,7 +110,7 @@ func TestScanRefuses(t *testing.T) {
 }
 
 func TestOverflow(t *testing.T) {
-	names := NewNames(noMark)
+	names := NewNames(nil)
 	var o Object
 	var b strings.Builder
 	b.WriteString(`{"first":1`)
@@ -163,7 +161,7 @@ func FuzzScan(f *testing.F) {
 	for _, s := range []string{`{}`, `{"a":1}`, `{"a":{"b":[1,2.5,"x\u00e9"],"c":null}}`, `{"a":"\ud83d\ude00","b":-1e9}`, "{\"a\":\"\xff\"}", `{"a":1,"a":2}`, `{"a":[[[{"b":{}}]]]}`} {
 		f.Add([]byte(s))
 	}
-	names := NewNames(noMark)
+	names := NewNames(nil)
 	var o Object
 	f.Fuzz(func(t *testing.T, data []byte) {
 		err := o.Scan(data, names)
@@ -238,7 +236,7 @@ func TestScanAllocatesNothing(t *testing.T) {
 	if raceEnabled {
 		t.Skip("the race detector allocates on its own")
 	}
-	names := NewNames(noMark)
+	names := NewNames(nil)
 	var o Object
 	in := []byte(`{"esc":"a\nb","n":{"x":[1,2],"y":1.25}}`)
 	acc := []byte(access)
@@ -252,7 +250,7 @@ func TestScanAllocatesNothing(t *testing.T) {
 }
 
 func BenchmarkScan(b *testing.B) {
-	names := NewNames(noMark)
+	names := NewNames(nil)
 	var o Object
 	in := []byte(access)
 	b.SetBytes(int64(len(in)))

@@ -247,15 +247,17 @@ func (o *Object) skipName(i int) (int, error) {
 
 func (o *Object) skipValue(i, depth int) (int, error) {
 	d := o.data
-	if i >= len(d) {
+	switch {
+	case i >= len(d):
 		return i, o.bad(i, "no value")
-	}
-	if d[i] == '{' {
+	case d[i] == '{':
 		return o.skip(i, depth+1)
+	case d[i] == 'n' && has(d, i, "null"):
+		return i + 4, nil
 	}
 	mark := len(o.arena)
 	var m Member
-	next, _, err := o.value(&m, i, depth+1)
+	next, err := o.value(&m, i, depth+1)
 	o.arena = o.arena[:mark]
 	return next, err
 }
@@ -288,22 +290,16 @@ func (o *Object) Elements(raw []byte, each func(m *Member)) {
 	}
 	i = space(raw, i+1)
 	for i < len(raw) && raw[i] != ']' {
-		m := &o.element
-		*m = Member{}
-		present, err := true, error(nil)
-		start := i
-		if raw[i] == '{' {
-			if i, err = o.skip(i, 1); err == nil {
-				m.Kind, m.Text = JSON, raw[start:i]
-			}
+		if has(raw, i, "null") {
+			i += 4
 		} else {
-			i, present, err = o.value(m, i, 1)
-		}
-		if err != nil {
-			return
-		}
-		if present {
-			each(m)
+			o.element = Member{}
+			next, err := o.value(&o.element, i, 1)
+			if err != nil {
+				return
+			}
+			i = next
+			each(&o.element)
 		}
 		if i = space(raw, i); i < len(raw) && raw[i] == ',' {
 			i = space(raw, i+1)
