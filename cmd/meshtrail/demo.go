@@ -130,7 +130,7 @@ func (d *demonstration) greet(url, token string, keep bool, records int) {
   token   %s
   data    %s
 
-Three meshes write %d records/s; %d records of the last 15 minutes are there.
+Three meshes write %d records/s, beside %d records of the last 15 minutes.
 At +1 min payments loses its endpoints, at +3 min an unknown workload knocks.
 
 Try, in another terminal:

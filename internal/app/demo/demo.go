@@ -43,9 +43,10 @@ type Options struct {
 	Logger *slog.Logger     // nil: discard
 }
 
-// Run posts the past, calls ready, and then the present until ctx ends. It
-// returns nil when ctx ended.
-func Run(ctx context.Context, o Options, ready func(records int)) error {
+// Run posts the past and then the present until ctx ends; then it returns nil.
+// It calls ready once the first records are kept, with the number of records
+// that the past will have.
+func Run(ctx context.Context, o Options, ready func(past int)) error {
 	if o.Rate < 1 || o.Rate > MaxRate {
 		return fault.WithHint(fault.Errorf(fault.Invalid, "rate %d is not between 1 and %d records per second", o.Rate, MaxRate), "choose another with --rate")
 	}
@@ -59,9 +60,8 @@ func Run(ctx context.Context, o Options, ready func(records int)) error {
 		o.Logger = slog.New(slog.DiscardHandler)
 	}
 	s := &simulation{o: o, w: newWorld(o.Seed), start: o.Now()}
-	err := s.past(ctx)
+	err := s.past(ctx, ready)
 	if err == nil {
-		ready(s.posted)
 		err = s.present(ctx)
 	}
 	if ctx.Err() != nil {
@@ -71,10 +71,9 @@ func Run(ctx context.Context, o Options, ready func(records int)) error {
 }
 
 type simulation struct {
-	o      Options
-	w      *world
-	start  time.Time
-	posted int
+	o     Options
+	w     *world
+	start time.Time
 }
 
 // story returns what is wrong at a time. The past holds both stories; from the
@@ -101,10 +100,11 @@ func (s *simulation) story(t time.Time) incident {
 
 // past posts the records of the Backfill, the newest request first so that the
 // page has something to show at once.
-func (s *simulation) past(ctx context.Context) error {
+func (s *simulation) past(ctx context.Context, ready func(int)) error {
 	step := time.Second / time.Duration(min(s.o.Rate, backRate))
 	var requests [][]doc
 	var docs []doc
+	total := 0
 	for t := s.start.Add(-Backfill); t.Before(s.start); t = t.Add(step) {
 		what := s.story(t)
 		docs = append(docs, s.w.at(t.Add(time.Duration(s.w.r.Int64N(int64(step)))), what)...)
@@ -113,12 +113,17 @@ func (s *simulation) past(ctx context.Context) error {
 		}
 		if len(docs) >= bulkSize {
 			requests, docs = append(requests, docs), nil
+			total += len(requests[len(requests)-1])
 		}
 	}
 	requests = append(requests, docs)
+	total += len(docs)
 	for i := len(requests) - 1; i >= 0; i-- {
 		if err := s.post(ctx, requests[i]); err != nil {
 			return err
+		}
+		if i == len(requests)-1 {
+			ready(total)
 		}
 	}
 	return nil
@@ -208,6 +213,5 @@ func (s *simulation) post(ctx context.Context, docs []doc) error {
 	if resp.StatusCode != http.StatusOK || json.Unmarshal(data, &answer) != nil || answer.Errors {
 		return fault.Errorf(fault.Internal, "post simulated records: the server answered %s: %.300s", resp.Status, data)
 	}
-	s.posted += len(docs)
 	return nil
 }

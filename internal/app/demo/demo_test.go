@@ -62,8 +62,22 @@ func past(t *testing.T, seed uint64) *server {
 	defer h.Client().CloseIdleConnections()
 	ctx, cancel := context.WithCancel(t.Context())
 	at := time.Date(2026, 3, 4, 5, 6, 7, 0, time.UTC)
-	err := Run(ctx, Options{URL: h.URL, Token: "t", Rate: 6, Seed: seed, Client: h.Client(), Now: func() time.Time { return at }}, func(int) { cancel() })
-	if err != nil {
+	ready := make(chan int, 1)
+	done := make(chan error, 1)
+	go func() {
+		done <- Run(ctx, Options{URL: h.URL, Token: "t", Rate: 6, Seed: seed, Client: h.Client(), Now: func() time.Time { return at }}, func(n int) { ready <- n })
+	}()
+	total := <-ready
+	posted := func() int {
+		s.mu.Lock()
+		defer s.mu.Unlock()
+		return len(s.docs)
+	}
+	for posted() < total {
+		<-s.got
+	}
+	cancel()
+	if err := <-done; err != nil {
 		t.Fatal(err)
 	}
 	return s
@@ -123,22 +137,24 @@ func TestThePresentFollowsAndEnds(t *testing.T) {
 	defer h.Client().CloseIdleConnections()
 	ctx, cancel := context.WithTimeout(t.Context(), 20*time.Second)
 	defer cancel()
-	past := -1
+	ready := make(chan int, 1)
 	done := make(chan error, 1)
-	began := make(chan struct{})
 	go func() {
-		done <- Run(ctx, Options{URL: h.URL, Rate: 500, Seed: 1, Client: h.Client()}, func(n int) { past = n; close(began) })
+		done <- Run(ctx, Options{URL: h.URL, Rate: 500, Seed: 1, Client: h.Client()}, func(n int) { ready <- n })
 	}()
-	<-began
-	for range 3 {
+	past := <-ready
+	for {
 		<-s.got
+		s.mu.Lock()
+		n := len(s.docs)
+		s.mu.Unlock()
+		if n > past {
+			break
+		}
 	}
 	cancel()
 	if err := <-done; err != nil {
 		t.Errorf("%v", err)
-	}
-	if len(s.docs) <= past {
-		t.Errorf("%d records, %d of them past", len(s.docs), past)
 	}
 }
 

@@ -29,7 +29,7 @@ export function colours(names) {
     if (name === "") out.set(name, 6);
     else if (/^5\d\d$/.test(name) || ["ERROR", "FATAL", "CRITICAL"].includes(upper)) out.set(name, 4);
     else if (/^4\d\d$/.test(name) || upper.startsWith("WARN")) out.set(name, 1);
-    else if (name === "others") out.set(name, 6);
+    else if (name === "others") out.set(name, 7);
     else {
       const free = [0, 2, 3, 5, 1, 4];
       out.set(name, free[next++ % free.length]);

@@ -2,7 +2,7 @@
 // The state lives in the fragment of the address, which browsers do not send,
 // so a query never reaches a server's log by way of the page's own address.
 import { ApiError, request, token, objects, events } from "./api.js";
-import { span, local, zone } from "./time.js";
+import { span, width, local, zone } from "./time.js";
 import { draw, short } from "./chart.js";
 import { row } from "./records.js";
 import * as shape from "./shape.js";
@@ -103,9 +103,16 @@ async function search() {
     if (state.live && state.range !== "custom") follow();
   } catch (err) {
     if (err.name === "AbortError") return;
-    $("state").textContent = "";
+    clear(); // what another query found would lie under this error
     trouble(err);
   }
+}
+
+function clear() {
+  for (const id of ["rows", "chart", "legend"]) $(id).replaceChildren();
+  for (const id of ["state", "total"]) $(id).textContent = "";
+  $("more").hidden = true;
+  $("empty").hidden = true;
 }
 
 async function fetchRecords(w, signal) {
@@ -146,7 +153,7 @@ async function older() {
 async function refreshChart(w, signal) {
   let data;
   try {
-    const response = await request(...shape.histogramRequest(state.q, w, bars, state.by), signal);
+    const response = await request(...shape.histogramRequest(state.q, w, width(w.to - w.from, bars), state.by), signal);
     data = shape.readHistogram(await response.json());
   } catch (err) {
     if (err.name === "AbortError" || err.status === 400) return; // the record search says what is wrong
@@ -350,8 +357,7 @@ function listen() {
   $("leave").addEventListener("click", () => {
     token.forget();
     asking?.abort();
-    $("rows").replaceChildren();
-    $("chart").replaceChildren();
+    clear();
     openDoor("");
   });
   $("login").addEventListener("submit", async (e) => {

@@ -15,9 +15,9 @@ const first = (fields, ...names) => {
 
 // severity of a record: its own, else what its status code says.
 function severity(fields) {
-  const text = first(fields, "severity_text");
+  const text = first(fields, "severity_text", "level");
   const status = Number(first(fields, "http.response.status_code"));
-  const verdict = first(fields, "cilium.verdict", "mesh.verdict", "verdict");
+  const verdict = first(fields, "mesh.verdict");
   const level = text.toUpperCase();
   if (/^(ERR|FATAL|CRIT|ALERT|EMERG|PANIC)/.test(level) || status >= 500) return ["bad", text || String(status)];
   if (/^WARN/.test(level) || status >= 400 || /^(DROPPED|DENIED)$/i.test(verdict)) return ["warn", text || (status ? String(status) : verdict.toLowerCase())];
@@ -25,31 +25,28 @@ function severity(fields) {
 }
 
 function who(fields) {
-  const service = first(fields, "service.name", "k8s.workload.name", "k8s.deployment.name", "k8s.pod.name", "destination.workload", "mesh.destination.workload");
-  const ns = first(fields, "k8s.namespace.name", "service.namespace");
-  if (service && ns && !service.includes("/")) return ns + "/" + service;
-  return service || ns || first(fields, "mesh.type", "source", "audit.principal");
+  const service = first(fields, "service.name", "mesh.destination.workload", "server.address", "k8s.pod.name", "kubernetes.pod.name");
+  const ns = first(fields, "k8s.namespace.name", "mesh.destination.namespace", "kubernetes.namespace", "service.namespace");
+  if (service && ns && !service.includes("/") && !service.includes(".")) return ns + "/" + service;
+  return service || ns || first(fields, "audit.principal", "mesh.type", "log.source");
 }
 
-// summary renders a record that has no message: what an access log says first.
+// summary says in one line what a record says: the access log of a mesh by what
+// matters of it, anything else by its own line.
 export function summary(record) {
-  if (record.line && !record.line.startsWith("{")) return record.line;
   const f = record.fields;
-  const parts = [
-    first(f, "http.request.method", "rpc.method"),
-    first(f, "url.path", "url.full", "http.route"),
-    first(f, "http.response.status_code"),
-    first(f, "envoy.response_flags", "mesh.response_flags"),
-  ].filter(Boolean);
-  if (parts.length > 1) {
-    const from = first(f, "mesh.source.workload", "source.workload", "source.address", "client.address");
-    const to = first(f, "mesh.destination.workload", "destination.workload", "server.address", "upstream.cluster", "destination.address");
-    if (from || to) parts.push(`${from || "?"} → ${to || "?"}`);
-    const ns = Number(first(f, "mesh.duration_ns", "mesh_duration_ns", "http.server.request.duration"));
-    if (ns > 0) parts.push((ns / 1e6).toFixed(ns < 1e7 ? 2 : 0) + " ms");
-    return parts.join("  ");
-  }
-  return record.line || JSON.stringify(f);
+  const method = first(f, "http.request.method"), path = first(f, "url.path", "url.full"), verdict = first(f, "mesh.verdict");
+  if (!first(f, "mesh.type") || !(method || path || verdict)) return record.line;
+  const parts = [method, path, first(f, "http.response.status_code"), first(f, "mesh.response_flags")];
+  const from = first(f, "mesh.source.workload", "client.address", "source.address");
+  const to = first(f, "mesh.destination.workload", "server.address", "destination.address");
+  if (from || to) parts.push(`${from || "?"} → ${to || "?"}`);
+  if (verdict !== "FORWARDED") parts.push(verdict);
+  parts.push(first(f, "mesh.drop_reason"));
+  if (!method) parts.push(first(f, "network.transport"), first(f, "destination.port"));
+  const ns = Number(first(f, "mesh.duration_ns"));
+  if (ns > 0) parts.push((ns / 1e6).toFixed(ns < 1e7 ? 2 : 0) + " ms");
+  return parts.filter((p) => p && p !== "-").join("  ");
 }
 
 // identifier is the form of a field's name that LogQL can write.
@@ -61,7 +58,7 @@ const quoted = (value) => (value.includes("`") || /[\n\r]/.test(value) ? JSON.st
 // fieldTable shows every field of a record; onFilter gets a piece of LogQL.
 function fieldTable(record, onFilter) {
   const body = element("tbody");
-  for (const name of Object.keys(record.fields).sort()) {
+  for (const name of Object.keys(record.fields)) { // in the order of the schema
     const value = record.fields[name];
     const text = typeof value === "string" ? value : String(value);
     const act = element("td", { className: "act" });

@@ -32,3 +32,12 @@ export const local = {
 };
 
 export const zone = () => Intl.DateTimeFormat().resolvedOptions().timeZone || "local time";
+
+// width returns a round length for the bars of a chart, in milliseconds: at most
+// bars of them fit into the span.
+export function width(spanMs, bars) {
+  for (const s of [1, 2, 5, 10, 15, 30, 60, 120, 300, 600, 900, 1800, 3600, 7200, 10800, 21600, 43200, 86400]) {
+    if (spanMs / (s * 1000) <= bars) return s * 1000;
+  }
+  return Math.ceil(spanMs / bars / units.d) * units.d;
+}
