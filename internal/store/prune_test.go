@@ -65,7 +65,6 @@ func TestPruningHelps(t *testing.T) {
 	f(match.Not{P: match.Eq{Field: "code", Value: "7"}}, 1950, 40)
 }
 
-
 // TestTiesComeByOrd asks for the first of records of one time that lie in many
 // blocks: the order of commit decides, wherever they are.
 func TestTiesComeByOrd(t *testing.T) {

@@ -41,9 +41,9 @@ func (s *Store) Seal(ctx context.Context) error {
 	s.sealing.Lock()
 	defer s.sealing.Unlock()
 	for {
-		g, again := s.rotate()
+		g, again, err := s.rotate()
 		if g == nil {
-			return nil
+			return err
 		}
 		if err := s.seal(ctx, g); err != nil {
 			s.counts.sealFailed()
@@ -57,23 +57,27 @@ func (s *Store) Seal(ctx context.Context) error {
 
 // rotate returns the generation to seal: the one that an earlier seal failed
 // on, after which there may be another, or the active one, or nil if there is
-// nothing to seal.
-func (s *Store) rotate() (g *generation, again bool) {
+// nothing to seal. A store that failed seals nothing: its ledger may name
+// segments of the generation already.
+func (s *Store) rotate() (g *generation, again bool, err error) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	if s.pending != nil {
-		return s.pending, true
-	}
 	for s.pos.Seq != s.last && s.failed == nil {
 		s.grouped.Wait()
 	}
+	if s.failed != nil {
+		return nil, false, fault.Errorf(fault.Unavailable, "seal: %w", s.failed)
+	}
+	if s.pending != nil {
+		return s.pending, true, nil
+	}
 	if !s.dirty {
-		return nil, false
+		return nil, false, nil
 	}
 	g = &generation{table: s.active, after: s.sealed, upto: s.last}
 	g.windows = s.dedup.encode([]byte{frameCheckpoint}, g.upto)
 	s.pending, s.active, s.dirty = g, memtable.New(), false
-	return g, false
+	return g, false, nil
 }
 
 // sealedFile is a segment on its way.

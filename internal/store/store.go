@@ -191,6 +191,7 @@ func (s *Store) fail(err error) {
 	first := s.failed == nil
 	if first {
 		s.failed = err
+		s.grouped.Broadcast()
 	}
 	s.mu.Unlock()
 	if first {
@@ -295,6 +296,10 @@ func (s *Store) epochLeaves(reason string) ([]any, error) {
 	s.mu.Lock()
 	for s.pos.Seq != s.last && s.failed == nil {
 		s.grouped.Wait()
+	}
+	if err := s.failed; err != nil {
+		s.mu.Unlock()
+		return nil, fault.Errorf(fault.Unavailable, "write epoch: %w", err)
 	}
 	e := ledger.Epoch{
 		At: s.o.Now().UnixNano(), Reason: reason, JournalSeq: s.pos.Seq,
