@@ -233,6 +233,20 @@ func (j *Journal) Head() Position {
 	return j.head
 }
 
+// Gaps returns the seqs of the first frames behind damage that was moved to
+// quarantine, as long as they were not released (spec/journal.md, "Gap").
+func (j *Journal) Gaps() []uint64 {
+	j.mu.Lock()
+	defer j.mu.Unlock()
+	var out []uint64
+	for _, f := range j.files {
+		if f.gap {
+			out = append(out, f.first)
+		}
+	}
+	return out
+}
+
 // Size returns the bytes of all frames and headers on disk, without
 // preallocated space.
 func (j *Journal) Size() int64 {

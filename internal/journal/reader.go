@@ -22,6 +22,7 @@ type Reader struct {
 	file   vfs.File
 	info   fileInfo
 	scan   *scanner
+	pos    Position // of the frame given last
 }
 
 // Reader returns a Reader of the frames with seq > after. Close it.
@@ -83,10 +84,14 @@ func (r *Reader) TryNext() (seq uint64, payload []byte, err error) {
 		if err != nil {
 			return 0, nil, fault.Errorf(fault.Tampered, "journal file %s at offset %d: %w", r.info.name, f.off, err)
 		}
-		r.after = f.seq
+		r.after, r.pos = f.seq, Position{f.seq, f.hash}
 		return f.seq, payload, nil
 	}
 }
+
+// Position returns the position of the frame that was given last, which may
+// serve as an Options.Anchor.
+func (r *Reader) Position() Position { return r.pos }
 
 // limit returns up to where the file in hand holds durable frames, and whether
 // another one follows.
