@@ -234,3 +234,47 @@ func (r run) in(data []byte) bool {
 	}
 	return false
 }
+
+// oneOf returns a few bytes one of which is in every match: the smallest class
+// that every match goes through. Most columns hold no white space, so for an
+// expression that demands some this is the cheapest test of all.
+func oneOf(re *syntax.Regexp) []byte {
+	switch re.Op {
+	case syntax.OpCharClass:
+		var out []byte
+		for i := 0; i < len(re.Rune); i += 2 {
+			if re.Rune[i+1] >= 0x80 || int(re.Rune[i+1]-re.Rune[i])+len(out) >= 8 {
+				return nil
+			}
+			for c := re.Rune[i]; c <= re.Rune[i+1]; c++ {
+				out = append(out, byte(c))
+			}
+		}
+		return out
+	case syntax.OpCapture, syntax.OpPlus:
+		return oneOf(re.Sub[0])
+	case syntax.OpRepeat:
+		if re.Min > 0 {
+			return oneOf(re.Sub[0])
+		}
+	case syntax.OpConcat:
+		var best []byte
+		for _, sub := range re.Sub {
+			if s := oneOf(sub); len(s) > 0 && (best == nil || len(s) < len(best)) {
+				best = s
+			}
+		}
+		return best
+	}
+	return nil
+}
+
+// hasOne reports whether data holds one of set, or set is empty.
+func hasOne(data, set []byte) bool {
+	for _, c := range set {
+		if bytes.IndexByte(data, c) >= 0 {
+			return true
+		}
+	}
+	return len(set) == 0
+}

@@ -20,6 +20,7 @@ type redaction struct {
 	re       *regexp.Regexp
 	needles  [][]byte // one of them is in every match, if any; in lower case when fold
 	fold     bool
+	oneOf    []byte // one of these bytes is in every match, if any
 	run      run
 	anchored bool // a match may depend on where a value begins or ends
 	minimum  int  // bytes of the shortest match
@@ -53,7 +54,7 @@ func (r *Redact) compile(id string) (*redaction, error) {
 			return nil, fault.Errorf(fault.Invalid, "compile redaction %s: %w", id, err)
 		}
 		out.expand = bytes.IndexByte(out.replace, '$') >= 0
-		out.run = runOf(tree)
+		out.run, out.oneOf = runOf(tree), oneOf(tree)
 		tree = tree.Simplify()
 		out.needles, out.fold = required(tree)
 		out.anchored = anchored(tree)
@@ -88,6 +89,8 @@ func (r *redaction) mayMatch(data []byte) bool {
 		return false
 	case r.re == nil:
 		return true
+	case !hasOne(data, r.oneOf):
+		return false
 	case len(r.needles) > 0:
 		for _, n := range r.needles {
 			if contains(data, n, r.fold) {
