@@ -281,13 +281,13 @@ func TestRenameRotationUnderLoad(t *testing.T) {
 func TestRestartsLoseAndDoubleNothing(t *testing.T) {
 	for seed := range uint64(4) {
 		dir, fsys, o := t.TempDir(), memfs.New(), newOracle()
-		rng := rand.New(rand.NewPCG(seed, 7))
+		rng, luck := rand.New(rand.NewPCG(seed, 7)), rand.New(rand.NewPCG(seed, 8))
 		w := &writer{t: t, path: filepath.Join(dir, "app.log")}
 		var down bool
 		o.fail = func() (error, bool) {
 			switch {
-			case down || rng.IntN(4) == 0:
-				return fault.Errorf(fault.Unavailable, "down"), rng.IntN(2) == 0
+			case down || luck.IntN(4) == 0:
+				return fault.Errorf(fault.Unavailable, "down"), luck.IntN(2) == 0
 			}
 			return nil, true
 		}
