@@ -59,3 +59,84 @@ func TestTime(t *testing.T) {
 		t.Error("1e300 is a time")
 	}
 }
+
+func TestSplitAddress(t *testing.T) {
+	f := func(in, host string, port int64, ok bool) {
+		t.Helper()
+		a, good := SplitAddress([]byte(in))
+		if good != ok || ok && (string(a.Host) != host || a.Port != port) {
+			t.Errorf("%q: %q %d %v", in, a.Host, a.Port, good)
+		}
+	}
+	f("10.0.0.1:80", "10.0.0.1", 80, true)
+	f("[::1]:80", "::1", 80, true)
+	f("[::1]", "::1", 0, true)
+	f("2001:db8::1", "2001:db8::1", 0, true)
+	f("tcp://10.0.2.1:80", "10.0.2.1", 80, true)
+	f("envoy://connect_originate/10.244.0.32:9080", "10.244.0.32", 9080, true)
+	f("envoy://internal_client_address/", "", 0, false)
+	f("reviews", "reviews", 0, true)
+	f("reviews:9080", "reviews", 9080, true)
+	f("10.0.0.1:0", "10.0.0.1", 0, true)
+	for _, in := range []string{"", "-", "[::1", ":80", "h:99999", "h:x", "://"} {
+		f(in, "", 0, false)
+	}
+}
+
+func TestSplitNames(t *testing.T) {
+	service := func(in, name, ns, cluster string, consul, ok bool) {
+		t.Helper()
+		s, good := SplitService([]byte(in))
+		if good != ok || ok && (string(s.Name) != name || string(s.Namespace) != ns || string(s.Cluster) != cluster || s.Consul != consul) {
+			t.Errorf("%q: %q %q %q %v %v", in, s.Name, s.Namespace, s.Cluster, s.Consul, good)
+		}
+	}
+	service("reviews.default.svc.cluster.local", "reviews", "default", "", false, true)
+	service("reviews.default.svc", "reviews", "default", "", false, true)
+	service("web.default.dc1.internal.1111.consul", "web", "default", "dc1", true, true)
+	service("v2.web.default.dc1.internal-v1.1111.consul", "web", "default", "dc1", true, true)
+	for _, in := range []string{"", ".", "a..svc", "example.org", "a.b.svcx", "a.b.consul", "a.b.c.d.consul"} {
+		service(in, "", "", "", false, false)
+	}
+	principal := func(in, workload, ns string, ok bool) {
+		t.Helper()
+		p, good := SplitPrincipal([]byte(in))
+		if good != ok || string(p.Workload) != workload || string(p.Namespace) != ns {
+			t.Errorf("%q: %q %q %v", in, p.Workload, p.Namespace, good)
+		}
+	}
+	principal("spiffe://cluster.local/ns/shop/sa/cart", "cart", "shop", true)
+	principal("spiffe://t.consul/ns/default/dc/dc1/svc/web", "web", "default", true)
+	principal("cart.shop.serviceaccount.identity.linkerd.cluster.local", "cart", "shop", true)
+	for _, in := range []string{"", "spiffe://", "spiffe://x", "a.b", "a.b.c.identity."} {
+		principal(in, "", "", false)
+	}
+	for pod, want := range map[string]string{
+		"reviews-v1-545db77b95-s6jb8": "reviews-v1", "node-local-dns-88zrp": "node-local-dns", "db-0": "db", "web": "web", "": "",
+		"traffic-generator-9b649846d-bxqfc": "traffic-generator", "agent-probe": "agent-probe", "my-app-admin": "my-app-admin",
+	} {
+		if got := string(PodWorkload([]byte(pod))); got != want {
+			t.Errorf("%q is of %q, want %q", pod, got, want)
+		}
+	}
+}
+
+func FuzzFacts(f *testing.F) {
+	for _, s := range []string{"", "10.0.0.1:80", "envoy://a/b:1", "http://h:1/p?q", "a.b.svc", "v.a.b.c.internal.consul", "spiffe://t/ns/x", "2026-01-01T00:00:00.1+01:00", "1700000000.5"} {
+		f.Add([]byte(s))
+	}
+	f.Fuzz(func(t *testing.T, b []byte) {
+		SplitAddress(b)
+		SplitService(b)
+		SplitPrincipal(b)
+		PodWorkload(b)
+		if _, n := Stamp(b); n > len(b) {
+			t.Fatalf("%q: %d bytes of %d", b, n, len(b))
+		}
+		Time(b)
+		u := SplitURL(b)
+		if len(u.Scheme)+len(u.Host)+len(u.Path)+len(u.Query) > len(b) {
+			t.Fatalf("%q: %v", b, u)
+		}
+	})
+}

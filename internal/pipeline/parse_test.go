@@ -1,0 +1,49 @@
+package pipeline
+
+import (
+	"bytes"
+	"encoding/json"
+	"errors"
+	"strings"
+	"testing"
+
+	"github.com/meshtrail/meshtrail/internal/fault"
+)
+
+func TestParse(t *testing.T) {
+	in := `[2026-03-01T10:00:00.001Z] "GET /a HTTP/1.1" 200 - 0 12 3 2 "-" "ua" "id" "host:80" "10.0.0.1:80"` + "\r\n\n" +
+		`{"msg":"x","n":1}` + "\n" + strings.Repeat("y", 3<<20) + "\nlast, without an end"
+	var out bytes.Buffer
+	if err := Parse(strings.NewReader(in), "", &out); err != nil {
+		t.Fatal(err)
+	}
+	got := strings.Split(strings.TrimSpace(out.String()), "\n")
+	want := []string{"envoy-text ok", "json ok", "none none", "text none"}
+	if len(got) != len(want) {
+		t.Fatalf("%d objects: %s", len(got), out.String())
+	}
+	for i, line := range got {
+		var r map[string]any
+		if err := json.Unmarshal([]byte(line), &r); err != nil {
+			t.Fatalf("%s: %v", line, err)
+		}
+		if s, _ := r["parse.format"].(string); s+" "+r["parse.status"].(string) != want[i] {
+			t.Errorf("%d: %s %v, want %s", i, s, r["parse.status"], want[i])
+		}
+	}
+	if !strings.HasPrefix(got[0], `{"timestamp":"2026-03-01T10:00:00.001Z","body":`) || strings.Contains(got[1], "timestamp") {
+		t.Errorf("times: %s", out.String())
+	}
+	if err := Parse(strings.NewReader("x"), "nope", &out); !fault.Is(err, fault.Invalid) {
+		t.Errorf("unknown platform: %v", err)
+	}
+	if err := Parse(strings.NewReader(in), "", broken{}); !errors.Is(err, errBroken) {
+		t.Errorf("broken writer: %v", err)
+	}
+}
+
+var errBroken = errors.New("broken")
+
+type broken struct{}
+
+func (broken) Write([]byte) (int, error) { return 0, errBroken }
