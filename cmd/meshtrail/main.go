@@ -147,9 +147,9 @@ Prove:
 		&cobra.Group{ID: "admin", Title: "Administer:"},
 	)
 	root.AddCommand(
-		inGroup("run", newDemo(t), newInit(t), newServe(t))...,
+		inGroup("run", newDemo(t), newInit(t), newServe(t), newAgent(t))...,
 	)
-	root.AddCommand(inGroup("ask", newQuery(t), newTail(t), newParse(t))...)
+	root.AddCommand(inGroup("ask", newQuery(t), newTail(t), newStats(t), newFields(t), newValues(t), newParse(t))...)
 	root.AddCommand(inGroup("prove", newVerify(t), newReport(t))...)
 	root.AddCommand(inGroup("admin", newCheck(t), newSeal(t), newVersion(t))...)
 	return root

@@ -6,6 +6,7 @@ import (
 	"encoding/hex"
 	"io"
 	"os"
+	"slices"
 	"strings"
 	"sync"
 	"time"
@@ -27,12 +28,22 @@ func (s *server) inputs(ctx context.Context, by *access.Principal, remote string
 		Entity: s.cfg.Report.Entity, System: s.cfg.Report.System, Tenant: string(by.Tenant),
 		From: from, To: to, Now: time.Now(), By: by.Name, Authority: string(access.Evidence),
 		Version: s.o.Version, BinarySHA256: binarySum(), ConfigSHA256: s.cfg.SHA256(),
-		Ledger: s.ledger,
+		Classes: s.classes(from), Ledger: s.ledger,
 		Verify: func(ctx context.Context) (*verify.Report, error) {
 			return verify.Folder(ctx, s.root, verify.Options{})
 		},
 		Ask: func(ctx context.Context, q comply.Question) (comply.Answer, error) { return s.ask(ctx, by, remote, q) },
 	}, nil
+}
+
+// classes lists the retention that policy promises, in days counted from a time.
+func (s *server) classes(from time.Time) []comply.Class {
+	var out []comply.Class
+	for name, kept := range s.policy.Classes() {
+		out = append(out, comply.Class{Name: string(name), Days: int(kept.End(from).Sub(from).Hours() / 24)})
+	}
+	slices.SortFunc(out, func(a, b comply.Class) int { return strings.Compare(a.Name, b.Name) })
+	return out
 }
 
 // ask answers a report's question through the one door of every query: in the

@@ -37,6 +37,7 @@ type server struct {
 	ledger *ledger.Ledger
 	store  *store.Store
 	audit  *audit.Log
+	policy *policy.Policy
 	intake *pipeline.Pipeline
 	tail   *tail.Hub
 	query  *query.Engine
@@ -163,11 +164,11 @@ func (s *server) openGate(context.Context) error {
 }
 
 func (s *server) openIntake(context.Context) error {
-	p, err := policy.New(s.cfg.Policy)
-	if err != nil {
+	var err error
+	if s.policy, err = policy.New(s.cfg.Policy); err != nil {
 		return err
 	}
-	s.intake, err = pipeline.New(pipeline.Options{Appender: s.store, Policy: p, Metrics: s.metrics, Logger: s.log})
+	s.intake, err = pipeline.New(pipeline.Options{Appender: s.store, Policy: s.policy, Metrics: s.metrics, Logger: s.log})
 	return err
 }
 
