@@ -15,8 +15,8 @@ func (n *Normaliser) generic(o *jsonscan.Object, platform string) {
 	if platform != "" {
 		n.out.Partial() // declared to be a platform's, and is not
 	}
-	body := best(o, bodyRank, func(m *jsonscan.Member) bool { return m.Kind == jsonscan.String })
-	when := best(o, timeRank, func(m *jsonscan.Member) bool { _, ok := timeOf(m); return ok })
+	body := best(o, bodyLane, isString)
+	when := best(o, timeLane, hasTime)
 	for i := range o.Members {
 		if i != body && i != when {
 			n.member(&o.Members[i])
@@ -109,17 +109,27 @@ func Put(b *record.Batch, name string, m *jsonscan.Member) {
 	}
 }
 
-// best returns the index of the member with the lowest rank that is usable, or
-// -1. Rank 0 means that the name is no candidate.
-func best(o *jsonscan.Object, rank func(uint64) uint8, usable func(*jsonscan.Member) bool) int {
-	found, lowest := -1, uint8(255)
+// best returns the index of the usable member with the lowest rank in a lane of
+// its name's mark, or -1.
+func best(o *jsonscan.Object, lane uint, usable func(*jsonscan.Member) bool) int {
+	if o.Marks>>lane&0xff == 0 {
+		return -1
+	}
+	found, lowest := -1, uint64(255)
 	for i := range o.Members {
 		m := &o.Members[i]
-		if r := rank(m.Name.Mark); r > 0 && r < lowest && usable(m) {
+		if r := m.Name.Mark >> lane & 0xff; r > 0 && r < lowest && usable(m) {
 			found, lowest = i, r
 		}
 	}
 	return found
+}
+
+func isString(m *jsonscan.Member) bool { return m.Kind == jsonscan.String }
+
+func hasTime(m *jsonscan.Member) bool {
+	_, ok := timeOf(m)
+	return ok
 }
 
 func timeOf(m *jsonscan.Member) (int64, bool) {

@@ -11,12 +11,16 @@ const (
 	reserved                              // only intake may set the name
 	stream                                // docker's name of log.iostream
 	flags                                 // Envoy's response flags
+	foreign                               // a spelling that Istio never uses
 	envelope                              // a name within {"flow":{…}}
 	otherHubble                           // a name within {"lost_events":{…}} and the like
 )
 
-func bodyRank(mark uint64) uint8 { return uint8(mark >> 24) }
-func timeRank(mark uint64) uint8 { return uint8(mark >> 32) }
+// The lanes of ranks: 0 is no candidate, 1 the best.
+const (
+	bodyLane = 24
+	timeLane = 32
+)
 
 // The names that a message and a time go by in JSON of any origin, best first.
 var (
@@ -27,12 +31,12 @@ var (
 func mark(name string) (m, count uint64) {
 	for i, s := range bodyNames {
 		if s == name {
-			m |= uint64(i+1) << 24
+			m |= uint64(i+1) << bodyLane
 		}
 	}
 	for i, s := range timeNames {
 		if s == name {
-			m |= uint64(i+1) << 32
+			m |= uint64(i+1) << timeLane
 		}
 	}
 	switch {

@@ -47,6 +47,9 @@ func platformMark(name string) (mark, count uint64) {
 	if e == envoy.Flags {
 		mark |= flags
 	}
+	if envoy.Foreign(name) {
+		mark |= foreign
+	}
 	if h != hubble.None {
 		count += 1 << 32
 	}
@@ -102,7 +105,7 @@ func (n *Normaliser) spare(o *jsonscan.Object, found bool) int {
 	if found || n.out.Fixed {
 		return -1
 	}
-	return best(o, timeRank, func(m *jsonscan.Member) bool { _, ok := timeOf(m); return ok })
+	return best(o, timeLane, hasTime)
 }
 
 func (n *Normaliser) envoyObject(o *jsonscan.Object, declared string) {
@@ -128,8 +131,11 @@ func (n *Normaliser) envoyObject(o *jsonscan.Object, declared string) {
 	}
 	for _, name := range o.Nulls {
 		if k := envoyKey(name.Mark); k != envoy.None {
-			a.Null(k, name.Text)
+			a.Null(k)
 		}
+	}
+	if o.Marks&foreign != 0 {
+		a.NotIstio()
 	}
 	a.Write(&n.out, declared)
 }

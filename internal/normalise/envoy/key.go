@@ -161,21 +161,20 @@ func (a *Access) Set(k Key, m *jsonscan.Member) bool {
 		return false
 	}
 	a.slot[k] = m
-	a.seen(m.Name.Text)
+	a.count++
 	return true
 }
 
 // Null notes that a key was there without a value.
-func (a *Access) Null(k Key, name string) {
-	a.null[k] = true
-	a.seen(name)
-}
+func (a *Access) Null(k Key) { a.null[k], a.count = true, a.count+1 }
 
-// seen counts a key of the shape. Envoy Gateway names headers as they are,
-// Istio with underscores.
-func (a *Access) seen(name string) {
-	a.count++
-	a.other = a.other || strings.IndexByte(name, '-') >= 0 || name == ":authority"
+// NotIstio notes that a name of the shape is spelt as Istio never spells it.
+func (a *Access) NotIstio() { a.other = true }
+
+// Foreign reports whether Istio would spell the name of an operator otherwise:
+// Envoy Gateway names headers as they are, Istio with underscores.
+func Foreign(name string) bool {
+	return KeyOf(name) != None && (strings.IndexByte(name, '-') >= 0 || name == ":authority")
 }
 
 // put fills a slot from text. Absent text leaves it empty.
