@@ -95,7 +95,7 @@ func appendMetadata(b []byte, r *record.Record, labels query.Labels) []byte {
 	for i := range r.Fields {
 		f := &r.Fields[i]
 		name := schema.Identifier(f.Name)
-		if f.Name == record.Body || f.Name == record.Labels || labels.Get(name) != "" || slices.Contains(seen, name) {
+		if f.Name == record.Body || f.Name == record.Labels || labels.Get(name) != "" || slices.Contains(seen, name) || isLabel(f.Name) {
 			continue
 		}
 		if seen == nil {
@@ -111,6 +111,16 @@ func appendMetadata(b []byte, r *record.Record, labels query.Labels) []byte {
 		b = append(b, '}')
 	}
 	return append(b, '}')
+}
+
+// isLabel reports whether a field is shown as a stream label.
+func isLabel(field string) bool {
+	for _, l := range schema.StreamLabels() {
+		if l.Field == field {
+			return true
+		}
+	}
+	return false
 }
 
 func appendSeries(b []byte, s *query.Series, steps query.Steps, instant bool) []byte {
