@@ -9,6 +9,7 @@ import (
 	"io"
 	"math/rand/v2"
 	"os"
+	"slices"
 	"sync"
 	"syscall"
 	"testing"
@@ -51,6 +52,9 @@ func mustOpen(t testing.TB, o Options) (*Journal, Recovery) {
 	if o.Key == nil {
 		o.Key = testKey(1)
 	}
+	if o.FileSize == 0 {
+		o.FileSize = 16 << 10 // preallocating more costs the memory FS time
+	}
 	j, rec, err := Open(o)
 	if err != nil {
 		t.Fatal(err)
@@ -83,9 +87,9 @@ func payloadNumber(t testing.TB, b []byte) uint64 {
 func replay(t testing.TB, j *Journal, after uint64) []uint64 {
 	t.Helper()
 	var out []uint64
-	last := uint64(0)
+	last, gaps := uint64(0), j.Gaps()
 	err := j.Replay(t.Context(), after, func(seq uint64, p []byte) error {
-		if last != 0 && seq != last+1 || seq <= after {
+		if last != 0 && seq != last+1 && !slices.Contains(gaps, seq) || seq <= after {
 			t.Fatalf("seq %d after %d (asked behind %d)", seq, last, after)
 		}
 		last = seq

@@ -182,7 +182,7 @@ func (w *walker) judge(out *fileScan, s *scanner, v verdict, why string, next *h
 	follows := next != nil && next.prev == s.pos // a gap follows as well: it names the damage
 	if v == ended {
 		switch {
-		case next != nil && !follows:
+		case next != nil && !follows && (next.first != s.next || next.gap):
 			at(Missing, fmt.Sprintf("the file ends before frame %d, the next one starts at frame %d: a file between was removed, or the end of this one cut", s.next, next.first))
 		case last && anchored:
 			at(Missing, fmt.Sprintf("the journal ends before frame %d, but frame %d is anchored", s.next, w.anchor.Seq))
@@ -224,7 +224,7 @@ func (w *walker) link(name string, h *header, before *fileScan) *Finding {
 	case h.id != before.header.id:
 		return at(Foreign, "file belongs to journal %s, not %s", h.id, before.header.id)
 	case h.prev != before.to:
-		return at(Missing, "file continues from frame %s, the file before ends at %s", h.prev, before.to)
+		return at(Foreign, "file continues from frame %s, the file before ends at %s", h.prev, before.to)
 	}
 	return nil
 }
