@@ -43,7 +43,7 @@ export function colours(names) {
 export function draw(box, tip, data, onZoom) {
   box.replaceChildren();
   const width = Math.max(320, box.clientWidth);
-  const count = Math.max(1, ...data.groups.map((g) => g.counts.length));
+  const count = Math.max(1, Math.round((data.to - data.from) / data.step));
   const sums = Array.from({ length: count }, (_, i) => data.groups.reduce((s, g) => s + (g.counts[i] || 0), 0));
   const peak = Math.max(1, ...sums);
   const total = sums.reduce((a, b) => a + b, 0);
@@ -83,8 +83,8 @@ export function draw(box, tip, data, onZoom) {
 
 // point follows the pointer: a tip over a bar, a selection while it is down.
 function point(box, svg, tip, data, m, onZoom) {
-  const over = node("rect", { class: "over", y: top, height: height - bottom - top, width: m.bar, x: -99 }, svg);
-  const pick = node("rect", { class: "pick", y: top, height: height - bottom - top, width: 0, x: -99 }, svg);
+  const over = node("rect", { class: "over", y: top, height: height - bottom - top, width: m.bar, x: 0, visibility: "hidden" }, svg);
+  const pick = node("rect", { class: "pick", y: top, height: height - bottom - top, width: 0, x: 0 }, svg);
   let began = -1;
   const index = (e) => {
     const r = svg.getBoundingClientRect();
@@ -94,6 +94,7 @@ function point(box, svg, tip, data, m, onZoom) {
   box.onpointermove = (e) => {
     const i = index(e);
     over.setAttribute("x", m.x(i));
+    over.setAttribute("visibility", "visible");
     if (began >= 0) {
       const [a, b] = [Math.min(began, i), Math.max(began, i) + 1];
       pick.setAttribute("x", m.x(a));
@@ -107,7 +108,7 @@ function point(box, svg, tip, data, m, onZoom) {
   };
   box.onpointerleave = () => {
     tip.hidden = true;
-    over.setAttribute("x", -99);
+    over.setAttribute("visibility", "hidden");
   };
   box.onpointerdown = (e) => {
     began = index(e);

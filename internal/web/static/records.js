@@ -46,7 +46,7 @@ export function summary(record) {
   if (!method) parts.push(first(f, "network.transport"), first(f, "destination.port"));
   const ns = Number(first(f, "mesh.duration_ns"));
   if (ns > 0) parts.push((ns / 1e6).toFixed(ns < 1e7 ? 2 : 0) + " ms");
-  return parts.filter((p) => p && p !== "-").join("  ");
+  return parts.filter((p) => p && p !== "-").join(" ");
 }
 
 // identifier is the form of a field's name that LogQL can write.

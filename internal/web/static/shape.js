@@ -26,7 +26,11 @@ export function readQuery(o, answer) {
   if (o.manifest.partial) answer.partial = (o.manifest.warnings || []).join("; ") || "something could not be read";
 }
 
-export const histogramRequest = (q, w, stepMs, by) => ["/api/v1/histogram", { query: q || "{}", from: instant(w.from), to: instant(w.to), step: stepMs / 1000 + "s", by, groups: 6 }];
+// The bars of a histogram begin at round times, so the first reaches back a
+// little beyond the range.
+export const histogramRequest = (q, w, stepMs, by) => ["/api/v1/histogram", {
+  query: q || "{}", from: instant(Math.floor(w.from / stepMs) * stepMs), to: instant(Math.ceil(w.to / stepMs) * stepMs), step: stepMs / 1000 + "s", by, groups: 6,
+}];
 
 export function readHistogram(o) {
   const groups = o.groups.map((g) => ({ name: g.value, counts: g.counts }));
