@@ -193,7 +193,7 @@ func TestDifferential(t *testing.T) {
 	}
 	scope := scopeOf(t)
 	end := base.Add(2 * time.Minute).UnixNano()
-	for i := range *rounds {
+	for i := range rounds() {
 		req := query.Request{Start: base.Add(time.Duration(rnd.IntN(60)) * time.Second).UnixNano(), End: end, Limit: 1 + rnd.IntN(300), Order: store.Order(rnd.IntN(2))}
 		if rnd.IntN(2) == 0 {
 			req.Query = randomSelection(rnd)

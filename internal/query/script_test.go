@@ -68,10 +68,15 @@ func engine(t testing.TB, r store.Reader, change ...func(*query.Options)) *query
 	return e
 }
 
-var (
-	rounds = flag.Int("rounds", 150, "rounds of the differential tests")
-	seed   = flag.Int("seed", 1, "seed of the differential tests")
-)
+var seed = flag.Int("seed", 1, "seed of the differential tests")
+
+// rounds of the differential tests; MESHTRAIL_LONG makes them many.
+func rounds() int {
+	if os.Getenv("MESHTRAIL_LONG") != "" {
+		return 500
+	}
+	return 100
+}
 
 // readers are what every script runs against.
 var readers = map[string]func(t *testing.T, b []*record.Batch) store.Reader{
