@@ -48,7 +48,6 @@ func (e *exploring) command(cmd *cobra.Command, ask func(cmd *cobra.Command, q u
 	f.StringVar(&e.from, "from", "", "begin of the time range: RFC 3339, Unix seconds, or relative (-1h)")
 	f.StringVar(&e.to, "to", "now", "end of the time range, in the same forms")
 	f.StringVarP(&e.output, "output", "o", "pretty", "form of the output: pretty, jsonl")
-	cmd.MarkFlagsMutuallyExclusive("since", "from")
 	e.client.flags(cmd)
 	return cmd
 }

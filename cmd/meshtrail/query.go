@@ -36,7 +36,6 @@ func (a *asking) flags(cmd *cobra.Command) {
 	f.StringVar(&a.from, "from", "", "begin of the time range: RFC 3339, Unix seconds, or relative (-1h)")
 	f.StringVar(&a.to, "to", "now", "end of the time range, in the same forms")
 	a.outputFlags(cmd)
-	cmd.MarkFlagsMutuallyExclusive("since", "from")
 }
 
 func (a *asking) outputFlags(cmd *cobra.Command) {
@@ -49,6 +48,9 @@ func (a *asking) outputFlags(cmd *cobra.Command) {
 // window returns the time range as query parameters.
 func (a *asking) window(now time.Time) (url.Values, error) {
 	from := a.from
+	if from != "" && a.since != "" {
+		return nil, fault.WithHint(fault.Errorf(fault.Invalid, "both --since and --from"), "give one of them")
+	}
 	if from == "" {
 		since := firstOf(a.since, "1h")
 		if _, err := parseSpan(since); err != nil {
