@@ -7,6 +7,7 @@ import (
 	"io"
 	"io/fs"
 	"math"
+	"slices"
 
 	"github.com/meshtrail/meshtrail/internal/fault"
 	"github.com/meshtrail/meshtrail/internal/vfs"
@@ -153,7 +154,11 @@ func (r *recovery) nextSeq(names []string, headers []header, bad []string, highe
 	if highest > math.MaxUint64/2 {
 		return 0, fault.Errorf(fault.Tampered, "journal has used up its numbers")
 	}
-	return highest + frames + 1, nil
+	next := highest + frames + 1
+	for slices.Contains(names, fileName(next)) { // it would replace what is about to go
+		next++
+	}
+	return next, nil
 }
 
 // copyOut describes the bytes of a file from off on, without trailing zeros, and
