@@ -41,7 +41,7 @@ var open = map[string][]string{
 	"merkle/chunkfile": {"*"},
 	"ledger/verify":    {"comply", "app", "cmd"},
 	"normalise":        {"*"},
-	"receive":          {"app", "cmd"},
+	"receive":          {"app", "cmd", "config"},
 	"api":              {"app"},
 	"app/demo":         {"cmd"},
 	"query/logql":      {"cmd", "config"},
