@@ -12,10 +12,12 @@ import (
 	"runtime"
 	"slices"
 	"strings"
+	"sync"
 	"time"
 
 	"github.com/meshtrail/meshtrail/internal/fault"
 	"github.com/meshtrail/meshtrail/internal/ledger"
+	"github.com/meshtrail/meshtrail/internal/store/block"
 	"github.com/meshtrail/meshtrail/internal/store/memtable"
 	"github.com/meshtrail/meshtrail/internal/store/segment"
 )
@@ -231,6 +233,9 @@ func (s *Store) writeFile(name string, meta segment.Meta, views []*memtable.View
 	return sum, err
 }
 
+// inputs are reused between blocks.
+var inputs = sync.Pool{New: func() any { return new(block.Input) }}
+
 // writeBlocks encodes blocks in parallel, a few ahead, and writes them in order.
 func writeBlocks(w *segment.Writer, first int, plan *memtable.Plan) error {
 	type outcome struct {
@@ -252,7 +257,11 @@ func writeBlocks(w *segment.Writer, first int, plan *memtable.Plan) error {
 				return
 			}
 			go func() {
-				p, err := w.Prepare(first+i, plan.Block(i))
+				in := plan.Block(i, inputs.Get().(*block.Input))
+				p, err := w.Prepare(first+i, in)
+				if in.Raw <= 4*memtable.MaxRaw {
+					inputs.Put(in)
+				}
 				c <- outcome{p, err}
 			}()
 		}

@@ -73,17 +73,18 @@ type encoded struct {
 	min, max uint64
 }
 
-// encodeColumn chooses the codec of a column and writes it.
-func encodeColumn(c *record.Column, rows int) encoded {
+// encodeColumn chooses the codec of a column and writes it; the body is written
+// to scratch.
+func encodeColumn(c *record.Column, rows int, scratch []byte) encoded {
 	e := encoded{}
 	e.min, e.max = extremes(c)
 	if constant(c) {
 		e.codec, e.first = codecConst, []uint32{0}
 		e.head = appendEntries(nil, c, []uint32{0})
-		e.body = appendPresence(nil, c.Rows, rows)
+		e.body = appendPresence(scratch, c.Rows, rows)
 		return e
 	}
-	e.body = appendPresence(make([]byte, 0, 64), c.Rows, rows)
+	e.body = appendPresence(scratch, c.Rows, rows)
 	if c.Kind == record.String || c.Kind == record.Int {
 		d := dictPool.Get().(*dictBuilder)
 		defer dictPool.Put(d)

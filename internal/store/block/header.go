@@ -3,6 +3,8 @@ package block
 import (
 	"encoding/binary"
 	"fmt"
+	"slices"
+	"sync"
 
 	"github.com/meshtrail/meshtrail/internal/record"
 )
@@ -40,6 +42,11 @@ type Header struct {
 	Columns          []Column // of the records' fields
 }
 
+// scratch holds a body while it is written.
+type scratch struct{ body []byte }
+
+var scratches = sync.Pool{New: func() any { return new(scratch) }}
+
 // Encode writes a block. It panics on rows, times, orders and ingest times of
 // different number: that is the caller's own bug.
 func Encode(in *Input) *Encoded {
@@ -53,6 +60,8 @@ func Encode(in *Input) *Encoded {
 		e.MinTime, e.MaxTime = min(e.MinTime, t), max(e.MaxTime, t)
 		times[i] = uint64(t)
 	}
+	scratch := scratches.Get().(*scratch)
+	defer scratches.Put(scratch)
 	h := binary.AppendUvarint(make([]byte, 0, 4096), uint64(rows))
 	h = binary.AppendUvarint(h, uint64(in.Raw))
 	h = binary.AppendVarint(h, e.MinTime)
@@ -68,7 +77,8 @@ func Encode(in *Input) *Encoded {
 	h = e.column(h, "", OriginKind, rows, encoded{codec: codecOrigin, body: appendOrigin(nil, in.Ords, in.Ingests)})
 	for _, c := range in.Columns {
 		if len(c.Rows) > 0 {
-			enc := encodeColumn(c, rows)
+			enc := encodeColumn(c, rows, scratch.body[:0])
+			scratch.body = enc.body
 			h = e.column(h, c.Name, c.Kind, len(c.Rows), enc)
 			e.columns = append(e.columns, Column{Name: c.Name, Kind: c.Kind, Values: len(c.Rows), Min: enc.min, Max: enc.max})
 			e.distinct = append(e.distinct, enc.first)
@@ -100,7 +110,7 @@ func (e *Encoded) column(h []byte, name string, kind record.Kind, values int, c 
 	if len(c.body) <= maxInline {
 		return appendBytes(append(h, placeInline), c.body)
 	}
-	e.Bodies = append(e.Bodies, c.body)
+	e.Bodies = append(e.Bodies, slices.Clone(c.body))
 	return binary.AppendUvarint(append(h, placeChunk), uint64(len(c.body)))
 }
 

@@ -4,19 +4,26 @@ import (
 	"encoding/binary"
 	"encoding/hex"
 	"strconv"
+	"sync"
 
 	"github.com/meshtrail/meshtrail/internal/record"
 )
 
+var lengths = sync.Pool{New: func() any { return new([]uint64) }}
+
 // appendStrings appends n values as | ints of lengths | blob |.
 func appendStrings(dst []byte, ends []uint32, data []byte) []byte {
-	lens := make([]uint64, len(ends))
+	l := lengths.Get().(*[]uint64)
+	lens := (*l)[:0]
 	start := uint32(0)
-	for i, e := range ends {
-		lens[i] = uint64(e - start)
+	for _, e := range ends {
+		lens = append(lens, uint64(e-start))
 		start = e
 	}
-	return appendBlob(appendInts(dst, lens), data)
+	dst = appendInts(dst, lens)
+	*l = lens
+	lengths.Put(l)
+	return appendBlob(dst, data)
 }
 
 // strings reads n values into v, which owns them afterwards.

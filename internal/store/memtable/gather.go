@@ -247,43 +247,49 @@ func (p *Plan) cut(maxRows int, maxRaw int64) {
 // Blocks returns the number of blocks.
 func (p *Plan) Blocks() int { return len(p.bounds) - 1 }
 
-// Block gathers block i. It is safe for concurrent use.
-func (p *Plan) Block(i int) *block.Input {
-	refs := p.order[p.bounds[i]:p.bounds[i+1]]
-	in := &block.Input{
-		Times: make([]int64, len(refs)), Ords: make([]uint64, len(refs)), Ingests: make([]int64, len(refs)),
+// Block gathers block i into in, whose memory is used again; nil makes a new
+// one. It is safe for concurrent use with different inputs.
+func (p *Plan) Block(i int, in *block.Input) *block.Input {
+	if in == nil {
+		in = &block.Input{}
 	}
+	refs := p.order[p.bounds[i]:p.bounds[i+1]]
+	in.Times, in.Ords, in.Ingests, in.Raw = in.Times[:0], in.Ords[:0], in.Ingests[:0], 0
 	used := make([]bool, len(p.views))
 	for j := range refs {
 		r := &refs[j]
-		in.Times[j], in.Ords[j], in.Ingests[j] = r.time, r.ord, p.views[r.view].Ingests[r.row]
+		in.Times, in.Ords = append(in.Times, r.time), append(in.Ords, r.ord)
+		in.Ingests = append(in.Ingests, p.views[r.view].Ingests[r.row])
 		in.Raw += int64(r.raw)
 		used[r.view] = true
 	}
+	all := in.Columns[:cap(in.Columns)]
+	n := 0
 	for k, key := range p.keys {
-		hint := 0
+		has := false
 		for v := range p.views {
-			if used[v] && p.cols[v][k] != nil {
-				hint = max(hint, p.cols[v][k].v.N)
-			}
+			has = has || used[v] && p.cols[v][k] != nil
 		}
-		if hint == 0 {
+		if !has {
 			continue
 		}
-		if c := p.gather(k, key, refs, min(hint, len(refs))); len(c.Rows) > 0 {
-			in.Columns = append(in.Columns, c)
+		if n == len(all) {
+			all = append(all, &record.Column{})
+		}
+		if all[n] == nil {
+			all[n] = &record.Column{}
+		}
+		if p.gather(k, key, refs, all[n]); len(all[n].Rows) > 0 {
+			n++
 		}
 	}
+	in.Columns = all[:n]
 	return in
 }
 
-func (p *Plan) gather(k int, key columnKey, refs []ref, hint int) *record.Column {
-	c := &record.Column{Name: key.name, Kind: key.kind, Rows: make([]uint32, 0, hint)}
-	if key.kind == record.String {
-		c.Ends = make([]uint32, 0, hint)
-	} else {
-		c.Nums = make([]uint64, 0, hint)
-	}
+func (p *Plan) gather(k int, key columnKey, refs []ref, c *record.Column) {
+	c.Name, c.Kind = key.name, key.kind
+	c.Rows, c.Nums, c.Ends, c.Data = c.Rows[:0], c.Nums[:0], c.Ends[:0], c.Data[:0]
 	for j := range refs {
 		s := p.cols[refs[j].view][k]
 		if s == nil {
@@ -301,5 +307,4 @@ func (p *Plan) gather(k int, key columnKey, refs []ref, hint int) *record.Column
 			c.Nums = append(c.Nums, s.v.Nums[i])
 		}
 	}
-	return c
 }

@@ -120,8 +120,10 @@ func TestTableHoldsWhatWasInserted(t *testing.T) {
 	}
 	for p, views := range parts {
 		for _, plan := range Plans(views, 1000, 64<<10) {
+			var in *block.Input
 			for i := range plan.Blocks() {
-				cut = append(cut, inputRows(t, p, plan.Block(i))...)
+				in = plan.Block(i, in)
+				cut = append(cut, inputRows(t, p, in)...)
 			}
 		}
 	}
