@@ -95,6 +95,9 @@ func eventually(t *testing.T, what string, cond func() bool, why ...func()) {
 	}
 }
 
+// long reports whether to test for minutes rather than seconds.
+func long() bool { return os.Getenv("MESHTRAIL_LONG") != "" }
+
 func quick(dir string) Config {
 	return Config{Paths: []string{filepath.Join(dir, "*.log")}, Poll: 5 * time.Millisecond, Rescan: 50 * time.Millisecond, Flush: 50 * time.Millisecond, CloseAfter: 20 * time.Millisecond}
 }
@@ -256,7 +259,11 @@ func TestRenameRotationUnderLoad(t *testing.T) {
 	w := &writer{t: t, path: filepath.Join(dir, "app.log")}
 	v := &writer{t: t, path: filepath.Join(dir, "web.log")}
 	var lines []string
-	for i := range 300 {
+	turns := 120
+	if long() {
+		turns = 2000
+	}
+	for i := range turns {
 		for range 1 + i%17 {
 			w.line()
 			v.line()
@@ -279,7 +286,11 @@ func TestRenameRotationUnderLoad(t *testing.T) {
 }
 
 func TestRestartsLoseAndDoubleNothing(t *testing.T) {
-	for seed := range uint64(4) {
+	seeds := uint64(2)
+	if long() {
+		seeds = 20
+	}
+	for seed := range seeds {
 		dir, fsys, o := t.TempDir(), memfs.New(), newOracle()
 		rng, luck := rand.New(rand.NewPCG(seed, 7)), rand.New(rand.NewPCG(seed, 8))
 		w := &writer{t: t, path: filepath.Join(dir, "app.log")}
@@ -291,7 +302,7 @@ func TestRestartsLoseAndDoubleNothing(t *testing.T) {
 			}
 			return nil, true
 		}
-		for range 12 {
+		for range 8 {
 			tl, stop := start(t, quick(dir), fsys, o)
 			for range rng.IntN(5) {
 				for range rng.IntN(400) {

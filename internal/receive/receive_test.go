@@ -1,0 +1,262 @@
+package receive
+
+import (
+	"bytes"
+	"compress/gzip"
+	"encoding/binary"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io"
+	"net/http"
+	"net/http/httptest"
+	"runtime"
+	"strings"
+	"testing"
+
+	"github.com/klauspost/compress/s2"
+	"github.com/klauspost/compress/zstd"
+
+	"github.com/meshtrail/meshtrail/internal/fault"
+)
+
+func gz(b []byte) []byte {
+	var buf bytes.Buffer
+	w, _ := gzip.NewWriterLevel(&buf, 9)
+	w.Write(b)
+	w.Close()
+	return buf.Bytes()
+}
+
+func framed(b []byte) []byte {
+	var buf bytes.Buffer
+	w := s2.NewWriter(&buf, s2.WriterSnappyCompat())
+	w.Write(b)
+	w.Close()
+	return buf.Bytes()
+}
+
+func TestBodies(t *testing.T) {
+	text := []byte(strings.Repeat("hello, world\n", 1000))
+	enc, err := zstd.NewWriter(nil)
+	if err != nil {
+		t.Fatal(err)
+	}
+	lying := append(binary.AppendUvarint(nil, 30<<20), 0, 'x')
+	b := NewBodies(Limits{Body: 1 << 20, Decoded: 20 << 20, Memory: 64 << 20})
+	f := func(name, encoding string, body io.Reader, length int64, want []byte, kind fault.Kind) {
+		t.Helper()
+		r := httptest.NewRequest("POST", "/", body)
+		r.ContentLength = length
+		d, err := b.Read(r, encoding)
+		switch {
+		case want != nil && err != nil:
+			t.Errorf("%s: %v", name, err)
+		case want != nil && !bytes.Equal(d.Bytes, want):
+			t.Errorf("%s: %d bytes, want %d", name, len(d.Bytes), len(want))
+		case want == nil && (err == nil || fault.KindOf(err) != kind):
+			t.Errorf("%s: %v of kind %v, want %v", name, err, fault.KindOf(err), kind)
+		}
+		d.Release()
+		if b.Held() != 0 {
+			t.Errorf("%s: %d bytes held", name, b.Held())
+		}
+	}
+	bytesOf := func(p []byte) io.Reader { return bytes.NewReader(p) }
+	f("identity", "identity", bytesOf(text), -1, text, 0)
+	f("length known", "", bytesOf(text), int64(len(text)), text, 0)
+	f("gzip", "GZIP", bytesOf(gz(text)), -1, text, 0)
+	f("gzip members", "gzip", bytesOf(append(gz(text), gz(text)...)), -1, append(bytes.Clone(text), text...), 0)
+	f("snappy block", "snappy", bytesOf(s2.EncodeSnappy(nil, text)), -1, text, 0)
+	f("snappy framed", "snappy", bytesOf(framed(text)), -1, text, 0)
+	f("zstd", "zstd", bytesOf(enc.EncodeAll(text, nil)), -1, text, 0)
+	f("declared too large", "", bytesOf(text), 2<<20, nil, fault.TooLarge)
+	f("too large", "", bytesOf(make([]byte, 2<<20)), -1, nil, fault.TooLarge)
+	f("gzip bomb", "gzip", bytesOf(gz(make([]byte, 15<<20))), -1, nil, fault.TooLarge)
+	f("zstd bomb", "zstd", bytesOf(enc.EncodeAll(make([]byte, 100<<20), nil)), -1, nil, fault.TooLarge)
+	f("snappy bomb", "snappy", bytesOf(framed(make([]byte, 30<<20))), -1, nil, fault.TooLarge)
+	f("lying snappy", "snappy", bytesOf(lying), -1, nil, fault.TooLarge)
+	f("torn gzip", "gzip", bytesOf(gz(text)[:50]), -1, nil, fault.Invalid)
+	f("empty gzip", "gzip", bytesOf(nil), -1, nil, fault.Invalid)
+	f("not zstd", "zstd", bytesOf(text), -1, nil, fault.Invalid)
+	f("unknown", "br", bytesOf(text), -1, nil, fault.Invalid)
+	f("broken connection", "", &breaking{text}, -1, nil, fault.Unavailable)
+	f("broken connection in gzip", "gzip", &breaking{gz(text)[:40]}, -1, nil, fault.Unavailable)
+	f("limit of the server", "", http.MaxBytesReader(nil, io.NopCloser(bytesOf(text)), 100), -1, nil, fault.TooLarge)
+}
+
+// breaking is a connection that ends in the middle.
+type breaking struct{ b []byte }
+
+func (r *breaking) Read(p []byte) (int, error) {
+	if len(r.b) == 0 {
+		return 0, errors.New("connection reset")
+	}
+	n := copy(p, r.b)
+	r.b = r.b[n:]
+	return n, nil
+}
+
+func TestMemoryIsBounded(t *testing.T) {
+	b := NewBodies(Limits{Body: 32 << 20, Decoded: 32 << 20, Memory: 40 << 20})
+	var held []*Body
+	refused := 0
+	for range 10 {
+		d, err := b.Read(httptest.NewRequest("POST", "/", bytes.NewReader(make([]byte, 12<<20))), "")
+		if err != nil {
+			if !fault.Is(err, fault.Overload) {
+				t.Fatal(err)
+			}
+			refused++
+			continue
+		}
+		held = append(held, d)
+	}
+	if b.Held() > 40<<20 || refused < 7 || len(held) == 0 {
+		t.Errorf("%d bytes held, %d refused", b.Held(), refused)
+	}
+	for _, d := range held {
+		d.Release()
+	}
+	if b.Held() != 0 {
+		t.Errorf("%d bytes held after all were released", b.Held())
+	}
+	// A bomb costs no more than the limit before it is found out.
+	bomb := gz(make([]byte, 100<<20))
+	b = NewBodies(Limits{})
+	var before, after runtime.MemStats
+	runtime.ReadMemStats(&before)
+	if _, err := b.Read(httptest.NewRequest("POST", "/", bytes.NewReader(bomb)), "gzip"); !fault.Is(err, fault.TooLarge) {
+		t.Errorf("bomb: %v", err)
+	}
+	runtime.ReadMemStats(&after)
+	if n := after.TotalAlloc - before.TotalAlloc; n > 64<<20 {
+		t.Errorf("a bomb made %d bytes be allocated", n)
+	}
+}
+
+// value reads any JSON with the puller, as encoding/json would show it.
+func value(j *JSON) any {
+	switch j.Peek() {
+	case '{':
+		m := map[string]any{}
+		j.Begin('{')
+		for {
+			k, ok := j.Field()
+			if !ok {
+				return m
+			}
+			m[string(k)] = value(j)
+		}
+	case '[':
+		a := []any{}
+		j.Begin('[')
+		for j.Elem() {
+			a = append(a, value(j))
+		}
+		return a
+	case '"':
+		return string(j.String())
+	}
+	return string(j.Scalar())
+}
+
+// FuzzJSON holds the puller against encoding/json: what that takes, it reads the
+// same. It may take more.
+func FuzzJSON(f *testing.F) {
+	for _, s := range []string{`{"a":[1,-2.5e3,true,null,"x\u00e9\ud83d\ude00\n\/"],"b":{}}`, `[]`, ` "\ud800" `, `{"a":1,}`, `[[[[]]]]`} {
+		f.Add([]byte(s))
+	}
+	f.Fuzz(func(t *testing.T, b []byte) {
+		set := NewSet()
+		defer set.Release()
+		j := NewJSON(b, 100, set)
+		got := value(&j)
+		j.End()
+		var want any
+		dec := json.NewDecoder(bytes.NewReader(b))
+		dec.UseNumber()
+		if !json.Valid(b) || dec.Decode(&want) != nil {
+			return
+		}
+		if bytes.ContainsRune(b, 0xfffd) || !bytes.Equal(bytes.ToValidUTF8(b, nil), b) {
+			return // encoding/json replaces what is not UTF-8
+		}
+		if j.Err() != nil {
+			if fault.Is(j.Err(), fault.TooLarge) {
+				return
+			}
+			t.Fatalf("%q: %v", b, j.Err())
+		}
+		if g, w := fmt.Sprint(got), fmt.Sprint(strip(want)); g != w {
+			t.Fatalf("%q: %s, want %s", b, g, w)
+		}
+		raw := NewJSON(b, 1, set)
+		if string(bytes.TrimSpace(b)) != string(raw.Raw()) || raw.Err() != nil {
+			t.Fatalf("raw of %q: %v", b, raw.Err())
+		}
+	})
+}
+
+// strip turns scalars into their text.
+func strip(v any) any {
+	switch v := v.(type) {
+	case map[string]any:
+		for k := range v {
+			v[k] = strip(v[k])
+		}
+	case []any:
+		for i := range v {
+			v[i] = strip(v[i])
+		}
+	case nil:
+		return "null"
+	case bool, json.Number:
+		return fmt.Sprint(v)
+	}
+	return v
+}
+
+func FuzzAppendString(f *testing.F) {
+	f.Add([]byte("a\"\\\n\x00\xffé"))
+	f.Fuzz(func(t *testing.T, b []byte) {
+		var s string
+		out := AppendString(nil, b)
+		if err := json.Unmarshal(out, &s); err != nil || s != strings.ToValidUTF8(string(b), "\ufffd") && len(b) == len(bytes.ToValidUTF8(b, nil)) {
+			t.Fatalf("%q: %q %v", b, out, err)
+		}
+	})
+}
+
+func FuzzBodies(f *testing.F) {
+	f.Add([]byte("hello"), 0)
+	f.Add(gz([]byte("hello")), 1)
+	f.Add(s2.EncodeSnappy(nil, []byte("hello")), 4)
+	f.Add(framed([]byte("hello")), 4)
+	encodings := []string{"", "gzip", "deflate", "zstd", "snappy"}
+	b := NewBodies(Limits{Body: 1 << 20, Decoded: 1 << 20})
+	f.Fuzz(func(t *testing.T, body []byte, n int) {
+		d, err := b.Read(httptest.NewRequest("POST", "/", bytes.NewReader(body)), encodings[uint(n)%5])
+		if err == nil && len(d.Bytes) > 1<<20 {
+			t.Fatalf("%d bytes", len(d.Bytes))
+		}
+		if k := fault.KindOf(err); err != nil && k != fault.Invalid && k != fault.TooLarge {
+			t.Fatalf("%v of kind %v", err, k)
+		}
+		d.Release()
+	})
+}
+
+func TestSourceNames(t *testing.T) {
+	f := func(in, want string) {
+		t.Helper()
+		if got := SourceName(in); got != want {
+			t.Errorf("%q: %q, want %q", in, got, want)
+		}
+	}
+	f("elastic/admin", "elastic/admin")
+	f("elastic/a b", "elastic/a_b~1d0e5cf0bc057ede")
+	if got := SourceName(strings.Repeat("x", 200)); len(got) != 128 || got == SourceName(strings.Repeat("x", 201)) {
+		t.Errorf("a long name: %q", got)
+	}
+}
