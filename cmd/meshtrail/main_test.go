@@ -58,6 +58,22 @@ func TestCheck(t *testing.T) {
 	if code, out, _ := run(t, "check", path); code != exitOK || !strings.Contains(out, "ok") {
 		t.Errorf("exit %d\n%s", code, out)
 	}
+	agent := "forward: {url: 'http://127.0.0.1:7420', token_file: t}\ndata: /var/lib/agent\n"
+	for doc, want := range map[string]struct {
+		code int
+		text string
+	}{
+		agent:                          {exitUsage, "nothing to read"},
+		agent + "inputs: {fils: []}\n": {exitUsage, "inputs.fils: unknown key"},
+		agent + "inputs: {files: [{name: a, paths: ['/var/log/*.log']}]}\n": {exitOK, "an agent"},
+	} {
+		if err := os.WriteFile(path, []byte(doc), 0o600); err != nil {
+			t.Fatal(err)
+		}
+		if code, out, errs := run(t, "check", path); code != want.code || !strings.Contains(out+errs, want.text) || !strings.Contains(out+errs, "an agent") {
+			t.Errorf("%q: exit %d\n%s%s", doc, code, out, errs)
+		}
+	}
 	if code, _, _ := run(t, "check", path+"x"); code != exitUsage {
 		t.Errorf("a file that is not there: exit %d", code)
 	}

@@ -512,6 +512,27 @@ func TestExpectContinueAndSlowHeaders(t *testing.T) {
 	}
 }
 
+func TestASlowBodyIsCutOff(t *testing.T) {
+	ended := make(chan error, 1)
+	o := options(Route{Pattern: "POST /in", Need: access.LogsWrite, Handle: func(w http.ResponseWriter, r *http.Request) error {
+		_, err := io.Copy(io.Discard, r.Body)
+		ended <- err
+		return err
+	}})
+	o.ReadTimeout = time.Second
+	s := newServer(t, o)
+	addr := start(t, s).String()
+	c, err := net.Dial("tcp", addr)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer c.Close()
+	fmt.Fprintf(c, "POST /in HTTP/1.1\r\nHost: x\r\nAuthorization: Bearer %s\r\nContent-Length: 100\r\n\r\nslow", token)
+	if err := <-ended; !fault.Is(err, fault.Canceled) {
+		t.Errorf("%v", err)
+	}
+}
+
 func TestHalfAnAnswerNeverLooksWhole(t *testing.T) {
 	o := options(Route{Pattern: "GET /half", Need: access.Public, Handle: func(w http.ResponseWriter, r *http.Request) error {
 		io.WriteString(w, "first half")

@@ -236,6 +236,8 @@ func (b *boundedBody) Read(p []byte) (int, error) {
 		var over *http.MaxBytesError
 		if errors.As(err, &over) {
 			err = tooLarge(b.limit)
+		} else {
+			err = fault.Errorf(fault.Canceled, "read request body: %w", err) // cut off, or too slow
 		}
 	}
 	return n, err
