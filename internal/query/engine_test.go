@@ -283,6 +283,38 @@ func TestHostile(t *testing.T) {
 	}
 }
 
+// TestManyPoints: series times points are bounded, and steps that share only a
+// small divisor with the range are still exact.
+func TestManyPoints(t *testing.T) {
+	s := &querytest.Store{}
+	b := &record.Batch{Tenant: "acme"}
+	for i := range 1000 {
+		b.Begin(base.Add(time.Duration(i)*time.Second).UnixNano(), "app")
+		b.Int("id", int64(i))
+		b.End()
+	}
+	if err := s.Append(t.Context(), b); err != nil {
+		t.Fatal(err)
+	}
+	e := engine(t, s)
+	req := query.Request{Query: `sum by (id) (count_over_time({}[1h]))`, Start: base.UnixNano(), End: base.Add(10_000 * time.Second).UnixNano(), Step: 1e9}
+	if _, err := e.Query(t.Context(), scopeOf(t), req); !fault.Is(err, fault.Overload) {
+		t.Errorf("1,000 series of 10,000 points: %v", err)
+	}
+	req.Query, req.Step = `sum(count_over_time({}[101s]))`, 7e9
+	res, err := e.Query(t.Context(), scopeOf(t), req)
+	if err != nil {
+		t.Fatal(err)
+	}
+	for i, n := range res.Series[0].Vals {
+		t1 := int64(i) * 7 // records at 0…999; (t1-101, t1]
+		want := max(0, min(t1, 999)-max(t1-101, -1))
+		if n != float64(want) {
+			t.Fatalf("at %d s: %v, want %d", t1, n, want)
+		}
+	}
+}
+
 func TestTimeout(t *testing.T) {
 	e := engine(t, stuck{some(t, 1)}, func(o *query.Options) { o.Limits.Timeout = 10 * time.Millisecond })
 	_, err := e.Query(t.Context(), scopeOf(t), day("{}"))

@@ -87,7 +87,7 @@ func (l Limits) withDefaults() Limits {
 
 // Bounds that are no matter of taste.
 const (
-	maxBuckets  = 50_000  // time buckets of one request to the store
+	maxBuckets  = 1 << 20 // time buckets of one request to the store
 	maxRequests = 1_000   // requests of one metric query
 	maxTime     = 1 << 62 // ns: year 2116, and as far back
 )

@@ -84,9 +84,14 @@ func (c *counter) point(i int) error {
 		return err
 	}
 	for _, g := range groups {
-		if at(g.Counts, 0) > 0 {
-			c.add(c.of(g.Values), i, at(g.Counts, 0), at(g.Bytes, 0))
+		if at(g.Counts, 0) == 0 {
+			continue
 		}
+		s, err := c.of(g.Values)
+		if err != nil {
+			return err
+		}
+		c.add(s, i, at(g.Counts, 0), at(g.Bytes, 0))
 	}
 	return c.finish(i, i+1)
 }
@@ -94,18 +99,6 @@ func (c *counter) point(i int) error {
 // windows counts all steps from buckets of the given width, the first of which
 // starts at from.
 func (c *counter) windows(from, width int64, buckets int) error {
-	if buckets > 1000 && len(c.g.by) > 0 {
-		// Learn the number of series before there is a counter for each
-		// series and bucket.
-		groups, err := c.request(from, from+int64(buckets)*width, 0)
-		if err != nil {
-			return err
-		}
-		if len(groups)*buckets > maxCells {
-			return fault.WithHint(fault.Errorf(fault.Overload, "query makes %d series of %d steps", len(groups), buckets),
-				"group by fewer labels, use a longer step or a shorter time range")
-		}
-	}
 	groups, err := c.request(from, from+int64(buckets)*width, width)
 	if err != nil {
 		return err
@@ -128,7 +121,9 @@ func (c *counter) windows(from, width int64, buckets int) error {
 				continue
 			}
 			if s == nil {
-				s = c.of(g.Values)
+				if s, err = c.of(g.Values); err != nil {
+					return err
+				}
 			}
 			c.add(s, i, n, bytes)
 		}
@@ -144,17 +139,25 @@ func at(counts []uint64, i int) uint64 {
 }
 
 // of returns the series of a group: several groups may share one.
-func (c *counter) of(values []string) *Series {
+func (c *counter) of(values []string) (*Series, error) {
 	l := c.g.labels(values)
 	key := l.Key()
 	s, ok := c.series[key]
 	if !ok {
+		if (len(c.order)+1)*c.env.Steps.N > maxCells {
+			return nil, fault.WithHint(fault.Errorf(fault.Overload, "query makes more than %d series of %d points", len(c.order), c.env.Steps.N),
+				"group by fewer labels, use a longer step or a shorter time range")
+		}
 		s = newSeries(l, c.env.Steps.N)
 		c.series[key] = s
 		c.order = append(c.order, s)
 	}
-	return s
+	return s, nil
 }
+
+// maxCells bounds series times points of one intermediate answer; one takes
+// nine bytes.
+const maxCells = 4 << 20
 
 func (c *counter) add(s *Series, i int, n, bytes uint64) {
 	v := n

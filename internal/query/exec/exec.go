@@ -68,7 +68,8 @@ type Env struct {
 	// Where gives the predicate of a log query with the scope added.
 	Where func(*plan.Log) match.Predicate
 	// MaxSeries bounds the series of any intermediate answer, MaxBuckets the
-	// time buckets of one request to the store, MaxRequests their number.
+	// time buckets of one request to the store, MaxRequests their number. Series
+	// times buckets the store bounds itself.
 	MaxSeries   int
 	MaxBuckets  int
 	MaxRequests int
@@ -76,9 +77,6 @@ type Env struct {
 	Stats    store.Stats // summed over all requests
 	requests int
 }
-
-// maxCells bounds series times buckets of one request: 8 bytes each.
-const maxCells = 32 << 20
 
 // Run runs a metric query.
 func Run(ctx context.Context, env *Env, n plan.Node) (Value, error) {
