@@ -23,7 +23,7 @@ func TestAgent(t *testing.T) {
 	}
 	write := func(base string) string {
 		config := filepath.Join(dir, "agent.yaml")
-		text := fmt.Sprintf("agent:\n  data: %s\n  server:\n    url: %s\n    token_file: %s\n  inputs:\n    - files: [%q]\n      start_at: beginning\n      attrs:\n        app: agent\n",
+		text := fmt.Sprintf("data: %q\nforward:\n  url: %s\n  token_file: %q\ninputs:\n  files:\n    - paths: [%q]\n      start: start\n      attributes: {app: agent}\n",
 			filepath.Join(dir, "agent"), base, filepath.Join(data, "admin.token"), filepath.Join(logs, "*.log"))
 		if err := os.WriteFile(config, []byte(text), 0o600); err != nil {
 			t.Fatal(err)
