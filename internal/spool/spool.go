@@ -64,6 +64,8 @@ type Options struct {
 	// Poisoned, if not nil, is called once, when the disk failed a sync. The
 	// process is expected to end.
 	Poisoned func(error)
+
+	fileSize int64 // of tests; 0: by MaxBytes
 }
 
 // Spool is an open spool. Append, Ack and Close are safe for concurrent use;
@@ -112,6 +114,9 @@ func Open(o Options) (*Spool, error) {
 		o: o, save: make(chan struct{}, 1), saved: make(chan struct{}), closing: make(chan struct{}),
 		buffers: sync.Pool{New: func() any { return new([]byte) }},
 	}
+	if s.o.fileSize == 0 {
+		s.o.fileSize = min(journal.DefaultFileSize, max(o.MaxBytes/4, 64<<10))
+	}
 	if err := s.open(); err != nil {
 		return nil, fmt.Errorf("open spool: %w", err)
 	}
@@ -157,7 +162,7 @@ func (s *Spool) open() error {
 func (s *Spool) openJournal(st *state, known bool) (err error) {
 	o := journal.Options{
 		FS: vfs.Sub(s.o.FS, journalDir), Key: s.o.Key,
-		FileSize: min(journal.DefaultFileSize, max(s.o.MaxBytes/4, 64<<10)),
+		FileSize: s.o.fileSize,
 		Anchor:   st.anchor(),
 		Logger:   s.o.Logger, Metrics: s.o.Metrics, Poisoned: s.o.Poisoned,
 	}

@@ -25,9 +25,12 @@ func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
 
 var key = crypt.NewKey()
 
+// fileSize makes spools of a few batches begin new files.
+const fileSize = 1500
+
 func mustOpen(t testing.TB, f vfs.FS, max int64) *Spool {
 	t.Helper()
-	s, err := Open(Options{FS: f, Key: key, MaxBytes: max, Metrics: telemetry.New()})
+	s, err := Open(Options{FS: f, Key: key, MaxBytes: max, Metrics: telemetry.New(), fileSize: fileSize})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -322,7 +325,7 @@ func TestLostMemoryBeginsAnEpoch(t *testing.T) {
 	}
 	closeSpool(t, s)
 
-	// A changed byte in the sixth batch: five are good, the rest is quarantined.
+	// A changed byte: the batches before it are good, the rest is quarantined.
 	name := journalDir + "/0000000000000001.wal"
 	data, err := vfs.ReadFile(m, name)
 	if err != nil {
@@ -381,6 +384,39 @@ func TestLostMemoryBeginsAnEpoch(t *testing.T) {
 		t.Fatalf("ID without a state: %v", id)
 	}
 	closeSpool(t, s)
+}
+
+// TestRolledBackJournal: a journal that is shorter than what was acknowledged
+// must not give out numbers that count as acknowledged.
+func TestRolledBackJournal(t *testing.T) {
+	m := memfs.New()
+	s := mustOpen(t, m, 0)
+	appendBatches(t, s, 0, 2)
+	old, err := vfs.ReadFile(m, journalDir+"/0000000000000001.wal")
+	if err != nil {
+		t.Fatal(err)
+	}
+	appendBatches(t, s, 2, 4)
+	var seq uint64
+	for range 4 {
+		_, _, seq = next(t, s)
+	}
+	if err := s.Ack(seq); err != nil {
+		t.Fatal(err)
+	}
+	closeSpool(t, s)
+	if err := vfs.WriteFile(m, journalDir+"/0000000000000001.wal", old); err != nil {
+		t.Fatal(err)
+	}
+	s = mustOpen(t, m, 0)
+	defer closeSpool(t, s)
+	if r := s.Recovery(); r.Err() == nil {
+		t.Fatal("opened without a word")
+	}
+	appendBatches(t, s, 5, 6)
+	if n, id, _ := next(t, s); n != 5 || id.Epoch != 2 {
+		t.Fatalf("batch %d with ID %v", n, id)
+	}
 }
 
 func FuzzDecodeState(f *testing.F) {
