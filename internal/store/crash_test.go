@@ -2,6 +2,7 @@ package store
 
 import (
 	"context"
+	"encoding/hex"
 	"errors"
 	"fmt"
 	"maps"
@@ -10,7 +11,11 @@ import (
 	"sync"
 	"testing"
 
+	"github.com/meshtrail/meshtrail/internal/journal"
+	"github.com/meshtrail/meshtrail/internal/merkle"
+	"github.com/meshtrail/meshtrail/internal/merkle/chunkfile"
 	"github.com/meshtrail/meshtrail/internal/record"
+	"github.com/meshtrail/meshtrail/internal/store/catalog"
 	"github.com/meshtrail/meshtrail/internal/vfs"
 	"github.com/meshtrail/meshtrail/internal/vfs/faultfs"
 	"github.com/meshtrail/meshtrail/internal/vfs/memfs"
@@ -183,7 +188,39 @@ func (c *clone) revive(t *testing.T) error {
 	if err := inspect(s, c.sent, c.sent); err != nil {
 		return fmt.Errorf("after opening again: %w", err)
 	}
+	if err := verified(s); err != nil {
+		return fmt.Errorf("after opening again: %w", err)
+	}
 	return leftovers(c.fs, segmentsDir)
+}
+
+// verified checks without a key what the ledger promises: each segment's root,
+// and the journal's chain up to the newest epoch.
+func verified(s *Store) error {
+	for _, l := range s.Segments() {
+		f, err := s.o.FS.Open(l.Path)
+		if err != nil {
+			return err
+		}
+		var root merkle.Hash
+		hex.Decode(root[:], []byte(l.Root))
+		damage, err := chunkfile.Verify(f, l.Size, root)
+		f.Close()
+		if err != nil || len(damage) > 0 {
+			return fmt.Errorf("segment %s: %v %w", l.ID, damage, err)
+		}
+	}
+	c, err := catalog.Load(s.o.Ledger)
+	if err != nil {
+		return err
+	}
+	anchor := journal.Position{Seq: c.Epoch.JournalSeq}
+	hex.Decode(anchor.Hash[:], []byte(c.Epoch.JournalHash))
+	rep, err := journal.Verify(vfs.Sub(s.o.FS, journalDir), &anchor)
+	if err != nil || len(rep.Findings) > 0 {
+		return fmt.Errorf("journal: %+v %w", rep, err)
+	}
+	return nil
 }
 
 // leftovers reports a file that should not outlive a clean end.

@@ -1,0 +1,241 @@
+package filter
+
+import (
+	"fmt"
+	"math"
+	mrand "math/rand/v2"
+	"testing"
+
+	"github.com/meshtrail/meshtrail/internal/match"
+	"github.com/meshtrail/meshtrail/internal/record"
+	"github.com/meshtrail/meshtrail/internal/store/block"
+)
+
+// plain is a source of columns as a batch holds them.
+type plain struct {
+	b    *record.Batch
+	cols []block.Column
+	vecs []*block.Vector
+}
+
+func (p *plain) Rows() int                              { return p.b.Len() }
+func (p *plain) Class() record.Class                    { return "app" }
+func (p *plain) Columns() []block.Column                { return p.cols }
+func (p *plain) Load(column int) (*block.Vector, error) { return p.vecs[column], nil }
+
+func sourceOf(b *record.Batch) *plain {
+	p := &plain{b: b}
+	for _, c := range b.Columns() {
+		p.cols = append(p.cols, block.MemoryColumn(c.Name, c.Kind, len(c.Rows)))
+		p.vecs = append(p.vecs, block.FromColumn(c, b.Len()))
+	}
+	return p
+}
+
+// encoded is the same source, encoded and decoded: every codec's form.
+func encodedSource(t testing.TB, b *record.Batch) *plain {
+	t.Helper()
+	n := b.Len()
+	e := block.Encode(&block.Input{Times: b.Times(), Ords: make([]uint64, n), Ingests: make([]int64, n), Columns: b.Columns()})
+	h, err := block.DecodeHeader(e.Header)
+	if err != nil {
+		t.Fatal(err)
+	}
+	p := &plain{b: b, cols: h.Columns}
+	bodies := e.Bodies
+	for _, c := range append([]*block.Column{h.Time, h.Origin}, pointers(h.Columns)...) {
+		body := c.Inline()
+		if c.Body > 0 {
+			body, bodies = bodies[0], bodies[1:]
+		}
+		v, err := c.Decode(body)
+		if err != nil {
+			t.Fatal(err)
+		}
+		p.vecs = append(p.vecs, v)
+	}
+	p.vecs = p.vecs[2:]
+	return p
+}
+
+func pointers(cols []block.Column) (out []*block.Column) {
+	for i := range cols {
+		out = append(out, &cols[i])
+	}
+	return out
+}
+
+func drawBatch(r *mrand.Rand, n int) *record.Batch {
+	b := &record.Batch{Tenant: "t", Source: "s"}
+	for i := range n {
+		b.Begin(int64(i), "app")
+		b.Int("n", r.Int64N(10)-5)
+		if r.IntN(2) == 0 {
+			b.Int("sparse", int64(r.Uint64()))
+		}
+		b.Float("f", []float64{1, 2.5, math.NaN(), math.Inf(1), -7e300}[r.IntN(5)])
+		b.Bool("b", r.IntN(2) == 0)
+		b.Str("dict", fmt.Sprint("value-", r.IntN(9)))
+		b.Str("text", fmt.Sprintf("the number %d ends at %d", r.IntN(1000), r.IntN(9)))
+		if r.IntN(3) == 0 {
+			b.Str("num", []string{"1", "2.5", "250ms", "x", ""}[r.IntN(5)])
+		}
+		b.End()
+	}
+	return b
+}
+
+// FuzzEval holds kernels on both forms of a block against match.Eval.
+func FuzzEval(f *testing.F) {
+	for kind := range uint8(9) {
+		f.Add(uint64(kind), kind, uint8(kind), "er 1", int64(-2), 2.5)
+	}
+	f.Fuzz(func(t *testing.T, seed uint64, kind, field uint8, text string, lo int64, hi float64) {
+		r := mrand.New(mrand.NewPCG(seed, 0))
+		b := drawBatch(r, 1+r.IntN(200))
+		name := []string{"n", "sparse", "f", "b", "dict", "text", "num", "absent", match.Line}[field%9]
+		var p match.Predicate
+		switch kind % 9 {
+		case 0:
+			p = match.Exists{Field: name}
+		case 1:
+			p = match.Eq{Field: name, Value: text}
+		case 2:
+			p = match.In{Field: name, Values: []string{text, "1", "value-3"}}
+		case 3:
+			p = match.Prefix{Field: name, Value: text}
+		case 4:
+			p = match.Contains{Field: name, Value: text, Fold: seed%2 == 0}
+		case 5:
+			p = match.Word{Field: name, Value: text}
+		case 6:
+			re, err := match.CompileRegexp(text)
+			if err != nil {
+				return
+			}
+			p = match.Regex{Field: name, Re: re}
+		default:
+			p = match.Range{Field: name, Min: match.IntBound(lo, seed%2 == 0), Max: match.Bound{Set: kind%9 == 8, Float: hi}, Unit: match.Unit(seed % 3)}
+		}
+		if seed%5 == 0 {
+			p = match.Not{P: p}
+		}
+		flt := New(p)
+		var e Evaluator
+		for form, s := range []*plain{sourceOf(b), encodedSource(t, b)} {
+			rows := NewBitmap(b.Len())
+			rows.Fill(b.Len())
+			if err := e.Eval(flt, s, rows); err != nil {
+				t.Fatal(err)
+			}
+			any := false
+			for i := range b.Len() {
+				rec := b.Record(i)
+				want := match.Eval(p, &rec)
+				if any = any || want; rows.Has(i) != want {
+					t.Fatalf("form %d, %v: row %d is %v, want %v: %+v", form, p, i, rows.Has(i), want, rec.Fields)
+				}
+			}
+			if any && !flt.Possible(s) {
+				t.Fatalf("form %d, %v: a match is called impossible", form, p)
+			}
+		}
+	})
+}
+
+func TestIntBounds(t *testing.T) {
+	edges := []float64{math.Inf(-1), -1e19, -(1 << 63), -2.5, -2, 0, 1, 1.5, 1 << 53, 1<<63 - 1, 1 << 63, 1e19, math.Inf(1), math.NaN()}
+	values := []int64{math.MinInt64, math.MinInt64 + 1, -3, -2, -1, 0, 1, 2, 1<<53 + 1, math.MaxInt64 - 1, math.MaxInt64}
+	var bounds []match.Bound
+	for _, incl := range []bool{false, true} {
+		bounds = append(bounds, match.Bound{})
+		for _, f := range edges {
+			bounds = append(bounds, match.Bound{Set: true, Inclusive: incl, Float: f})
+		}
+		for _, n := range values {
+			bounds = append(bounds, match.IntBound(n, incl))
+		}
+	}
+	for _, lo := range bounds {
+		for _, hi := range bounds {
+			v := match.Interval{Min: lo, Max: hi}
+			a, b, ok := intBounds(&v)
+			for _, n := range values {
+				if got, want := ok && n >= a && n <= b, !v.Empty() && v.HasInt(n); got != want {
+					t.Fatalf("%+v has %d: %v, want %v (%d to %d)", v, n, got, want, a, b)
+				}
+			}
+		}
+	}
+}
+
+func TestRequiredTokens(t *testing.T) {
+	f := func(src, want string) {
+		t.Helper()
+		alts, needle := tokensOfRegexp(src)
+		if got := fmt.Sprintf("%v %s", alts, needle); got != want {
+			t.Errorf("%s requires %s, want %s", src, got, want)
+		}
+	}
+	f("foo", "[] foo")
+	f("^foo$", "[[foo]] foo")
+	f(" foo ", "[[foo]]  foo ")
+	f(`\bfoo\b`, "[[foo]] foo")
+	f("a foo b|c bar d", "[[foo] [bar]] ")
+	f("(?i) Foo ", "[[foo]] ")
+	f("(?i) task ", "[] ")
+	f("x.*", "[] x")
+	f(" one .* two2 ", "[[one two2]]  two2 ")
+	f(" (foo|bar)? baz ", "[[baz]]  baz ")
+	f(".*", "[] ")
+	f("^10\\.0\\.0\\.1$", "[[10 0 0 1 10.0.0.1]] 10.0.0.1")
+	f("(", "[] ")
+}
+
+func TestEvalDoesNotAllocate(t *testing.T) {
+	b := drawBatch(mrand.New(mrand.NewPCG(1, 1)), 5000)
+	s := encodedSource(t, b)
+	rows := NewBitmap(b.Len())
+	var e Evaluator
+	for _, p := range []match.Predicate{
+		match.Eq{Field: "dict", Value: "value-3"}, match.Range{Field: "n", Min: match.IntBound(2, true)},
+		match.Contains{Field: "text", Value: "number 7"}, match.And{match.Exists{Field: "b"}, match.Not{P: match.Eq{Field: "n", Value: "2"}}},
+	} {
+		f := New(p)
+		n := testing.AllocsPerRun(20, func() {
+			rows.Fill(b.Len())
+			if err := e.Eval(f, s, rows); err != nil {
+				t.Fatal(err)
+			}
+		})
+		if n > 6 { // of 5,000 records
+			t.Errorf("%v: %v allocations", p, n)
+		}
+	}
+}
+
+func BenchmarkEval(b *testing.B) {
+	batch := drawBatch(mrand.New(mrand.NewPCG(1, 1)), 16_000)
+	s := encodedSource(b, batch)
+	re, err := match.CompileRegexp("number 7[0-9]+ ends")
+	if err != nil {
+		b.Fatal(err)
+	}
+	for _, p := range []match.Predicate{
+		match.Eq{Field: "dict", Value: "value-3"}, match.Range{Field: "n", Min: match.IntBound(2, true)},
+		match.Contains{Field: "text", Value: "number 77"}, match.Contains{Field: match.Line, Value: "number 77"}, match.Regex{Field: "text", Re: re},
+	} {
+		b.Run(p.String(), func(b *testing.B) {
+			rows := NewBitmap(batch.Len())
+			var e Evaluator
+			f := New(p)
+			for b.Loop() {
+				rows.Fill(batch.Len())
+				if err := e.Eval(f, s, rows); err != nil {
+					b.Fatal(err)
+				}
+			}
+			b.ReportMetric(float64(b.Elapsed().Nanoseconds())/float64(b.N*batch.Len()), "ns/record")
+		})
+	}
+}
