@@ -39,7 +39,7 @@ var open = map[string][]string{
 	"vfs/faultfs":      {"*"},
 	"vfs/vfstest":      {"*"},
 	"merkle/chunkfile": {"*"},
-	"ledger/verify":    {"comply", "app", "cmd"},
+	"ledger/verify":    {"comply", "app", "cmd"}, // and every test: it is the vault's oracle
 	"normalise":        {"*"},
 	"receive":          {"app", "cmd", "config"},
 	"api":              {"app"},
@@ -208,6 +208,9 @@ func TestSubRoomsArePrivate(t *testing.T) {
 }
 
 func mayEnter(f file, imp string) bool {
+	if f.test && imp == "ledger/verify" {
+		return true
+	}
 	for name, who := range open {
 		if imp != name && roomOf(imp) != name {
 			continue
