@@ -151,6 +151,9 @@ func criLines(n int) []byte {
 }
 
 func TestParseAllocatesNothingPerRecord(t *testing.T) {
+	if raceEnabled {
+		t.Skip("the race detector allocates")
+	}
 	data := criLines(1000)
 	p := newParser(Auto, 1<<20)
 	run := func() {

@@ -218,6 +218,9 @@ func pushBody(lines int) []byte {
 }
 
 func TestDecodeAllocatesNothingPerRecord(t *testing.T) {
+	if raceEnabled {
+		t.Skip("the race detector allocates")
+	}
 	body := pushBody(1000)
 	run := func() {
 		set := receive.NewSet()

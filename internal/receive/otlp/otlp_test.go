@@ -277,6 +277,9 @@ func BenchmarkProto(b *testing.B) {
 }
 
 func TestDecodeAllocatesNothingPerRecord(t *testing.T) {
+	if raceEnabled {
+		t.Skip("the race detector allocates")
+	}
 	records := make([]*logs.LogRecord, 1000)
 	for i := range records {
 		records[i] = &logs.LogRecord{Body: str("line"), TraceId: []byte("0123456789abcdef"), Attributes: []*common.KeyValue{kv("a", integer(200)), kv("b", kvlist(kv("c", str("d"))))}}

@@ -1,0 +1,5 @@
+//go:build !race
+
+package filetail
+
+const raceEnabled = false
