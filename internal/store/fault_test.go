@@ -187,6 +187,30 @@ func TestDamagedSegment(t *testing.T) {
 	}
 }
 
+// TestSegmentThatCanNotBeReadNow fails reads for once: the answer is partial,
+// the next one is whole, and the ledger hears of no damage.
+func TestSegmentThatCanNotBeReadNow(t *testing.T) {
+	ff := faultfs.Wrap(newDisk(t))
+	l := manual()
+	l.CacheBytes = -1
+	s := openWorld(t, ff, l)
+	mustAppend(t, s, numbered(1, 100))
+	mustSeal(t, s)
+	for _, op := range []faultfs.Op{faultfs.Open, faultfs.Read} {
+		ff.Arm(1, op, faultfs.NotDone, syscall.EMFILE)
+		stats, err := s.Scan(context.Background(), everything(), func([]record.Record) error { return nil })
+		if err != nil || len(stats.Damaged) != 1 {
+			t.Errorf("scan while %s fails: %+v %v", op, stats, err)
+		}
+		if got := scanAll(t, s, everything()); len(got) != 100 {
+			t.Errorf("%d records after %s failed once", len(got), op)
+		}
+	}
+	if n := leaves[ledger.Damage](t, s.o.Ledger); len(n) != 0 {
+		t.Errorf("damage leaves: %+v", n)
+	}
+}
+
 func leaves[L any](t testing.TB, lg *ledger.Ledger) (out []L) {
 	t.Helper()
 	err := lg.Entries(0, lg.Checkpoint().Size, func(_ int64, data []byte) error {

@@ -1,10 +1,13 @@
 package store
 
 import (
+	"errors"
+	"io/fs"
 	"math/bits"
 	"slices"
 	"time"
 
+	"github.com/meshtrail/meshtrail/internal/fault"
 	"github.com/meshtrail/meshtrail/internal/record"
 	"github.com/meshtrail/meshtrail/internal/store/block"
 	"github.com/meshtrail/meshtrail/internal/store/filter"
@@ -165,7 +168,13 @@ func (p *plan) lost(h *handle, err error) {
 	if !slices.Contains(p.stats.Damaged, h.leaf.ID) {
 		p.stats.Damaged = append(p.stats.Damaged, h.leaf.ID)
 	}
-	p.s.damage(h.leaf.Path, "", 0, err)
+	switch k := fault.KindOf(err); {
+	case k == fault.Corrupt, k == fault.Tampered, errors.Is(err, fs.ErrNotExist):
+		p.s.damage(h.leaf.Path, "", 0, err)
+	default: // it may be readable the next time
+		p.s.counts.damage(k)
+		p.s.log.Error("segment can not be read now", "file", h.leaf.Path, "err", err, "kind", k.String())
+	}
 }
 
 func (p *plan) close() {

@@ -94,6 +94,26 @@ func TestBatchWithoutRecordsIsCounted(t *testing.T) {
 	}
 }
 
+// TestAccountAlwaysFitsALeaf invents reasons without end: they are counted, and
+// the ledger still takes the account.
+func TestAccountAlwaysFitsALeaf(t *testing.T) {
+	s, _ := newWorld(t, manual())
+	for i := range 20 {
+		b := &record.Batch{Tenant: "acme", Source: "s", Ingest: noon}
+		for j := range 200 {
+			b.Account.Rejected = append(b.Account.Rejected, record.Count{Name: fmt.Sprintf("\x01\x01%d-%0*d", i, j, j), N: 1})
+			b.Account.Dropped = append(b.Account.Dropped, record.Count{Name: fmt.Sprintf("%d-%0*d", i, j, j), N: 1})
+		}
+		b.Account.Received = 400
+		mustAppend(t, s, b)
+	}
+	mustSeal(t, s)
+	a := reopen(t, s).Sources()[0]
+	if a.Received != 8000 || sum(a.Rejected) != 4000 || sum(a.Dropped) != 4000 || len(a.Dropped) > maxNames+1 {
+		t.Errorf("account of %d received, %d reasons", a.Received, len(a.Dropped))
+	}
+}
+
 func TestWatchIsToldInOrder(t *testing.T) {
 	s, _ := newWorld(t, manual())
 	var ords []uint64

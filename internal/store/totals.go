@@ -44,12 +44,28 @@ func (t totals) add(b *record.Batch, stored, deduplicated uint64) {
 	a.deduplicated += deduplicated
 	a.received += stored + deduplicated + sum(b.Account.Rejected) + sum(b.Account.Dropped)
 	for _, c := range b.Account.Rejected {
-		a.rejected[c.Name] += c.N
+		addCount(a.rejected, c)
 	}
 	for _, c := range b.Account.Dropped {
-		a.dropped[c.Name] += c.N
+		addCount(a.dropped, c)
 	}
 	a.first, a.last = min(a.first, b.Ingest), max(a.last, b.Ingest)
+}
+
+// Limits of the names that one account tells apart, so that it always fits into
+// a leaf of the ledger. The rest is counted under otherName.
+const (
+	maxNames  = 64
+	maxName   = 64
+	otherName = "other"
+)
+
+func addCount(m map[string]uint64, c record.Count) {
+	name := c.Name
+	if _, ok := m[name]; !ok && (len(m) >= maxNames || len(name) > maxName) {
+		name = otherName
+	}
+	m[name] += c.N
 }
 
 func compareKeys(a, b sourceKey) int {

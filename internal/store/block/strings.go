@@ -50,10 +50,8 @@ func (c *cursor) strings(v *Vector, n int) {
 	v.Ends, v.Data = ends, data
 }
 
-// uuidLen and its dashes (RFC 9562, section 4).
+// uuidLen is the length of a UUID's text (RFC 9562, section 4).
 const uuidLen = 36
-
-func dash(i int) bool { return i == 8 || i == 13 || i == 18 || i == 23 }
 
 // packedForm says whether every value of a string column is lower-case
 // hexadecimal of one even length, a UUID, or a plain decimal number.
@@ -92,26 +90,28 @@ func packedForm(c *record.Column) codec {
 	return form
 }
 
-func isHex(b []byte) bool {
-	for _, c := range b {
-		if (c < '0' || c > '9') && (c < 'a' || c > 'f') {
-			return false
-		}
+// digits has the value of each lower-case hexadecimal digit, and 255 else.
+var digits = func() (t [256]byte) {
+	for i := range t {
+		t[i] = 255
 	}
-	return true
+	for i, c := range []byte("0123456789abcdef") {
+		t[c] = byte(i)
+	}
+	return t
+}()
+
+func isHex(b []byte) bool {
+	var bad byte
+	for _, c := range b {
+		bad |= digits[c]
+	}
+	return bad < 16
 }
 
 func isUUID(b []byte) bool {
-	for i, c := range b {
-		if dash(i) {
-			if c != '-' {
-				return false
-			}
-		} else if (c < '0' || c > '9') && (c < 'a' || c > 'f') {
-			return false
-		}
-	}
-	return true
+	return b[8] == '-' && b[13] == '-' && b[18] == '-' && b[23] == '-' &&
+		isHex(b[:8]) && isHex(b[9:13]) && isHex(b[14:18]) && isHex(b[19:23]) && isHex(b[24:uuidLen])
 }
 
 // isDecimal reports whether b is a number that is written back the same way.
@@ -137,29 +137,20 @@ func appendHex(dst []byte, c *record.Column) []byte {
 func appendUUIDs(dst []byte, c *record.Column) []byte {
 	out := make([]byte, 0, 16*len(c.Ends))
 	for i := range c.Ends {
-		out = appendNibbles(out, c.Bytes(i))
+		v := c.Bytes(i)
+		out = appendNibbles(out, v[:8])
+		out = appendNibbles(out, v[9:13])
+		out = appendNibbles(out, v[14:18])
+		out = appendNibbles(out, v[19:23])
+		out = appendNibbles(out, v[24:])
 	}
 	return appendBlob(dst, out)
 }
 
+// appendNibbles packs an even number of lower-case digits.
 func appendNibbles(dst, src []byte) []byte {
-	var acc byte
-	half := false
-	for _, c := range src {
-		switch {
-		case c == '-':
-			continue
-		case c <= '9':
-			c -= '0'
-		default:
-			c -= 'a' - 10
-		}
-		if half {
-			dst = append(dst, acc|c)
-		} else {
-			acc = c << 4
-		}
-		half = !half
+	for i := 0; i+1 < len(src); i += 2 {
+		dst = append(dst, digits[src[i]]<<4|digits[src[i+1]])
 	}
 	return dst
 }
