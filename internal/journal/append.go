@@ -104,9 +104,8 @@ func (j *Journal) enter(ctx context.Context, size int64) error {
 
 // lay seals payload as frame seq at the end of the pending group. j.mu is held:
 // the chain is a sequence, and sealing under the lock costs no copy. It runs
-// while the committer waits for the disk. Sealing outside the lock was not
-// worth its reordering: AES and SHA-256 together run at over 1 GB/s, many times
-// what a journal is given.
+// while the committer waits for the disk. Sealing and chaining 64 KiB takes
+// about 155 µs (423 MB/s); sealing outside the lock has not been measured.
 func (j *Journal) lay(payload []byte, seq uint64) error {
 	g := j.pending
 	if g.first == 0 {

@@ -19,6 +19,9 @@ func (j *Journal) commitLoop() {
 			j.commit(g)
 			continue
 		}
+		if j.turn() {
+			continue
+		}
 		if ended {
 			j.closeErr = j.finish()
 			return
@@ -152,11 +155,11 @@ func (j *Journal) write(g *group) error {
 			return err
 		}
 	}
-	if j.allocated < j.off+size && j.off+size <= j.o.FileSize {
+	if end := j.off + size; j.allocated < end && end <= j.o.FileSize {
 		// Best effort: without it every sync also syncs the size, and a full disk
-		// is noticed by the write.
-		if j.file.Preallocate(j.o.FileSize) == nil {
-			j.allocated = j.o.FileSize
+		// is noticed by the write. Doubling keeps the file of an idle server small.
+		if room := min(j.o.FileSize, max(minPreallocate, 2*end)); j.file.Preallocate(room) == nil {
+			j.allocated = room
 		}
 	}
 	n, err := j.file.WriteAt(g.buf, j.off)
@@ -179,6 +182,27 @@ func (j *Journal) cutTail() error {
 	}
 	j.cut, j.allocated = false, j.off
 	return nil
+}
+
+// turn begins a new file if Release asked for one, and reports whether it did.
+func (j *Journal) turn() bool {
+	j.mu.Lock()
+	answer := j.turning
+	j.turning = nil
+	dead := j.dead != nil || j.closed
+	j.mu.Unlock()
+	if answer == nil {
+		return false
+	}
+	var err error
+	if !dead && j.off > headerSize {
+		err = j.nextFile()
+	}
+	if failed := (*syncError)(nil); errors.As(err, &failed) {
+		j.poison(&group{}, err)
+	}
+	answer <- err
+	return true
 }
 
 // nextFile ends the file in use and begins the next one.

@@ -44,6 +44,8 @@ import (
 // Defaults of Options.
 const (
 	DefaultFileSize  = 64 << 20
+	minPreallocate   = 1 << 20 // reserved at once for a new file
+	minTurn          = 1 << 20 // a smaller file is not worth replacing when it is released
 	DefaultMaxQueued = 16 << 20
 )
 
@@ -143,7 +145,8 @@ type Journal struct {
 	grown   chan struct{} // closed when head moves; nil if nobody waits
 	dead    error         // poisoned
 	closed  bool
-	used    bool // Append was called
+	used    bool       // Append was called
+	turning chan error // asks the committer for a new file; nil if nobody does
 }
 
 // Create makes the first file of a journal that does not exist yet, in an
@@ -288,9 +291,13 @@ func (j *Journal) Replay(ctx context.Context, after uint64, f func(seq uint64, p
 }
 
 // Release deletes the files of which every frame has a seq of at most upto. The
-// file in use always stays, so the chain goes on. After an error it may be
-// called again.
+// chain goes on in the last file, which always stays; when it has nothing but
+// such frames, and is not small, a new one is begun so that its space returns
+// too. After an error it may be called again.
 func (j *Journal) Release(upto uint64) error {
+	if err := j.turnAt(upto); err != nil {
+		return err
+	}
 	for {
 		j.mu.Lock()
 		var name string
@@ -314,5 +321,29 @@ func (j *Journal) Release(upto uint64) error {
 			j.files = append([]fileInfo(nil), j.files[1:]...)
 		}
 		j.mu.Unlock()
+	}
+}
+
+// turnAt has the committer begin a new file if all of the file in use can be
+// released.
+func (j *Journal) turnAt(upto uint64) error {
+	j.mu.Lock()
+	last := len(j.files) - 1
+	if j.closed || j.dead != nil || j.turning != nil || last < 0 || j.head.Seq > upto || j.files[last].end < min(minTurn, j.o.FileSize/2) {
+		j.mu.Unlock()
+		return nil
+	}
+	answer := make(chan error, 1)
+	j.turning = answer
+	j.mu.Unlock()
+	select {
+	case j.work <- struct{}{}:
+	default:
+	}
+	select {
+	case err := <-answer:
+		return err
+	case <-j.done:
+		return nil
 	}
 }

@@ -452,3 +452,38 @@ func TestDiskFullRefusesAndResumes(t *testing.T) {
 	}
 	wantNumbers(t, replay(t, j, 0), 0, n)
 }
+
+// TestReleaseOfEverythingReturnsTheSpace fills a file beyond what is worth
+// keeping, releases all of it, and requires that a small file goes on.
+func TestReleaseOfEverythingReturnsTheSpace(t *testing.T) {
+	m := newFolder(t)
+	j, _ := mustOpen(t, Options{FS: m, FileSize: 8 << 20})
+	for range 30 {
+		if _, err := j.Append(context.Background(), make([]byte, 64<<10), nil); err != nil {
+			t.Fatal(err)
+		}
+	}
+	head := j.Head()
+	if err := j.Release(head.Seq - 1); err != nil { // one frame is still needed
+		t.Fatal(err)
+	}
+	if size := m.Used(); size < 30*64<<10 {
+		t.Fatalf("%d bytes are left although a frame is needed", size)
+	}
+	if err := j.Release(head.Seq); err != nil {
+		t.Fatal(err)
+	}
+	if size := m.Used(); size > minPreallocate || len(j.files) != 1 {
+		t.Fatalf("%d bytes in %d files are left after everything was released", size, len(j.files))
+	}
+	appendAll(t, j, 0, 3, 100)
+	closeJournal(t, j)
+	if rep, err := Verify(m, &head); err != nil || len(rep.Findings) > 0 {
+		t.Fatalf("verify: %+v %v", rep, err)
+	}
+	j, rec := mustOpen(t, Options{FS: m, Anchor: &head})
+	defer closeJournal(t, j)
+	if rec.Damage != nil || j.Head().Seq != head.Seq+3 {
+		t.Fatalf("recovery %+v, head %d", rec, j.Head().Seq)
+	}
+}
