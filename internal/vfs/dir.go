@@ -192,13 +192,33 @@ type dirFile struct {
 
 func (f *dirFile) Name() string { return f.name }
 
-func (f *dirFile) Sync() error { return syncFile(f.File) }
+// inside names the file in an error of package os as callers name it. There it
+// has the whole path, and where the folder lies is nobody's business who is told
+// that a write did not succeed.
+func (f *dirFile) inside(err error) error {
+	if p, ok := err.(*fs.PathError); ok {
+		p.Path = f.name
+	}
+	return err
+}
+
+func (f *dirFile) Sync() error { return f.inside(syncFile(f.File)) }
+
+func (f *dirFile) Read(p []byte) (int, error) {
+	n, err := f.File.Read(p)
+	return n, f.inside(err)
+}
+
+func (f *dirFile) ReadAt(p []byte, off int64) (int, error) {
+	n, err := f.File.ReadAt(p, off)
+	return n, f.inside(err)
+}
 
 // Write and its kin give a full disk its kind, as every FS does.
 func (f *dirFile) Write(p []byte) (int, error) {
 	n, err := f.File.Write(p)
 	if err != nil {
-		err = classify("write file", err)
+		err = classify("write file", f.inside(err))
 	}
 	return n, err
 }
@@ -206,14 +226,14 @@ func (f *dirFile) Write(p []byte) (int, error) {
 func (f *dirFile) WriteAt(p []byte, off int64) (int, error) {
 	n, err := f.File.WriteAt(p, off)
 	if err != nil {
-		err = classify("write file", err)
+		err = classify("write file", f.inside(err))
 	}
 	return n, err
 }
 
 func (f *dirFile) Truncate(size int64) error {
 	if err := f.File.Truncate(size); err != nil {
-		return classify("truncate file", err)
+		return classify("truncate file", f.inside(err))
 	}
 	return nil
 }

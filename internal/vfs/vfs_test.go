@@ -85,6 +85,31 @@ func TestDirFree(t *testing.T) {
 	}
 }
 
+// TestErrorsDoNotSayWhereTheFolderIs: such errors reach clients.
+func TestErrorsDoNotSayWhereTheFolderIs(t *testing.T) {
+	f, path := dir(t)
+	if err := vfs.WriteFile(f, "a", []byte("x")); err != nil {
+		t.Fatal(err)
+	}
+	file, err := f.Open("a")
+	if err != nil {
+		t.Fatal(err)
+	}
+	_, write := file.Write([]byte("x")) // it is open for reading
+	_, writeAt := file.WriteAt([]byte("x"), 0)
+	truncate := file.Truncate(9)
+	file.Close()
+	_, read := file.Read(make([]byte, 1))
+	_, readAt := file.ReadAt(make([]byte, 1), 0)
+	for name, err := range map[string]error{
+		"write": write, "write at": writeAt, "truncate": truncate, "read": read, "read at": readAt, "sync": file.Sync(),
+	} {
+		if err == nil || strings.Contains(err.Error(), path) || !strings.Contains(err.Error(), " a:") {
+			t.Errorf("%s: %v; want the name and not the folder", name, err)
+		}
+	}
+}
+
 func TestReadFileRefusesHugeFiles(t *testing.T) {
 	f, _ := dir(t)
 	file, err := f.Create("a")
