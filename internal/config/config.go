@@ -77,11 +77,12 @@ type Store struct {
 	SealAge    time.Duration `yaml:"seal_age"`       // of the oldest record: seal then
 	Unsealed   int64         `yaml:"unsealed_bytes"` // from here on intake waits
 	CacheBytes int64         `yaml:"cache_bytes"`    // decoded columns kept in memory
+	Reserve    int64         `yaml:"reserve_bytes"`  // of the disk, for audit records and seals
 }
 
 // Limits returns the store's own form.
 func (s Store) Limits() store.Limits {
-	return store.Limits{SealBytes: s.SealBytes, SealAge: s.SealAge, Unsealed: s.Unsealed, CacheBytes: s.CacheBytes}
+	return store.Limits{SealBytes: s.SealBytes, SealAge: s.SealAge, Unsealed: s.Unsealed, CacheBytes: s.CacheBytes, Reserve: s.Reserve}
 }
 
 // Validate reports limits that would keep the store from working.
@@ -99,6 +100,9 @@ func (s Store) Validate() error {
 	if s.CacheBytes < 0 {
 		errs = append(errs, fault.Errorf(fault.Invalid, "cache_bytes %d is negative", s.CacheBytes))
 	}
+	if s.Reserve < 0 {
+		errs = append(errs, fault.Errorf(fault.Invalid, "reserve_bytes %d is negative", s.Reserve))
+	}
 	return errors.Join(errs...)
 }
 
@@ -114,7 +118,7 @@ func Default() *Config {
 		Server:  httpd.DefaultConfig(),
 		Log:     Log{Level: "info", Format: "text"},
 		Receive: receive.Limits{}.WithDefaults(),
-		Store:   Store{SealBytes: 192 << 20, SealAge: 2 * time.Minute, Unsealed: 512 << 20, CacheBytes: 64 << 20},
+		Store:   Store{SealBytes: 192 << 20, SealAge: 2 * time.Minute, Unsealed: 512 << 20, CacheBytes: 64 << 20, Reserve: 128 << 20},
 		Query:   query.Limits{MaxEntries: 5000, MaxPoints: 11_000, MaxSeries: 10_000, Timeout: time.Minute, StreamTimeout: time.Hour},
 		sum:     sha256.Sum256(nil),
 	}

@@ -35,6 +35,9 @@ func (s *Store) Append(ctx context.Context, b *record.Batch) error {
 	if err := b.Check(); err != nil {
 		return fault.Errorf(fault.KindOf(err), "append batch: %w", err)
 	}
+	if err := s.spare(b); err != nil {
+		return err
+	}
 	if err := s.admit(ctx); err != nil {
 		return err
 	}
@@ -54,6 +57,22 @@ func (s *Store) Append(ctx context.Context, b *record.Batch) error {
 	}
 	if err != nil {
 		return fault.Errorf(fault.KindOf(err), "append batch: %w", err)
+	}
+	return nil
+}
+
+// auditClass may use what Limits.Reserve keeps free. access.AuditClass is the
+// same; senders cannot choose it.
+const auditClass record.Class = "audit"
+
+// spare refuses a batch that would use what is kept free of the disk.
+func (s *Store) spare(b *record.Batch) error {
+	if s.o.Limits.Reserve <= 0 || b.Len() > 0 && b.ClassAt(0) == auditClass {
+		return nil
+	}
+	if free := s.o.FS.Free(); free >= 0 && free < s.o.Limits.Reserve {
+		return fault.WithHint(fault.Errorf(fault.Unavailable, "append batch: the disk is full: %d bytes are free, and %d are kept for audit records and seals", free, s.o.Limits.Reserve),
+			"nothing was accepted; free space and send again")
 	}
 	return nil
 }

@@ -140,6 +140,43 @@ func TestDiskFull(t *testing.T) {
 	}
 }
 
+// TestReserve: when the disk fills up, records are refused while there still is
+// room for audit records, and with them for answers and a seal.
+func TestReserve(t *testing.T) {
+	f := newDisk(t)
+	l := manual()
+	l.Reserve, l.JournalFile = 1<<20, 64<<10
+	s := openWorld(t, f, l)
+	audit := func() error {
+		b := &record.Batch{Tenant: "t1", Source: "audit", Ingest: 1}
+		b.Account.Received = 1
+		b.Begin(1, "audit")
+		b.Str(record.Body, "asked")
+		b.End()
+		return s.Append(context.Background(), b)
+	}
+	f.Limit(f.Used() + l.Reserve + 64<<10)
+	var full error
+	for seq := uint64(1); full == nil && seq < 1e6; seq += 100 {
+		full = s.Append(context.Background(), numbered(seq, 100))
+	}
+	if !fault.Is(full, fault.Unavailable) || f.Free() > l.Reserve {
+		t.Fatalf("records were refused with %v and %d bytes free", full, f.Free())
+	}
+	for i := range 50 {
+		if err := audit(); err != nil {
+			t.Fatalf("audit record %d: %v", i, err)
+		}
+	}
+	if err := s.Seal(context.Background()); err != nil {
+		t.Errorf("seal within the reserve: %v", err)
+	}
+	f.Limit(-1)
+	if err := s.Append(context.Background(), numbered(2e6, 100)); err != nil {
+		t.Errorf("append after space returned: %v", err)
+	}
+}
+
 // TestDamagedSegment flips bytes of sealed files: the answer says that it is
 // partial, other segments answer, the ledger hears of it once, nothing panics.
 func TestDamagedSegment(t *testing.T) {

@@ -83,6 +83,11 @@ type Limits struct {
 	SealAge time.Duration
 	// Unsealed bytes, as JSON would take, from which on Append waits (512 MiB).
 	Unsealed int64
+	// Reserve is how many bytes of the disk are kept free for what must go on when
+	// it fills up: audit records, without which nothing is answered, keys, seals
+	// and the ledger. Other batches are refused when less is free. The journal
+	// takes the space of its next file in advance: more than JournalFile. 0: none.
+	Reserve int64
 	// AppendWait is how long Append waits for that at most (5 seconds).
 	AppendWait time.Duration
 	// BlockRows and BlockBytes cut the blocks of segments (16,384 and 2 MiB).
