@@ -108,7 +108,7 @@ func Build(ctx context.Context, in Inputs) (*Report, error) {
 		return nil, fault.Errorf(fault.Invalid, "build report: a period needs a ledger, a time now, and a start before its end")
 	}
 	if !in.From.Before(in.Now) {
-		return nil, fault.Errorf(fault.Invalid, "build report: the period begins at %s, which is not past", stamp(in.From))
+		return nil, fault.Errorf(fault.Invalid, "build report: the period begins at %s, which is not past", brief(in.From))
 	}
 	if in.EpochEvery == 0 {
 		in.EpochEvery = 90 * time.Second
@@ -205,10 +205,13 @@ func (b *builder) warn(format string, args ...any) {
 	b.rep.Warnings = append(b.rep.Warnings, fmt.Sprintf(format, args...))
 }
 
-// stamp renders a time for people and programs alike.
+// stamp renders a time exactly, for programs.
 func stamp(t time.Time) string {
 	return t.UTC().Format("2006-01-02T15:04:05.999999999Z07:00")
 }
+
+// brief renders a time for people: to the second.
+func brief(t time.Time) string { return t.UTC().Format(time.RFC3339) }
 
 func stampNs(ns int64) string {
 	if ns == 0 {

@@ -51,15 +51,26 @@ type history struct {
 	parts []ledger.Source // of the epoch being read
 }
 
-// longPeriod is from when on a bucket is a day.
-const longPeriod = 14 * 24 * time.Hour
+// The lengths of a bucket. Each is longer than two epochs may be apart, or a
+// bucket could hold none.
+const (
+	fine   = 5 * time.Minute // up to shortPeriod
+	hourly = time.Hour
+	daily  = 24 * time.Hour // beyond longPeriod
+
+	shortPeriod = 3 * time.Hour
+	longPeriod  = 14 * 24 * time.Hour
+)
 
 func readHistory(in Inputs, end time.Time, size int64) (*history, error) {
-	h := &history{in: in, end: end.UnixNano(), bucket: time.Hour,
+	h := &history{in: in, end: end.UnixNano(), bucket: hourly,
 		start: map[sourceKey]ledger.Source{}, last: map[sourceKey]ledger.Source{}, head: map[sourceKey]ledger.Source{},
 		received: map[sourceKey][]uint64{}}
-	if in.To.Sub(in.From) > longPeriod {
-		h.bucket = 24 * time.Hour
+	switch length := in.To.Sub(in.From); {
+	case length <= shortPeriod:
+		h.bucket = fine
+	case length > longPeriod:
+		h.bucket = daily
 	}
 	h.covered = make([]bool, (in.To.Sub(in.From)+h.bucket-1)/h.bucket)
 	err := in.Ledger.Entries(0, size, func(i int64, data []byte) error {

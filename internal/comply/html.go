@@ -7,7 +7,9 @@ import (
 	"html/template"
 	"math"
 	"slices"
+	"strconv"
 	"strings"
+	"time"
 
 	"github.com/meshtrail/meshtrail/internal/fault"
 )
@@ -16,7 +18,7 @@ import (
 var page string
 
 var pageTemplate = template.Must(template.New("report").Funcs(template.FuncMap{
-	"glyph": glyph, "list": list, "stampNs": stampNs,
+	"glyph": glyph, "list": list, "stampNs": stampNs, "when": when, "num": num,
 	"date": func(s string) string { return s[:min(len(s), len("2006-01-02"))] },
 }).Parse(page))
 
@@ -35,6 +37,24 @@ func glyph(s State) string {
 		return "!"
 	}
 	return "?"
+}
+
+// when shows a time to the second; what is no time stays as it is. The exact
+// one is in the JSON.
+func when(s string) string {
+	if t, err := time.Parse(time.RFC3339Nano, s); err == nil {
+		return brief(t)
+	}
+	return s
+}
+
+// num writes 1234567 as 1,234,567.
+func num(n uint64) string {
+	s := strconv.FormatUint(n, 10)
+	for i := len(s) - 3; i > 0; i -= 3 {
+		s = s[:i] + "," + s[i:]
+	}
+	return s
 }
 
 // HTML renders the report as one file without outside resources or scripts. It
@@ -92,6 +112,7 @@ type share struct {
 
 type sourceLine struct {
 	Source string
+	Says   string // what the bars add up to, in words
 	Width  int
 	Cells  []cell
 }
@@ -154,9 +175,13 @@ func (r *Report) lines() []sourceLine {
 	var out []sourceLine
 	for _, a := range r.Completeness.Sources {
 		l := sourceLine{Source: a.Source, Width: len(a.Timeline) * unit}
-		top := 1.0
+		top, peak := 1.0, uint64(0)
 		for _, b := range a.Timeline {
-			top = max(top, math.Log1p(float64(b.Received)))
+			top, peak = max(top, math.Log1p(float64(b.Received))), max(peak, b.Received)
+		}
+		l.Says = fmt.Sprintf("at most %s in %s", num(peak), r.Completeness.Bucket)
+		if peak == 0 {
+			l.Says = "nothing received"
 		}
 		for i, b := range a.Timeline {
 			last := len(l.Cells) - 1
@@ -164,11 +189,11 @@ func (r *Report) lines() []sourceLine {
 				l.Cells[last].W += unit
 				continue
 			}
-			c := cell{X: i * unit, W: unit, State: b.State, Title: b.From + ": " + b.State}
+			c := cell{X: i * unit, W: unit, State: b.State, Title: when(b.From) + ": " + b.State}
 			switch b.State {
 			case Data:
 				c.H = 8 + int(math.Log1p(float64(b.Received))/top*(lineHeight-8))
-				c.Title = fmt.Sprintf("%s: %d records", b.From, b.Received)
+				c.Title = fmt.Sprintf("%s: %s records", when(b.From), num(b.Received))
 				c.W = unit - 1
 			case Silence:
 				c.H = 6

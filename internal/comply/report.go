@@ -123,7 +123,8 @@ const (
 	Unknown = "unknown" // no epoch tells: the server did not run, or the bucket is not over
 )
 
-// A Bucket is one hour (or day, in long periods) of a source.
+// A Bucket is one hour of a source; five minutes in short periods, a day in
+// long ones.
 type Bucket struct {
 	From     string `json:"from"`
 	State    string `json:"state"`

@@ -16,10 +16,7 @@ import (
 func (b *builder) completeness(context.Context) error {
 	c := &b.rep.Completeness
 	c.Sources, c.Epochs, c.Outages = b.hist.accounts(), len(b.hist.epochs), b.hist.outages()
-	c.Bucket = "1h"
-	if b.hist.bucket > time.Hour {
-		c.Bucket = "24h"
-	}
+	c.Bucket = map[time.Duration]string{fine: "5m", hourly: "1h", daily: "24h"}[b.hist.bucket]
 	c.Verdict, c.Reason = Pass, "for every source, received = stored + rejected + dropped by rule + deduplicated"
 	for _, a := range c.Sources {
 		c.Received += a.Received
@@ -40,7 +37,7 @@ func (b *builder) completeness(context.Context) error {
 		[]Setting{{"tenant", orAll(b.in.Tenant)}, {"bucket", c.Bucket}, {"epochs at most apart", b.in.EpochEvery.String()}}, c.Sources, len(c.Sources))
 	c.IPE.RowsScanned, c.IPE.RowsMatched = b.cp.Size, int64(len(b.hist.epochs))
 	if !b.hist.begins() {
-		b.warn("The history begins at %s, after the start of the period: nothing is known of the time before.", stampNs(b.hist.genesis.At))
+		b.warn("The history begins at %s, after the start of the period: nothing is known of the time before.", brief(time.Unix(0, b.hist.genesis.At)))
 	}
 	return err
 }
@@ -67,9 +64,17 @@ func (b *builder) integrity(ctx context.Context) error {
 	}
 	var err error
 	i.IPE, err = b.ipe("Integrity of what is kept", []string{"CC4.1", "PI1.5", "C1.1"},
-		"meshtrail verify DATA-FOLDER", []Setting{{"pinned key", strconv.FormatBool(i.Ledger.Pinned)}, {"earlier checkpoint", sinceText(i.Ledger.Since)}}, i.Findings, len(i.Findings))
+		"meshtrail verify DATA-FOLDER", []Setting{{"log key", keyText(i.Ledger.Pinned)}, {"earlier checkpoint", sinceText(i.Ledger.Since)}}, i.Findings, len(i.Findings))
 	i.IPE.RowsScanned, i.IPE.RowsMatched = i.Ledger.Size, int64(i.Segments.Verified)
 	return err
+}
+
+// keyText says whose word the signature's key is.
+func keyText(pinned bool) string {
+	if pinned {
+		return "pinned by whoever verified"
+	}
+	return "the one in the folder itself (" + verify.KeyFile + "): hold it against the one that init printed"
 }
 
 func sinceText(size int64) string {
@@ -90,6 +95,9 @@ func (b *builder) verified(rep *verify.Report) {
 	switch rep.Verdict {
 	case verify.Verified:
 		i.Verdict, i.Reason = Pass, "every byte that the ledger covers is the one that was written"
+		if !rep.Ledger.Pinned {
+			i.Reason += ", if the key in the folder is the right one"
+		}
 	case verify.Tampered:
 		i.Verdict, i.Reason = Fail, fmt.Sprintf("%d places are not what was written", len(rep.Findings))
 	default:

@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"slices"
 	"strings"
+	"time"
 )
 
 // outcome is what a control test came to.
@@ -61,7 +62,7 @@ func (b *builder) tests(context.Context) error {
 func (b *builder) late(o outcome) outcome {
 	if o.state == Pass && !b.hist.begins() {
 		o.state = NoData
-		o.reason = "no deviation since " + stampNs(b.hist.genesis.At) + ", but the period began before the history did"
+		o.reason = "no deviation since " + brief(time.Unix(0, b.hist.genesis.At)) + ", but the period began before the history did"
 	}
 	return o
 }
@@ -70,7 +71,7 @@ func (b *builder) silence() outcome {
 	o := outcome{state: NoData, population: len(b.rep.Completeness.Sources), reason: "no source has an account in this period"}
 	for _, a := range b.rep.Completeness.Sources {
 		for _, g := range a.Silent {
-			o.deviations = append(o.deviations, fmt.Sprintf("%s: nothing from %s to %s", a.Source, g.From, g.To))
+			o.deviations = append(o.deviations, fmt.Sprintf("%s: nothing from %s to %s", a.Source, when(g.From), when(g.To)))
 		}
 	}
 	if o.population > 0 {
@@ -103,7 +104,7 @@ func (b *builder) sealing() outcome {
 	c := b.rep.Completeness
 	o := outcome{state: Pass, population: c.Epochs, reason: fmt.Sprintf("an epoch was sealed at least every %s", b.in.EpochEvery)}
 	for _, g := range c.Outages {
-		o.deviations = append(o.deviations, fmt.Sprintf("no epoch from %s to %s", g.From, g.To))
+		o.deviations = append(o.deviations, fmt.Sprintf("no epoch from %s to %s", when(g.From), when(g.To)))
 	}
 	switch {
 	case c.Epochs == 0:

@@ -56,11 +56,13 @@ func (rs *reports) soc2(w http.ResponseWriter, r *http.Request) error {
 		return fault.Wrap(fault.Canceled, r.Context().Err())
 	}
 	detail := map[string]string{"kind": "soc2", "format": format, "from": from.UTC().Format(time.RFC3339Nano), "to": to.UTC().Format(time.RFC3339Nano)}
-	if err := putOnRecord(r, rs.o.Audit, "report", detail); err != nil {
-		return err
-	}
+	// The account is closed before this act goes on record: a report must not
+	// count the request for itself as something that happened in its period.
 	in, err := rs.o.Inputs(r.Context(), httpd.PrincipalFrom(r.Context()), r.RemoteAddr, from, to)
 	if err != nil {
+		return err
+	}
+	if err := putOnRecord(r, rs.o.Audit, "report", detail); err != nil {
 		return err
 	}
 	report, err := comply.Build(r.Context(), in)
