@@ -34,10 +34,9 @@ type Finding struct {
 
 // fileScan is what one file turned out to hold.
 type fileScan struct {
-	name     string
-	size     int64
-	header   header
-	noHeader string // what is wrong with the header; then nothing else was read
+	name   string
+	size   int64
+	header header
 
 	from, to Position // chain before the first and after the last whole frame
 	frames   uint64

@@ -150,13 +150,14 @@ func Open(o Options) (*Ledger, error) {
 		l.log = slog.New(slog.DiscardHandler)
 	}
 	// Before the lock, which would create the folder of a mistyped path.
-	msg, err := ReadCheckpoint(o.FS)
+	_, err := ReadCheckpoint(o.FS)
 	if err != nil {
 		return nil, fault.Errorf(fault.KindOf(err), "open ledger: %w", err)
 	}
 	if l.lock, err = o.FS.Lock(lockFile); err != nil {
 		return nil, fault.Errorf(fault.KindOf(err), "open ledger: %w", err)
 	}
+	var msg []byte
 	if msg, err = ReadCheckpoint(o.FS); err == nil {
 		err = l.load(msg, o.Verifier)
 	}

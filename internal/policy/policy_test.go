@@ -37,7 +37,7 @@ func show(b *record.Batch) string {
 	var out []string
 	for i := range b.Len() {
 		r := b.Record(i)
-		s := fmt.Sprintf("%s", r.Class)
+		s := string(r.Class)
 		for _, f := range r.Fields {
 			s += " " + f.Name + "=" + f.Value.Text()
 		}

@@ -20,11 +20,6 @@ func (w *workload) host() string {
 	return fmt.Sprintf("%s.%s.svc.cluster.local", w.name, w.namespace)
 }
 
-// spiffe is the workload's mesh identity in Istio's form.
-func (w *workload) spiffe() string {
-	return fmt.Sprintf("spiffe://cluster.local/ns/%s/sa/%s", w.namespace, w.name)
-}
-
 // A call is one edge of the service graph: who asks whom for what, how often
 // (weight) and how long it takes, in milliseconds.
 type call struct {
