@@ -81,24 +81,7 @@ func DefaultAgent() *Agent {
 }
 
 // LoadAgent reads the configuration file of an agent. Its problems are Problems.
-func LoadAgent(path string) (*Agent, error) {
-	st, err := os.Stat(path)
-	if err != nil {
-		return nil, fault.Errorf(fault.NotFound, "read configuration: %w", err)
-	}
-	if st.Size() > MaxSize {
-		return nil, fault.WithHint(fault.Errorf(fault.Invalid, "read configuration %s: %d bytes, more than %d", path, st.Size(), MaxSize), "is this the configuration file?")
-	}
-	data, err := os.ReadFile(path)
-	if err != nil {
-		return nil, fault.Errorf(fault.NotFound, "read configuration: %w", err)
-	}
-	a, err := ParseAgent(data)
-	if err != nil {
-		return nil, fault.Errorf(fault.Invalid, "configuration %s:\n%w", path, err)
-	}
-	return a, nil
-}
+func LoadAgent(path string) (*Agent, error) { return load(path, ParseAgent) }
 
 // ParseAgent reads the configuration of an agent from its bytes.
 func ParseAgent(data []byte) (*Agent, error) {

@@ -132,7 +132,10 @@ func Example() []byte { return append([]byte(nil), example...) }
 
 // Load reads a configuration file. Its problems are Problems, found with
 // errors.As; a file that cannot be read is of kind fault.NotFound.
-func Load(path string) (*Config, error) {
+func Load(path string) (*Config, error) { return load(path, Parse) }
+
+// load reads a file of at most MaxSize bytes and parses it.
+func load[T any](path string, parse func([]byte) (*T, error)) (*T, error) {
 	st, err := os.Stat(path)
 	if err != nil {
 		return nil, fault.Errorf(fault.NotFound, "read configuration: %w", err)
@@ -144,7 +147,7 @@ func Load(path string) (*Config, error) {
 	if err != nil {
 		return nil, fault.Errorf(fault.NotFound, "read configuration: %w", err)
 	}
-	c, err := Parse(data)
+	c, err := parse(data)
 	if err != nil {
 		return nil, fault.Errorf(fault.Invalid, "configuration %s:\n%w", path, err)
 	}
