@@ -4,6 +4,7 @@ import (
 	"context"
 	"encoding/json"
 	"fmt"
+	"io"
 	"maps"
 	"net/http"
 	"net/url"
@@ -22,7 +23,7 @@ type series struct {
 }
 
 // numbers asks a metric query and prints one line a point, oldest first.
-func (a *asking) numbers(ctx context.Context, q url.Values, step string, p *printer) error {
+func (a *asking) numbers(ctx context.Context, t *terminal, q url.Values, step string, p *printer) error {
 	q.Set("start", q.Get("from"))
 	q.Set("end", q.Get("to"))
 	if step == "" {
@@ -55,6 +56,12 @@ func (a *asking) numbers(ctx context.Context, q url.Values, step string, p *prin
 	if err != nil {
 		return err
 	}
+	switch a.output {
+	case "pretty":
+		p.record = prettyNumbers(t.out, points)
+	case "csv":
+		p.record, p.end = csvPrinter(t.data(), columns(all), false)
+	}
 	for _, s := range points {
 		if err := p.record(s); err != nil {
 			return err
@@ -67,6 +74,29 @@ func (a *asking) numbers(ctx context.Context, q url.Values, step string, p *prin
 		return &exitError{code: exitNoMatch}
 	}
 	return nil
+}
+
+// prettyNumbers writes time, number and labels below one another.
+func prettyNumbers(w io.Writer, points []*shown) func(*shown) error {
+	width := 0
+	for _, s := range points {
+		width = max(width, len(s.text("value")))
+	}
+	return func(s *shown) error {
+		_, err := fmt.Fprintf(w, "%s  %*s  %s\n", time.Unix(0, s.time).Format(stampLayout), width, s.text("value"), escapeLine(s.labels))
+		return err
+	}
+}
+
+// columns are the labels of all series, and the number.
+func columns(all []series) []string {
+	names := map[string]bool{}
+	for _, one := range all {
+		for n := range one.Metric {
+			names[n] = true
+		}
+	}
+	return append(slices.Sorted(maps.Keys(names)), "value")
 }
 
 // defaultStep is a sixtieth of the range, in whole seconds.
@@ -85,6 +115,7 @@ func flatten(all []series) ([]*shown, error) {
 		for i, n := range names {
 			labels[i] = fmt.Sprintf("%s=%q", n, one.Metric[n])
 		}
+		set := "{" + strings.Join(labels, ", ") + "}"
 		for _, v := range one.Values {
 			var seconds json.Number
 			var text string
@@ -98,7 +129,7 @@ func flatten(all []series) ([]*shown, error) {
 			if err != nil {
 				return nil, fault.Errorf(fault.Corrupt, "read the answer: %w", err)
 			}
-			s := &shown{time: at.UnixNano(), line: text + "  {" + strings.Join(labels, ", ") + "}", names: append(slices.Clone(names), "value"), fields: map[string]any{"value": json.Number(text)}}
+			s := &shown{time: at.UnixNano(), line: text + "  " + set, labels: set, names: append(slices.Clone(names), "value"), fields: map[string]any{"value": json.Number(text)}}
 			for _, n := range names {
 				s.fields[n] = one.Metric[n]
 			}

@@ -13,16 +13,19 @@ import (
 	"time"
 
 	"github.com/meshtrail/meshtrail/internal/fault"
+	"github.com/meshtrail/meshtrail/internal/schema"
 )
 
 // shown is one record as the server sent it.
 type shown struct {
-	raw    []byte // the JSON object itself
-	time   int64  // ns
-	class  string
-	line   string
-	names  []string // of fields, in the order sent
-	fields map[string]any
+	raw      []byte // the JSON object itself
+	time     int64  // ns
+	class    string
+	severity string // by whatever name its sender gave it
+	line     string
+	labels   string   // of a metric answer, in braces
+	names    []string // of fields, in the order sent
+	fields   map[string]any
 }
 
 // text returns the first of the named fields that the record has.
@@ -35,6 +38,26 @@ func (s *shown) text(names ...string) string {
 		}
 	}
 	return ""
+}
+
+// asked returns the value of a name as a query means it: stored under it, or
+// under another name of the same field, in the unit of the name.
+func (s *shown) asked(name string) string {
+	meaning, best, found := schema.Resolve(name), 0, ""
+	for _, n := range s.names {
+		mul, rank, ok := meaning.Match(n)
+		text := valueText(s.fields[n])
+		if !ok || text == "" || found != "" && rank >= best {
+			continue
+		}
+		best, found = rank, text
+		if number, ok := s.fields[n].(json.Number); ok && mul != 1 {
+			if f, err := number.Float64(); err == nil {
+				found = strconv.FormatFloat(f/mul, 'f', -1, 64)
+			}
+		}
+	}
+	return found
 }
 
 func valueText(v any) string {
@@ -81,7 +104,7 @@ func newPrinter(t *terminal, form string, fields []string) (*printer, error) {
 			return err
 		}
 	case "csv":
-		p.record, p.end = csvPrinter(out, fields)
+		p.record, p.end = csvPrinter(out, fields, true)
 	case "logfmt":
 		p.record = func(s *shown) error { return writeLogfmt(out, s, fields) }
 	default:
@@ -113,7 +136,7 @@ func writePretty(w io.Writer, s *shown, fields []string, colour bool) error {
 	}
 	b.WriteString(escapeLine(summary(s)))
 	for _, n := range fields {
-		if v := s.text(n); v != "" {
+		if v := s.asked(n); v != "" {
 			fmt.Fprintf(&b, "  %s%s=%s%s", faint, escapeLine(n), off, escapeLine(v))
 		}
 	}
@@ -125,7 +148,7 @@ func writePretty(w io.Writer, s *shown, fields []string, colour bool) error {
 // severity says how bad a record is and how to show it: its own severity, else
 // its status code, else what a network policy decided.
 func severity(s *shown) (level, mark string) {
-	text := s.text("severity_text", "level")
+	text := s.severity
 	code := s.text("http.response.status_code")
 	status, _ := strconv.Atoi(code)
 	verdict := s.text("mesh.verdict")
@@ -192,23 +215,30 @@ func summary(s *shown) string {
 // csvColumns are the columns of CSV when none are asked for.
 var csvColumns = []string{"severity_text", "mesh.type", "k8s.namespace.name", "service.name", "http.request.method", "url.path", "http.response.status_code"}
 
-func csvPrinter(out *safeWriter, fields []string) (record func(*shown) error, end func() error) {
+// csvPrinter writes a head and a row each; with the line of the record, if asked.
+func csvPrinter(out *safeWriter, fields []string, line bool) (record func(*shown) error, end func() error) {
 	w := csv.NewWriter(out)
 	columns := fields
 	if len(columns) == 0 {
 		columns = csvColumns
 	}
+	last := func(row []string, cell string) []string {
+		if line {
+			row = append(row, cell)
+		}
+		return row
+	}
 	head := true
 	record = func(s *shown) error {
 		if head {
 			head = false
-			w.Write(append(append([]string{"time"}, columns...), "line"))
+			w.Write(last(append([]string{"time"}, columns...), "line"))
 		}
 		row := []string{time.Unix(0, s.time).UTC().Format(time.RFC3339Nano)}
 		for _, c := range columns {
-			row = append(row, csvCell(s.text(c)))
+			row = append(row, csvCell(s.asked(c)))
 		}
-		w.Write(append(row, csvCell(s.line)))
+		w.Write(last(row, csvCell(s.line)))
 		w.Flush()
 		return w.Error()
 	}
@@ -245,13 +275,14 @@ func writeLogfmt(w io.Writer, s *shown, fields []string) error {
 		b.WriteString(v)
 	}
 	pair("time", time.Unix(0, s.time).UTC().Format(time.RFC3339Nano))
-	names := fields
-	if len(names) == 0 {
-		names = s.names
+	for _, n := range fields {
+		if v := s.asked(n); v != "" {
+			pair(n, v)
+		}
 	}
-	for _, n := range names {
-		if v, ok := s.fields[n]; ok {
-			pair(n, valueText(v))
+	if len(fields) == 0 {
+		for _, n := range s.names {
+			pair(n, valueText(s.fields[n]))
 		}
 	}
 	b.WriteByte('\n')

@@ -63,9 +63,48 @@ func TestOutputs(t *testing.T) {
 }
 
 func TestPrettyPrefersTheOwnLine(t *testing.T) {
-	s := &shown{line: "order placed\nsecond", fields: map[string]any{"severity_text": "ERROR", "service.name": "cart"}}
+	s := &shown{line: "order placed\nsecond", severity: "ERROR", fields: map[string]any{"service.name": "cart"}}
 	if got := render(t, "pretty", nil, s); !strings.Contains(got, `ERROR  cart  order placed\nsecond`) {
 		t.Errorf("%q", got)
+	}
+}
+
+// TestAskedNamesAreThoseOfQueries shows a field by any of its names, in the unit
+// of the name.
+func TestAskedNamesAreThoseOfQueries(t *testing.T) {
+	s := example()
+	s.names = append(s.names, "level")
+	s.fields["level"] = "warn"
+	for name, want := range map[string]string{
+		"url_path": "/pay", "response_code": "503", "duration": "1.53", "mesh_duration_ns": "1530000", "severity_text": "warn", "nosuch": "",
+	} {
+		if got := s.asked(name); got != want {
+			t.Errorf("%s is %q, want %q", name, got, want)
+		}
+	}
+}
+
+func TestPrettyNumbersStandBelowOneAnother(t *testing.T) {
+	var out bytes.Buffer
+	points, err := flatten([]series{
+		{Metric: map[string]string{"service": "a"}, Values: [][2]json.RawMessage{{json.RawMessage(`1767323045`), json.RawMessage(`"7"`)}}},
+		{Metric: map[string]string{"service": "b"}, Values: [][2]json.RawMessage{{json.RawMessage(`1767323045`), json.RawMessage(`"12.5"`)}}},
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+	show := prettyNumbers(&out, points)
+	for _, p := range points {
+		if err := show(p); err != nil {
+			t.Fatal(err)
+		}
+	}
+	lines := strings.Split(out.String(), "\n")
+	if !strings.HasSuffix(lines[0], "     7  {service=\"a\"}") || !strings.HasSuffix(lines[1], "  12.5  {service=\"b\"}") {
+		t.Errorf("%q", lines)
+	}
+	if got := columns([]series{{Metric: map[string]string{"b": "", "a": ""}}, {Metric: map[string]string{"c": ""}}}); strings.Join(got, ",") != "a,b,c,value" {
+		t.Errorf("columns %v", got)
 	}
 }
 

@@ -104,7 +104,7 @@ cannot be understood, 3 when the answer is not whole, 4 when it is denied.`,
 				return err
 			}
 			if _, isLog := x.(*logql.Log); !isLog {
-				return a.numbers(cmd.Context(), q, step, p)
+				return a.numbers(cmd.Context(), t, q, step, p)
 			}
 			q.Set("limit", strconv.Itoa(limit))
 			q.Set("order", order)
@@ -196,6 +196,7 @@ func decodeShown(line []byte) (*shown, *manifest, error) {
 	var o struct {
 		Time     time.Time       `json:"time"`
 		Class    string          `json:"class"`
+		Severity string          `json:"severity"`
 		Line     string          `json:"line"`
 		Fields   json.RawMessage `json:"fields"`
 		Manifest *manifest       `json:"manifest"`
@@ -206,7 +207,7 @@ func decodeShown(line []byte) (*shown, *manifest, error) {
 	if o.Manifest != nil {
 		return nil, o.Manifest, nil
 	}
-	s := &shown{raw: line, time: o.Time.UnixNano(), class: o.Class, line: o.Line, fields: map[string]any{}}
+	s := &shown{raw: line, time: o.Time.UnixNano(), class: o.Class, severity: o.Severity, line: o.Line, fields: map[string]any{}}
 	if err := s.decodeFields(o.Fields); err != nil {
 		return nil, nil, fault.Errorf(fault.Corrupt, "read the answer: %w", err)
 	}

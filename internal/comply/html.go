@@ -18,7 +18,7 @@ import (
 var page string
 
 var pageTemplate = template.Must(template.New("report").Funcs(template.FuncMap{
-	"glyph": glyph, "list": list, "stampNs": stampNs, "when": when, "num": num,
+	"glyph": glyph, "list": list, "stampNs": stampNs, "when": when, "isTime": isTime, "num": num,
 	"date": func(s string) string { return s[:min(len(s), len("2006-01-02"))] },
 }).Parse(page))
 
@@ -46,6 +46,11 @@ func when(s string) string {
 		return brief(t)
 	}
 	return s
+}
+
+func isTime(s string) bool {
+	_, err := time.Parse(time.RFC3339Nano, s)
+	return err == nil
 }
 
 // num writes 1234567 as 1,234,567.

@@ -46,7 +46,8 @@ func Routes(o Options) []httpd.Route {
 	add(api+"index/stats", d.stats, "GET", "POST")
 	add(api+"format_query", d.format, "GET", "POST")
 	add(api+"status/buildinfo", d.buildinfo, "GET")
-	return append(routes, httpd.Route{Pattern: "GET /ready", Need: access.Public, Handle: d.ready, Fail: fail})
+	add("/ready", d.ready, "GET")
+	return routes
 }
 
 type door struct{ o Options }

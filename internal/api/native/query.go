@@ -12,6 +12,7 @@ import (
 	"github.com/meshtrail/meshtrail/internal/match"
 	"github.com/meshtrail/meshtrail/internal/query"
 	words "github.com/meshtrail/meshtrail/internal/record"
+	"github.com/meshtrail/meshtrail/internal/schema"
 	"github.com/meshtrail/meshtrail/internal/store"
 	"github.com/meshtrail/meshtrail/internal/tail"
 )
@@ -200,7 +201,8 @@ func (l *lines) close(sum query.Summary) error {
 
 // AppendRecord appends a record as one JSON object: its times in RFC 3339, its
 // place in the commit order, as text because it exceeds what JavaScript counts
-// exactly, its class, its line and its fields.
+// exactly, its class, its severity by whatever name the sender gave it, its line
+// and its fields.
 func AppendRecord(dst []byte, r *words.Record) []byte {
 	dst = append(dst, `{"time":"`...)
 	dst = appendTime(dst, r.Time)
@@ -210,11 +212,29 @@ func AppendRecord(dst []byte, r *words.Record) []byte {
 	dst = strconv.AppendUint(dst, r.Ord, 10)
 	dst = append(dst, `","class":`...)
 	dst = match.AppendQuoted(dst, string(r.Class))
+	if v, ok := severity(r); ok {
+		dst = append(dst, `,"severity":`...)
+		dst = match.AppendQuoted(dst, v.Text())
+	}
 	dst = append(dst, `,"line":`...)
 	dst = match.AppendQuoted(dst, string(match.AppendLine(nil, r)))
 	dst = append(dst, `,"fields":`...)
 	dst = match.AppendJSON(dst, r.Fields)
 	return append(dst, '}')
+}
+
+// severityName means a record's severity under all of its names.
+var severityName = schema.Resolve("severity_text")
+
+// severity finds what a query for severity_text would.
+func severity(r *words.Record) (v words.Value, ok bool) {
+	best := 0
+	for i := range r.Fields {
+		if _, rank, match := severityName.Match(r.Fields[i].Name); match && (!ok || rank < best) {
+			v, best, ok = r.Fields[i].Value, rank, true
+		}
+	}
+	return v, ok
 }
 
 func appendTime(dst []byte, ns int64) []byte {

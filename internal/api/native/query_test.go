@@ -301,3 +301,19 @@ func FuzzParseTime(f *testing.F) {
 	f.Add("-9223372036854775808")
 	f.Fuzz(func(t *testing.T, s string) { _, _ = ParseTime(s, noon) })
 }
+
+// TestSeverityByAnyName shows what a query for severity_text would find,
+// whichever name the sender used.
+func TestSeverityByAnyName(t *testing.T) {
+	field := func(name, v string) words.Field { return words.Field{Name: name, Value: words.StringValue(v)} }
+	for want, fields := range map[string][]words.Field{
+		`"severity":"error"`:   {field("app", "x"), field("level", "error")},
+		`"severity":"WARN"`:    {field("level", "info"), field("severity_text", "WARN")},
+		`"severity":"debug"`:   {field("log.level", "debug")},
+		`"class":"app","line"`: {field("app", "x")},
+	} {
+		if got := string(AppendRecord(nil, &words.Record{Class: "app", Fields: fields})); !strings.Contains(got, want) {
+			t.Errorf("%s lacks %s", got, want)
+		}
+	}
+}

@@ -13,9 +13,9 @@ const first = (fields, ...names) => {
   return "";
 };
 
-// severity of a record: its own, else what its status code says.
-function severity(fields) {
-  const text = first(fields, "severity_text", "level");
+// standing of a record, and how it is shown: its severity, else the status code
+// of its response, else what a network policy decided.
+function standing({ severity: text, fields }) {
   const status = Number(first(fields, "http.response.status_code"));
   const verdict = first(fields, "mesh.verdict");
   const level = text.toUpperCase();
@@ -77,10 +77,10 @@ function fieldTable(record, onFilter) {
 
 // row renders one record as a list item.
 export function row(record, onFilter) {
-  const [level, label] = severity(record.fields);
+  const [level, label] = standing(record);
   const button = element("button", { type: "button", className: "row item " + level },
     element("time", { textContent: clock(record.ms), dateTime: new Date(record.ms).toISOString() }),
-    element("span", { className: "sev", textContent: label }),
+    element("span", { className: "standing", textContent: label }),
     element("span", { className: "who", textContent: who(record.fields) }),
     element("span", { className: "what", textContent: summary(record) }));
   button.setAttribute("aria-expanded", "false");

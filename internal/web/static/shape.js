@@ -5,7 +5,7 @@ const instant = (ms) => new Date(ms).toISOString();
 
 // record turns the API's record into {ms, ingest, ord, class, line, fields}.
 function record(o) {
-  return { ms: Date.parse(o.time), ingest: Date.parse(o.ingest), ord: o.ord, class: o.class, line: o.line, fields: o.fields };
+  return { ms: Date.parse(o.time), ingest: Date.parse(o.ingest), ord: o.ord, class: o.class, severity: o.severity || "", line: o.line, fields: o.fields };
 }
 
 // identity tells records apart: their place in the commit order.
