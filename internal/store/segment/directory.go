@@ -8,6 +8,7 @@ import (
 
 	"github.com/meshtrail/meshtrail/internal/record"
 	"github.com/meshtrail/meshtrail/internal/store/block"
+	"github.com/meshtrail/meshtrail/internal/wire"
 )
 
 // Limits of a directory.
@@ -96,51 +97,51 @@ func decodeDirectory(data []byte) (*Directory, error) {
 	if err != nil {
 		return nil, err
 	}
-	in := cursor{b: plain}
-	d := &Directory{Tenant: in.text(64, "tenant"), Class: in.text(64, "class"), Day: in.text(10, "day")}
-	d.Records = in.uvarint()
+	in := wire.NewReader(plain)
+	d := &Directory{Tenant: in.String(64), Class: in.String(64), Day: in.String(10)}
+	d.Records = in.Uvarint()
 	for _, t := range []*int64{&d.MinTime, &d.MaxTime, &d.MinIngest, &d.MaxIngest} {
-		*t = in.varint()
+		*t = in.Varint()
 	}
-	d.FirstOrd, d.LastOrd = in.uvarint(), in.uvarint()
-	n := in.count(min(maxBlocks, len(in.b)), "number of blocks")
+	d.FirstOrd, d.LastOrd = in.Uvarint(), in.Uvarint()
+	n := in.Count(maxBlocks, 1)
 	d.Blocks = make([]Block, n)
 	rows := uint64(0)
 	for i := range d.Blocks {
 		k := &d.Blocks[i]
-		copy(k.UID[:], in.take(len(k.UID)))
-		k.Offset = int64(in.uvarint())
-		k.Header = in.count(block.MaxBody, "size of a header")
-		k.Rows = in.count(block.MaxRows, "rows of a block")
-		k.Raw = int64(in.uvarint())
-		k.MinTime, k.MaxTime = in.varint(), in.varint()
+		copy(k.UID[:], in.Raw(len(k.UID)))
+		k.Offset = int64(in.Uvarint())
+		k.Header = int(in.Max(block.MaxBody))
+		k.Rows = int(in.Max(block.MaxRows))
+		k.Raw = int64(in.Uvarint())
+		k.MinTime, k.MaxTime = in.Varint(), in.Varint()
 		rows += uint64(k.Rows)
 	}
 	words := (n + 63) / 64
-	d.Columns = make([]Column, in.count(len(in.b), "number of columns"))
+	d.Columns = make([]Column, in.Count(math.MaxInt32, 1))
 	for i := range d.Columns {
 		c := &d.Columns[i]
-		c.Name = in.text(block.MaxBody, "length of a name")
-		c.Kind = record.Kind(in.u8())
-		c.Values = in.uvarint()
-		c.Min, c.Max = in.u64(), in.u64()
-		if in.err != nil || len(in.b) < 8*words {
-			in.fail("the columns are cut short")
+		c.Name = in.String(block.MaxBody)
+		c.Kind = record.Kind(in.U8())
+		c.Values = in.Uvarint()
+		c.Min, c.Max = in.U64(), in.U64()
+		if in.Len() < 8*words {
+			in.Fail("the columns are cut short")
 			break
 		}
 		c.Blocks = make([]uint64, words)
 		for w := range c.Blocks {
-			c.Blocks[w] = in.u64()
+			c.Blocks[w] = in.U64()
 		}
 	}
-	if kind := in.u8(); in.err == nil && kind != indexBloom {
+	if kind := in.U8(); in.Err() == nil && kind != indexBloom {
 		return nil, corrupt("token index of kind %d is not known", kind)
 	}
-	d.parts = in.count(1<<30, "parts of the token index")
-	d.indexAt = int64(in.uvarint())
-	d.indexRows = in.count(1<<30, "rows of an index chunk")
-	if err := in.end("the directory"); err != nil {
-		return nil, err
+	d.parts = int(in.Max(1 << 30))
+	d.indexAt = int64(in.Uvarint())
+	d.indexRows = int(in.Max(1 << 30))
+	if err := in.Done(); err != nil {
+		return nil, corrupt("directory: %w", err)
 	}
 	if rows != d.Records || n == 0 || d.parts == 0 || d.indexRows == 0 {
 		return nil, corrupt("%d records in %d blocks of %d rows, %d parts", d.Records, n, rows, d.parts)
@@ -200,4 +201,8 @@ type blockColumn struct {
 	kind     record.Kind
 	values   int
 	min, max uint64
+}
+
+func appendText(dst []byte, s string) []byte {
+	return append(binary.AppendUvarint(dst, uint64(len(s))), s...)
 }

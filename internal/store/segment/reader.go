@@ -10,6 +10,7 @@ import (
 	"github.com/meshtrail/meshtrail/internal/merkle"
 	"github.com/meshtrail/meshtrail/internal/merkle/chunkfile"
 	"github.com/meshtrail/meshtrail/internal/store/block"
+	"github.com/meshtrail/meshtrail/internal/wire"
 )
 
 // A Cost counts what reading took. Its fields grow only; nil counts nothing.
@@ -49,13 +50,13 @@ func Open(file io.ReaderAt, size int64, keys func(id string) (*crypt.Key, error)
 	if h.Version != Version {
 		return nil, corrupt("version %d is not known, only %d", h.Version, Version)
 	}
-	in := cursor{b: cf.FooterChunk()}
-	version := in.u8()
-	keyID := string(in.take(int(in.u8())))
+	in := wire.NewReader(cf.FooterChunk())
+	version := in.U8()
+	keyID := string(in.Raw(int(in.U8())))
 	var commitment [32]byte
-	copy(commitment[:], in.take(len(commitment)))
-	if in.err != nil {
-		return nil, in.err
+	copy(commitment[:], in.Raw(len(commitment)))
+	if err := in.Err(); err != nil {
+		return nil, corrupt("footer: %w", err)
 	}
 	if version != Version {
 		return nil, corrupt("footer of version %d is not known, only %d", version, Version)
@@ -68,7 +69,7 @@ func Open(file io.ReaderAt, size int64, keys func(id string) (*crypt.Key, error)
 		return nil, fault.Errorf(fault.Tampered, "open segment %s: the key named %s is not the one it was sealed with", ID(h.ID), keyID)
 	}
 	r := &Reader{ID: h.ID, KeyID: keyID, root: cf.Root(), file: file, sealer: crypt.NewSealer(key), cache: cache, end: size}
-	plain, err := r.sealer.Open(nil, in.b, aad(nil, chunkDirectory, uidOf(r.ID, 0), 0))
+	plain, err := r.sealer.Open(nil, in.Rest(), aad(nil, chunkDirectory, uidOf(r.ID, 0), 0))
 	if err == nil {
 		r.Directory, err = decodeDirectory(plain)
 	}
