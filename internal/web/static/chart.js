@@ -42,7 +42,7 @@ export function colours(names) {
 // milliseconds. onZoom gets {from, to} after a drag.
 export function draw(box, tip, data, onZoom) {
   box.replaceChildren();
-  const width = Math.max(320, box.clientWidth);
+  const width = Math.max(240, box.clientWidth);
   const count = Math.max(1, Math.round((data.to - data.from) / data.step));
   const sums = Array.from({ length: count }, (_, i) => data.groups.reduce((s, g) => s + (g.counts[i] || 0), 0));
   const peak = Math.max(1, ...sums);

@@ -17,6 +17,7 @@ let held = []; // records that arrived while the reader was elsewhere
 let lost = 0; // of them, not kept by the page (the server has them)
 let oldest = 0; // event time of the last row, ms
 let seen = new Set(); // of the newest rows, so that tail and search meet once
+let drawn = null; // the last histogram, to draw again when the window changes
 let last = ""; // the latest place in the commit order that was seen
 
 // readAddress takes the token out of the fragment and the state from the rest.
@@ -109,6 +110,7 @@ async function search() {
 }
 
 function clear() {
+  drawn = null;
   for (const id of ["rows", "chart", "legend"]) $(id).replaceChildren();
   for (const id of ["state", "total"]) $(id).textContent = "";
   $("more").hidden = true;
@@ -131,9 +133,16 @@ function after(answer, fresh) {
   oldest = n ? answer.records[n - 1].ms : oldest;
   $("more").hidden = n < pageSize;
   const shown = $("rows").childElementCount;
-  $("state").textContent = shown ? `${shown} newest records, ${Math.round(answer.took)} ms` : "";
+  $("state").textContent = shown ? `${newest(shown)}, ${Math.round(answer.took)} ms` : "";
   if (answer.partial) trouble(new Error("The answer is partial: " + answer.partial));
   if (fresh) showEmpty(n === 0);
+}
+
+const newest = (n) => (n === 1 ? "1 record" : `${n} newest records`);
+
+// showLive says that new records come by themselves.
+function showLive() {
+  $("state").textContent = `${newest($("rows").childElementCount)}, live` + (lost ? `; ${lost} not shown (search finds them)` : "");
 }
 
 async function older() {
@@ -159,11 +168,19 @@ async function refreshChart(w, signal) {
     if (err.name === "AbortError" || err.status === 400) return; // the record search says what is wrong
     throw err;
   }
+  drawn = data;
+  drawChart();
+}
+
+// drawChart draws what was counted last at the width that the page has now.
+function drawChart() {
+  if (!drawn) return;
+  const data = drawn;
   const { total, colour } = draw($("chart"), $("tip"), data, (zoom) => {
     Object.assign(state, { range: "custom", from: Math.floor(zoom.from), to: Math.ceil(zoom.to), live: false });
     search();
   });
-  $("total").textContent = `${short(total)} records`;
+  $("total").textContent = `${short(total)} ${total === 1 ? "record" : "records"}`;
   $("legend").replaceChildren(...data.groups.map((g) => {
     const li = document.createElement("li");
     const swatch = document.createElement("span");
@@ -182,6 +199,7 @@ async function follow() {
   while (!signal.aborted) {
     try {
       const response = await request(...shape.tailRequest(state.q, last), signal);
+      if (wait > 1000) showLive();
       wait = 1000;
       for await (const e of events(response)) {
         arrived(shape.readTail(e));
@@ -238,7 +256,7 @@ function release() {
   held = [];
   while ($("rows").childElementCount > viewLimit) $("rows").lastElementChild.remove();
   showEmpty(false);
-  $("state").textContent = `${$("rows").childElementCount} newest records, live` + (lost ? `; ${lost} not shown (search finds them)` : "");
+  showLive();
 }
 
 function showHeld() {
@@ -374,11 +392,7 @@ function listen() {
       showHeld();
     }
   });
-  let resized = 0;
-  addEventListener("resize", () => {
-    clearTimeout(resized);
-    resized = setTimeout(() => refreshChart(window_(), asking?.signal).catch(trouble), 250);
-  });
+  new ResizeObserver(drawChart).observe($("chart"));
   setInterval(() => {
     if (state.live && tailing && !document.hidden && !$("door").open) refreshChart(window_(), asking?.signal).catch(() => {});
   }, 5000);

@@ -79,8 +79,8 @@ function fieldTable(record, onFilter) {
 export function row(record, onFilter) {
   const [level, label] = standing(record);
   const button = element("button", { type: "button", className: "row item " + level },
-    element("time", { textContent: clock(record.ms), dateTime: new Date(record.ms).toISOString() }),
-    element("span", { className: "standing", textContent: label }),
+    element("time", { dateTime: new Date(record.ms).toISOString() }, element("span", { className: "day", textContent: clock(record.ms).slice(0, 11) }), clock(record.ms).slice(11)),
+    element("span", { className: "standing", textContent: label, title: label }),
     element("span", { className: "who", textContent: who(record.fields) }),
     element("span", { className: "what", textContent: summary(record) }));
   button.setAttribute("aria-expanded", "false");
