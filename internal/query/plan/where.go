@@ -76,8 +76,12 @@ func (l *Log) text(m logql.Matcher) (match.Predicate, error) {
 	return p, nil
 }
 
+// auditClass is access.AuditClass, which a plan does not know.
+const auditClass = "audit"
+
 // equal plans the positive form of m. The name class means the retention class,
-// and a field that happens to be called class.
+// and a field that happens to be called class: but for audit, so that no sender
+// can put a record of its own among those that say who asked what.
 func (l *Log) equal(m logql.Matcher) (match.Predicate, error) {
 	if m.Name == match.Class {
 		l.class(m)
@@ -88,10 +92,10 @@ func (l *Log) equal(m logql.Matcher) (match.Predicate, error) {
 	}
 	l.class(m)
 	kept, err := equal(match.Class, m.Op, m.Value)
-	if err != nil || m.Value == "" {
+	if err != nil || m.Value == "" || m.Value == auditClass {
 		return kept, err
 	}
-	return match.Or{kept, own}, nil
+	return match.Or{kept, match.And{own, match.Not{P: match.Eq{Field: ClassName, Value: auditClass}}}}, nil
 }
 
 func (l *Log) class(m logql.Matcher) {
