@@ -115,8 +115,8 @@ func printable(s string, limit int) string {
 }
 
 // KeyHeader is the request header by which a sender numbers a request itself:
-// 1 to 128 printable bytes. Two requests with the same key, sender, protocol
-// and content are one request, so a retry is seen once.
+// 1 to 128 printable bytes. Two requests with the same key, sender, protocol,
+// path and content are one request, so a retry is seen once.
 const KeyHeader = "Idempotency-Key"
 
 // RequestID returns the identity of a request that carries KeyHeader, and the
@@ -136,7 +136,7 @@ func RequestID(r *http.Request, from Sender, protocol string, content []byte) (r
 		}
 	}
 	h := sha256.New()
-	for _, part := range []string{string(from.Tenant), from.Name, protocol, key} {
+	for _, part := range []string{string(from.Tenant), from.Name, protocol, r.URL.Path, key} {
 		h.Write([]byte(part))
 		h.Write([]byte{0})
 	}

@@ -157,12 +157,16 @@ func TestIdempotencyKey(t *testing.T) {
 	call("k1", two)
 	call("k2", one)
 	receivetest.Call(h, "POST", "/_bulk", []byte(one))
+	receivetest.Call(h, "POST", "/other/_bulk", []byte(one), "Idempotency-Key: k1")
 	reqs := in.Requests()
 	if reqs[0].ID.IsZero() || reqs[0].ID != reqs[1].ID {
 		t.Errorf("a retry has another id: %v, %v", reqs[0].ID, reqs[1].ID)
 	}
 	if reqs[2].ID == reqs[0].ID || reqs[3].ID == reqs[0].ID {
 		t.Error("other records or another key have the same id")
+	}
+	if reqs[5].ID == reqs[0].ID {
+		t.Error("the same key and body for another index is taken for a retry")
 	}
 	if !reqs[4].ID.IsZero() {
 		t.Error("a request without a key has an id")
