@@ -165,6 +165,20 @@ func TestUnknownPathsTellNothingWithoutACredential(t *testing.T) {
 	}
 }
 
+func TestOptionsStarNeedsACredential(t *testing.T) {
+	addr := start(t, newServer(t, options())).String()
+	c, err := net.Dial("tcp", addr)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer c.Close()
+	c.SetDeadline(time.Now().Add(10 * time.Second))
+	fmt.Fprint(c, "OPTIONS * HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n")
+	if got, _ := io.ReadAll(c); !bytes.HasPrefix(got, []byte("HTTP/1.1 401 ")) {
+		t.Errorf("OPTIONS * without a credential: %.60q", got)
+	}
+}
+
 func TestAPageSharesItsPathWithAnAPI(t *testing.T) {
 	s := newServer(t, options(Route{Pattern: "GET /{$}", Need: access.LogsRead, Handle: say("api"), Page: say("page")}))
 	for _, c := range []struct {
