@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"io"
 	"net/http"
+	"net/http/httptest"
 	"os"
 	"path/filepath"
 	"strings"
@@ -135,6 +136,39 @@ func TestTailShowsWhatWasKept(t *testing.T) {
 	}
 	if err := w.run(t.Context()); err != nil || strings.Count(out.String(), "placed") != 5 {
 		t.Errorf("%v, %q", err, out.String())
+	}
+}
+
+// TestTailOutlivesARestart: a server that was there and is not for a while is
+// waited for, also before the first record was shown.
+func TestTailOutlivesARestart(t *testing.T) {
+	ctx, cancel := context.WithCancel(t.Context())
+	asked := 0
+	srv := httptest.NewServer(http.HandlerFunc(func(rw http.ResponseWriter, _ *http.Request) {
+		switch asked++; asked {
+		case 1: // and the stream ends
+		case 2:
+			rw.WriteHeader(http.StatusServiceUnavailable)
+		default:
+			cancel()
+		}
+	}))
+	defer srv.Close()
+	token := filepath.Join(t.TempDir(), "token")
+	if err := os.WriteFile(token, []byte("mt_"+strings.Repeat("a", 52)), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	w := watching{t: &terminal{out: io.Discard, err: io.Discard}, query: `{}`, pause: time.Millisecond}
+	w.server, w.tokenFile = srv.URL, token
+	if err := w.open(); err != nil {
+		t.Fatal(err)
+	}
+	var err error
+	if w.print, err = newPrinter(w.t, "raw", nil); err != nil {
+		t.Fatal(err)
+	}
+	if err := w.run(ctx); err != nil || asked != 3 {
+		t.Errorf("asked %d times: %v", asked, err)
 	}
 }
 

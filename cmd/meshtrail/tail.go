@@ -65,6 +65,8 @@ type watching struct {
 	print *printer
 	after string // the place of the last record shown
 	shown int
+	met   bool          // the server was there once
+	pause time.Duration // before connecting again, at first
 }
 
 // errEnough ends a tail that has shown what was asked for.
@@ -73,7 +75,10 @@ var errEnough = errors.New("enough")
 // run tails until ctx ends, which is no error. It connects again after a
 // broken connection, waiting longer each time.
 func (w *watching) run(ctx context.Context) error {
-	wait := time.Second
+	if w.pause == 0 {
+		w.pause = time.Second
+	}
+	wait := w.pause
 	for {
 		before := w.shown
 		err := w.once(ctx)
@@ -82,11 +87,11 @@ func (w *watching) run(ctx context.Context) error {
 			return w.print.end()
 		case err != nil && !fault.KindOf(err).Retryable():
 			return err
-		case err != nil && w.after == "" && before == 0:
+		case err != nil && !w.met:
 			return err // never connected: say so instead of waiting
 		}
 		if w.shown > before {
-			wait = time.Second
+			wait = w.pause
 		}
 		fmt.Fprintf(w.t.err, "connection lost; again in %v\n", wait)
 		select {
@@ -109,6 +114,7 @@ func (w *watching) once(ctx context.Context) error {
 		return err
 	}
 	defer resp.Body.Close()
+	w.met = true
 	return eachEvent(resp.Body, w.event)
 }
 
