@@ -49,7 +49,7 @@ func (r *run) segments(ctx context.Context) {
 			r.rep.add(Finding{Kind: KindUnfinished, File: name, Detail: "a segment that was being sealed; its records are in the journal still"})
 		case strings.HasSuffix(name, segmentSuffix):
 			id := strings.TrimSuffix(name[strings.LastIndexByte(name, '/')+1:], segmentSuffix)
-			r.rep.add(Finding{Kind: KindExtra, File: name, Segment: id, Detail: "a segment that the ledger does not list: it was added, or the ledger was rolled back"})
+			r.rep.add(Finding{Kind: KindExtra, File: name, Segment: id, Detail: "a segment that the ledger does not list: it was added, or the ledger was rolled back, or the folder was copied during a seal"})
 		default:
 			r.rep.add(Finding{Kind: KindUnknown, File: name, Detail: "not a file of ours"})
 		}

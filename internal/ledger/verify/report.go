@@ -170,6 +170,7 @@ func (r *Report) conclude() {
 	slices.SortFunc(r.Ledger.Leaves, func(a, b Count) int { return cmp.Compare(a.Name, b.Name) })
 	r.NotChecked = append(r.NotChecked,
 		"the content of records: integrity is checked over ciphertext, without any decryption key",
+		"the keys, the configuration and the token: whether the records can still be decrypted shows when a server opens the folder",
 		"whether what the sources sent is true: the ledger says what arrived, not what happened")
 	if !r.Ledger.Pinned {
 		r.NotChecked = append(r.NotChecked, "that the verifier key is the right one: it came from the folder itself; pin the one you were given (--log-key)")

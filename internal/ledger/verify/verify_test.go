@@ -52,7 +52,7 @@ func TestReport(t *testing.T) {
 	if err := rep.WriteText(&text); err != nil {
 		t.Fatal(err)
 	}
-	for _, want := range []string{"VERIFIED", "4 of 4 verified", "3 frames since the epoch of 2023-11-14T22:16:20Z", "NOT CHECKED", "--log-key", "--checkpoint", "content of records", "witnesses", "after the newest epoch"} {
+	for _, want := range []string{"VERIFIED", "4 of 4 verified", "3 frames since the epoch of 2023-11-14T22:16:20Z", "NOT CHECKED", "--log-key", "--checkpoint", "content of records", "the keys", "witnesses", "after the newest epoch"} {
 		if !strings.Contains(text.String(), want) {
 			t.Errorf("the text lacks %q:\n%s", want, &text)
 		}
