@@ -1,0 +1,63 @@
+package config
+
+import (
+	"os"
+	"path/filepath"
+	"strings"
+	"testing"
+
+	"github.com/goccy/go-yaml"
+)
+
+// TestDocumentsShowValidConfigurations reads every block of YAML in the
+// documents: ours as serve or agent would, another program's as YAML.
+func TestDocumentsShowValidConfigurations(t *testing.T) {
+	readings := map[string]func([]byte) error{
+		"server": func(b []byte) error { _, err := Parse(b); return err },
+		"agent":  func(b []byte) error { _, err := ParseAgent(b); return err },
+		"other":  func(b []byte) error { var v map[string]any; return yaml.Unmarshal(b, &v) },
+	}
+	// The first key tells whose configuration a block is.
+	kinds := map[string]string{
+		"policy": "server", "server": "server", "store": "server", "report": "server", "query": "server",
+		"data": "agent", "inputs": "agent",
+		"output.elasticsearch": "other", "clients": "other", "exporters": "other",
+	}
+	seen := map[string]int{}
+	for _, name := range []string{"operate.md", "ingest.md", "quickstart.md", "soc2.md"} {
+		text, err := os.ReadFile(filepath.Join("..", "..", "docs", name))
+		if err != nil {
+			t.Fatal(err)
+		}
+		for i, block := range yamlBlocks(string(text)) {
+			key, _, _ := strings.Cut(block, ":")
+			kind, ok := kinds[key]
+			if !ok {
+				t.Errorf("%s: whose is block %d, which begins with %q?", name, i+1, key)
+				continue
+			}
+			seen[kind]++
+			if err := readings[kind]([]byte(block)); err != nil {
+				t.Errorf("%s, block %d (%s):\n%s\n%v", name, i+1, kind, block, err)
+			}
+		}
+	}
+	for kind := range readings {
+		if seen[kind] == 0 {
+			t.Errorf("no block of the kind %s was found", kind)
+		}
+	}
+}
+
+// yamlBlocks returns what stands between ```yaml and ```.
+func yamlBlocks(text string) []string {
+	var out []string
+	for {
+		_, rest, ok := strings.Cut(text, "```yaml\n")
+		if !ok {
+			return out
+		}
+		block, after, _ := strings.Cut(rest, "```")
+		out, text = append(out, block), after
+	}
+}
