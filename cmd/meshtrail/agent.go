@@ -15,8 +15,9 @@ func newAgent(t *terminal) *cobra.Command {
 records to a server. A line is in the agent's own encrypted spool before the
 file's position moves on, and leaves the spool only when the server has made it
 durable: nothing is lost or sent twice when agent, server or network fail.`,
-		Example: `  meshtrail agent --config agent.yaml`,
-		Args:    arguments(0, 0, "no arguments"),
+		Example: `  meshtrail check agent.yaml
+  meshtrail agent --config agent.yaml`,
+		Args: arguments(0, 0, "no arguments"),
 		RunE: func(cmd *cobra.Command, _ []string) error {
 			if o.Config == "" {
 				return usage(cmd, "agent needs a configuration file: --config FILE")

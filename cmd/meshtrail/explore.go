@@ -102,7 +102,8 @@ func newFields(t *terminal) *cobra.Command {
 	return e.command(&cobra.Command{
 		Use:   "fields",
 		Short: "List the fields that records of a time range have",
-		Long:  "Lists the fields of a time range: how LogQL writes the name, its type, in how many records it is at most, and what it means.",
+		Long: `Lists the fields of a time range: how LogQL writes the name, its type, in how
+many records it is at most, and what it means. It exits 1 when there is none.`,
 		Example: `  meshtrail fields --since 1h
   meshtrail fields --from -7d -o jsonl | jq -r .query`,
 		Args: arguments(0, 0, "no arguments"),
@@ -127,7 +128,9 @@ func newValues(t *terminal) *cobra.Command {
 	cmd := e.command(&cobra.Command{
 		Use:   "values FIELD ['LOGQL']",
 		Short: "List the values of a field, most frequent first",
-		Long:  "Lists the distinct values of a field and in how many records each is, among all records of a time range or those that a query matches.",
+		Long: `Lists the distinct values of a field and in how many records each is, among all
+records of a time range or those that a query matches. It exits 1 when there is
+none.`,
 		Example: `  meshtrail values service --since 1h
   meshtrail values response_flags '{mesh="istio"} | http_response_status_code >= 500'`,
 		Args: arguments(1, 2, "a field and perhaps one LogQL query"),
@@ -167,7 +170,8 @@ func newStats(t *terminal) *cobra.Command {
 	cmd := e.command(&cobra.Command{
 		Use:   "stats ['LOGQL']",
 		Short: "Count the records of a query, by a field and over time",
-		Long:  "Counts the records that a query matches, by the values of a field, with a picture of each over time.",
+		Long: `Counts the records that a query matches, by the values of a field, with a
+picture of each over time. It exits 1 when nothing matches.`,
 		Example: `  meshtrail stats --since 1h
   meshtrail stats '{mesh="istio"}' --by http_response_status_code --since 15m`,
 		Args: arguments(0, 1, "one LogQL query in quotes"),

@@ -80,12 +80,21 @@ func (a *asking) numbers(ctx context.Context, t *terminal, q url.Values, step st
 func prettyNumbers(w io.Writer, points []*shown) func(*shown) error {
 	width := 0
 	for _, s := range points {
-		width = max(width, len(s.text("value")))
+		width = max(width, len(readable(s.text("value"))))
 	}
 	return func(s *shown) error {
-		_, err := fmt.Fprintf(w, "%s  %*s  %s\n", time.Unix(0, s.time).Format(stampLayout), width, s.text("value"), escapeLine(s.labels))
+		_, err := fmt.Fprintf(w, "%s  %*s  %s\n", time.Unix(0, s.time).Format(stampLayout), width, readable(s.text("value")), escapeLine(s.labels))
 		return err
 	}
+}
+
+// readable shortens a long fraction. Whole numbers stay exact.
+func readable(number string) string {
+	f, err := strconv.ParseFloat(number, 64)
+	if err != nil || !strings.Contains(number, ".") || len(number) < 9 {
+		return number
+	}
+	return strconv.FormatFloat(f, 'g', 6, 64)
 }
 
 // columns are the labels of all series, and the number.

@@ -3,10 +3,12 @@ package main
 import (
 	"io"
 	"os"
+	"strings"
 
 	"github.com/spf13/cobra"
 
 	"github.com/meshtrail/meshtrail/internal/fault"
+	"github.com/meshtrail/meshtrail/internal/normalise"
 	"github.com/meshtrail/meshtrail/internal/pipeline"
 )
 
@@ -33,7 +35,7 @@ and no server is asked.`,
 			return nil
 		},
 	}
-	cmd.Flags().StringVar(&platform, "source", "", "platform of the lines: istio, envoy, linkerd, hubble, ... (default: told by their shape)")
+	cmd.Flags().StringVar(&platform, "source", "", "platform of the lines: "+strings.Join(normalise.Platforms(), ", ")+" (default: told by their shape)")
 	return cmd
 }
 

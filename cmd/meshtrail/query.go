@@ -74,11 +74,12 @@ metric queries print numbers. Names are those of the schema, or the platform's
 own: http_response_status_code, response_code and status are one field.
 
 It exits 0 when something was found, 1 when nothing was, 2 when the question
-cannot be understood, 3 when the answer is not whole, 4 when it is denied.`,
+cannot be understood, 3 when the answer is not whole, 4 when it is denied, and
+75 when the server cannot answer now.`,
 		Example: `  meshtrail query '{mesh="istio"} | http_response_status_code >= 500' --since 1h
   meshtrail query '{namespace="shop"} |= "timeout"' --from -1d --to -12h -o jsonl | jq .fields
   meshtrail query '{mesh="linkerd"} | duration > 250ms' --fields duration,url_path
-  meshtrail query 'sum by (service) (count_over_time({mesh="istio"}[5m]))' --since 1h --step 5m`,
+  meshtrail query 'sum by (destination_workload) (count_over_time({mesh="istio"}[5m]))' --since 1h --step 5m`,
 		Args: arguments(1, 1, "one LogQL query in quotes"),
 		RunE: func(cmd *cobra.Command, args []string) error {
 			if err := checkOutput(a.output); err != nil {

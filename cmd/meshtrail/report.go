@@ -20,11 +20,12 @@ var reportFormats = map[string]string{".html": "html", ".htm": "html", ".json": 
 
 func newReport(t *terminal) *cobra.Command {
 	cmd := &cobra.Command{
-		Use:   "report",
-		Short: "Make evidence for an auditor",
-		Long:  "Makes reports whose every number names the query and the checkpoint that it came from.",
-		RunE:  func(cmd *cobra.Command, _ []string) error { return cmd.Help() },
-		Args:  arguments(0, 0, "the name of a report"),
+		Use:     "report",
+		Short:   "Make evidence for an auditor",
+		Long:    "Makes reports whose every number names the query and the checkpoint that it came from.",
+		Example: `  meshtrail report soc2 --from -90d -o evidence.html`,
+		RunE:    func(cmd *cobra.Command, _ []string) error { return cmd.Help() },
+		Args:    arguments(0, 0, "the name of a report"),
 	}
 	cmd.AddCommand(newReportSOC2(t))
 	return cmd
@@ -40,7 +41,8 @@ func newReportSOC2(t *terminal) *cobra.Command {
 what became of it, whether everything kept is unchanged, and the query behind
 every number. The report itself becomes a leaf of the ledger.
 
-Times are RFC 3339, Unix seconds, or relative: -90d, now.`,
+A report whose period is not over is marked PRELIMINARY. Times are RFC 3339,
+Unix seconds, or relative: -90d, now.`,
 		Example: `  meshtrail report soc2 --from -90d -o evidence.html
   meshtrail report soc2 --from 2026-01-01 --to 2026-04-01 -o q1.json`,
 		Args: arguments(0, 0, "no arguments"),

@@ -33,7 +33,7 @@ back as a whole is found out.
 
 It exits 0 verified, 1 tampered, 2 incomplete, 3 cannot verify.`,
 		Example: `  meshtrail verify ./meshtrail-data
-  meshtrail verify /mnt/copy --log-key meshtrail/ab12+34cd56ef+AbCd... --checkpoint checkpoint.txt
+  meshtrail verify /mnt/copy --log-key "$(cat ledger.pub)" --checkpoint checkpoint.txt
   meshtrail verify ./meshtrail-data --json - | jq .findings`,
 		Args: arguments(1, 1, "one data folder"),
 		RunE: func(cmd *cobra.Command, args []string) error {

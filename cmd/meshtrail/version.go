@@ -31,9 +31,11 @@ func version() string {
 
 func newVersion(t *terminal) *cobra.Command {
 	return &cobra.Command{
-		Use:   "version",
-		Short: "Print the version",
-		Args:  arguments(0, 0, "no arguments"),
+		Use:     "version",
+		Short:   "Print the version",
+		Long:    "Prints the version, the Go release it was built with, and the platform.",
+		Example: `  meshtrail version`,
+		Args:    arguments(0, 0, "no arguments"),
 		Run: func(*cobra.Command, []string) {
 			fmt.Fprintf(t.out, "meshtrail %s %s %s/%s\n", version(), runtime.Version(), runtime.GOOS, runtime.GOARCH)
 		},
