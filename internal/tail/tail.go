@@ -228,10 +228,13 @@ func (s *Subscription) fresh(records []record.Record) []record.Record {
 // Close ends the subscription. It may be called more than once.
 func (s *Subscription) Close() {
 	s.once.Do(func() {
-		s.stop()
+		// A context that was done before Subscribe runs Close at once: the lock
+		// waits until Subscribe has filled in stop.
 		s.hub.mu.Lock()
+		stop := s.stop
 		delete(s.hub.subs, s)
 		s.hub.mu.Unlock()
+		stop()
 		close(s.gone)
 	})
 }

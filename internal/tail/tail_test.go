@@ -191,6 +191,21 @@ func TestClose(t *testing.T) {
 	s.Close()
 }
 
+// TestClientGoneBeforeItSubscribed hands in a context that is done already: the
+// subscription ends by itself and leaves nothing behind.
+func TestClientGoneBeforeItSubscribed(t *testing.T) {
+	ctx, cancel := context.WithCancel(context.Background())
+	cancel()
+	h := tail.New(tail.Options{MaxSubscribers: 1})
+	for range 200 {
+		s, err := h.Subscribe(ctx, scopeOf(t), tail.Request{})
+		if err != nil {
+			t.Fatal(err)
+		}
+		s.Close()
+	}
+}
+
 func TestResume(t *testing.T) {
 	h, k := hub(tail.Options{})
 	k.append("acme", "app", "a")
