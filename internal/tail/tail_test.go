@@ -202,7 +202,9 @@ func TestClientGoneBeforeItSubscribed(t *testing.T) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		s.Close()
+		if _, _, err := s.Next(context.Background()); !fault.Is(err, fault.Canceled) {
+			t.Fatalf("Next after the end: %v", err)
+		}
 	}
 }
 
