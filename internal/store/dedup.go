@@ -4,6 +4,7 @@ import (
 	"cmp"
 	"container/list"
 	"slices"
+	"strings"
 
 	"github.com/meshtrail/meshtrail/internal/fault"
 	"github.com/meshtrail/meshtrail/internal/record"
@@ -20,11 +21,25 @@ import (
 // An origin that numbers its records without holes has one interval. More than
 // maxIntervals of one window are joined at the lowest gap: a number that is so
 // far behind counts as seen. The least recently used window is forgotten when
-// there are more than the limit.
+// there are more than the limit: of origins that number their batches, and by
+// itself of keys, which are used once each. So that no number of keys makes an
+// agent forgotten.
 type windows struct {
 	limit int
 	byKey map[windowKey]*list.Element
-	order list.List // of *window; front: least recently used
+	order [2]list.List // of *window, of origins and of keys; front: least recently used
+}
+
+// keyOrigin begins the origin of a request that was numbered by a key; no agent
+// can have such an origin.
+const keyOrigin = "key:"
+
+// among returns the windows that one of k competes with.
+func (w *windows) among(k windowKey) *list.List {
+	if strings.HasPrefix(k.origin, keyOrigin) {
+		return &w.order[1]
+	}
+	return &w.order[0]
 }
 
 type windowKey struct {
@@ -67,22 +82,28 @@ func (w *windows) add(b *record.Batch) bool {
 		return true
 	}
 	k := keyOf(b)
+	order := w.among(k)
 	e, ok := w.byKey[k]
 	if !ok {
-		e = w.order.PushBack(&window{key: k})
+		e = order.PushBack(&window{key: k})
 		w.byKey[k] = e
 	}
-	w.order.MoveToBack(e)
-	if w.order.Len() > w.limit {
-		old := w.order.Remove(w.order.Front()).(*window)
-		delete(w.byKey, old.key)
-	}
+	order.MoveToBack(e)
+	w.forget(order)
 	x := e.Value.(*window)
 	if x.has(b.ID.Seq) {
 		return false
 	}
 	x.add(b.ID.Seq, uint64(max(b.Len(), 1)))
 	return true
+}
+
+// forget makes order as short as the limit.
+func (w *windows) forget(order *list.List) {
+	for order.Len() > w.limit {
+		old := order.Remove(order.Front()).(*window)
+		delete(w.byKey, old.key)
+	}
 }
 
 func (x *window) has(seq uint64) bool {
@@ -114,21 +135,26 @@ func (w *windows) encode(dst []byte, upto uint64) []byte {
 	out := wire.Writer{B: dst}
 	out.U8(windowsVersion)
 	out.Uvarint(upto)
-	out.Uvarint(uint64(w.order.Len()))
-	for e := w.order.Front(); e != nil; e = e.Next() {
-		x := e.Value.(*window)
-		out.String(string(x.key.tenant))
-		out.String(x.key.origin)
-		out.Uvarint(x.key.epoch)
-		out.Uvarint(uint64(len(x.seen)))
-		at := uint64(0)
-		for _, v := range x.seen {
-			out.Uvarint(v.from - at)
-			out.Uvarint(v.to - v.from)
-			at = v.to
+	out.Uvarint(uint64(w.order[0].Len() + w.order[1].Len()))
+	for i := range w.order {
+		for e := w.order[i].Front(); e != nil; e = e.Next() {
+			e.Value.(*window).encode(&out)
 		}
 	}
 	return out.B
+}
+
+func (x *window) encode(out *wire.Writer) {
+	out.String(string(x.key.tenant))
+	out.String(x.key.origin)
+	out.Uvarint(x.key.epoch)
+	out.Uvarint(uint64(len(x.seen)))
+	at := uint64(0)
+	for _, v := range x.seen {
+		out.Uvarint(v.from - at)
+		out.Uvarint(v.to - v.from)
+		at = v.to
+	}
 }
 
 // decodeWindows reads what encode wrote.
@@ -157,14 +183,13 @@ func decodeWindows(data []byte, limit int) (w *windows, upto uint64, err error) 
 		if in.Err() != nil {
 			break
 		}
-		w.byKey[x.key] = w.order.PushBack(x)
+		w.byKey[x.key] = w.among(x.key).PushBack(x)
 	}
 	if err := in.Done(); err != nil {
 		return nil, 0, fault.Errorf(fault.Corrupt, "decode checkpoint: %w", err)
 	}
-	for w.order.Len() > limit {
-		old := w.order.Remove(w.order.Front()).(*window)
-		delete(w.byKey, old.key)
+	for i := range w.order {
+		w.forget(&w.order[i])
 	}
 	return w, upto, nil
 }

@@ -439,7 +439,7 @@ func FuzzDecodeWindows(f *testing.F) {
 			return
 		}
 		w2, upto2, err := decodeWindows(w.encode(nil, upto), 100)
-		if err != nil || upto2 != upto || w2.order.Len() != w.order.Len() {
+		if err != nil || upto2 != upto || len(w2.byKey) != len(w.byKey) {
 			t.Fatalf("second decoding differs: %v", err)
 		}
 	})
@@ -468,6 +468,31 @@ func TestWindow(t *testing.T) {
 	}
 }
 
+// TestKeysDoNotForgetAgents: each request with a key is an origin of its own.
+func TestKeysDoNotForgetAgents(t *testing.T) {
+	w := newWindows(3)
+	agent := &record.Batch{Tenant: "t", ID: record.BatchID{Origin: "relay/t/a", Epoch: 1, Seq: 7}}
+	w.add(agent)
+	key := func(i int) *record.Batch {
+		return &record.Batch{Tenant: "t", ID: record.BatchID{Origin: fmt.Sprintf("key:%d", i)}}
+	}
+	for i := range 100 {
+		w.add(key(i))
+	}
+	again, _, err := decodeWindows(w.encode(nil, 1), 3)
+	if err != nil {
+		t.Fatal(err)
+	}
+	for name, w := range map[string]*windows{"live": w, "decoded": again} {
+		if !w.has(agent) {
+			t.Errorf("%s: the agent was forgotten", name)
+		}
+		if w.has(key(96)) || !w.has(key(97)) || !w.has(key(99)) || len(w.byKey) != 4 {
+			t.Errorf("%s: not the newest three keys are remembered, of %d windows", name, len(w.byKey))
+		}
+	}
+}
+
 func TestWindowsAreBounded(t *testing.T) {
 	w := newWindows(3)
 	for i := range uint64(10) {
@@ -475,14 +500,14 @@ func TestWindowsAreBounded(t *testing.T) {
 		b.ID.Epoch = i
 		w.add(b)
 	}
-	if w.order.Len() != 3 || len(w.byKey) != 3 {
-		t.Errorf("%d windows are kept", w.order.Len())
+	if w.order[0].Len() != 3 || len(w.byKey) != 3 {
+		t.Errorf("%d windows are kept", w.order[0].Len())
 	}
 	w = newWindows(3)
 	for i := range uint64(3 * maxIntervals) {
 		w.add(numbered(10*i, 1))
 	}
-	x := w.order.Front().Value.(*window)
+	x := w.order[0].Front().Value.(*window)
 	if len(x.seen) > maxIntervals || !x.has(30*maxIntervals-10) || !x.has(0) {
 		t.Errorf("%d intervals are kept", len(x.seen))
 	}
