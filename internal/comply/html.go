@@ -170,7 +170,7 @@ func (r *Report) shares() []share {
 
 // Units of a timeline: a bucket is unit wide, and the line lineHeight high.
 const (
-	unit       = 10
+	unit       = 100
 	lineHeight = 30
 )
 
@@ -199,7 +199,7 @@ func (r *Report) lines() []sourceLine {
 			case Data:
 				c.H = 8 + int(math.Log1p(float64(b.Received))/top*(lineHeight-8))
 				c.Title = fmt.Sprintf("%s: %s records", when(b.From), num(b.Received))
-				c.W = unit - 1
+				c.W = unit - max(1, min(unit/10, l.Width/500)) // bars stand apart, few of them not far
 			case Silence:
 				c.H = 6
 			case Unknown:
