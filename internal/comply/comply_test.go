@@ -462,3 +462,38 @@ func TestBuildRefuses(t *testing.T) {
 		t.Error(err)
 	}
 }
+
+// TestThePageIsForPeople: times to the second, and a hint where the names of
+// entity and system come from. The JSON stays exact.
+func TestThePageIsForPeople(t *testing.T) {
+	in := inputs(t)
+	in.Entity, in.System = "", ""
+	in.Now = in.Now.Add(123456789 * time.Nanosecond)
+	r := build(t, in)
+	page, err := r.HTML()
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, want := range []string{"This deployment.", "report.entity", "2026-03-01T13:00:00Z", "the one in the folder itself"} {
+		if !bytes.Contains(page, []byte(want)) {
+			t.Errorf("the page lacks %q", want)
+		}
+	}
+	if m := regexp.MustCompile(`T\d\d:\d\d:\d\d\.\d+Z`).Find(page); m != nil {
+		t.Errorf("the page shows %s", m)
+	}
+	if data, _ := r.JSON(); !bytes.Contains(data, []byte(`"issuedAt": "2026-03-01T13:00:00.123456789Z"`)) {
+		t.Error("the JSON is not exact")
+	}
+}
+
+// TestShortPeriodsHaveFineBuckets so that a chart of an hour is not one bar.
+func TestShortPeriodsHaveFineBuckets(t *testing.T) {
+	for length, want := range map[time.Duration]int{time.Hour: 12, 3 * time.Hour: 36, 6 * time.Hour: 6} {
+		in := inputs(t)
+		in.To = in.From.Add(length)
+		if got := len(build(t, in).Completeness.Sources[0].Timeline); got != want {
+			t.Errorf("%v has %d buckets, want %d", length, got, want)
+		}
+	}
+}
