@@ -55,6 +55,7 @@ func TestTamper(t *testing.T) {
 				if !strings.Contains(out, filepath.Base(file)) && !(what == "drop" && len(files) == 1 && strings.Contains(out, "missing")) {
 					t.Errorf("%s: %s: verify does not name the file:\n%s", file, what, out)
 				}
+				os.Remove(file) // it may be a link by now
 				if err := os.WriteFile(file, b, 0o600); err != nil {
 					t.Fatal(err)
 				}
@@ -69,6 +70,14 @@ func TestTamper(t *testing.T) {
 			}
 			check("truncate", func() error { return os.Truncate(file, int64(len(b))/2) })
 			check("drop", func() error { return os.Remove(file) })
+			if kind == "segments" {
+				check("replace by a link", func() error {
+					if err := os.Remove(file); err != nil {
+						return err
+					}
+					return os.Symlink("/etc/hostname", file)
+				})
+			}
 		}
 	}
 	run(t, 0, "verify", data)

@@ -47,6 +47,9 @@ func parseFile(name, platform string, t *terminal) error {
 			return &exitError{exitUsage, fault.Errorf(fault.NotFound, "read lines: %w", err)}
 		}
 		defer f.Close()
+		if st, err := f.Stat(); err == nil && st.IsDir() {
+			return &exitError{exitUsage, fault.WithHint(fault.Errorf(fault.Invalid, "read lines: %s is a folder", name), "name its files: meshtrail parse "+name+"/*")}
+		}
 		in = f
 	}
 	out := t.data()

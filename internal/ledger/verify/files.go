@@ -67,11 +67,31 @@ func (r *run) openSegment(path string) (f vfs.File, name string, err error) {
 	return nil, path, err
 }
 
+// isFile reports whether a regular file stands at name itself: a folder, a link
+// or a pipe in a file's place is no passing fault of the disk.
+func (r *run) isFile(name string) bool {
+	at := strings.LastIndexByte(name, '/')
+	list, err := r.fs.ReadDir(name[:max(at, 0)])
+	if err != nil {
+		return true // unknown
+	}
+	for _, d := range list {
+		if d.Name() == name[at+1:] {
+			return d.Type().IsRegular()
+		}
+	}
+	return true
+}
+
 // segment compares one segment with its leaf, and reports whether it is whole.
 func (r *run) segment(s listed) bool {
 	f, name, err := r.openSegment(s.Path)
 	if errors.Is(err, fs.ErrNotExist) {
 		r.rep.add(Finding{Kind: KindMissing, File: s.Path, Length: s.Size, Segment: s.ID, Detail: fmt.Sprintf("segment %s (%d records) is in the ledger, and its file is not there", s.ID, s.Records)})
+		return false
+	}
+	if err != nil && !r.isFile(name) {
+		r.rep.add(Finding{Kind: KindMissing, File: name, Length: s.Size, Segment: s.ID, Detail: fmt.Sprintf("segment %s (%d records) is in the ledger, and something else stands in its file's place: %v", s.ID, s.Records, err)})
 		return false
 	}
 	var root merkle.Hash
