@@ -34,7 +34,7 @@ var dictPool = sync.Pool{New: func() any { return new(dictBuilder) }}
 // build fills first and codes, or reports false when the column has too many
 // distinct values for a dictionary to pay.
 func (d *dictBuilder) build(c *record.Column) bool {
-	n := len(c.Rows)
+	n := max(len(c.Ends), len(c.Nums))
 	limit := min(n/2, MaxDict)
 	if c.Kind == record.Int {
 		limit = min(n/2, maxIntDict)
@@ -60,7 +60,7 @@ func (d *dictBuilder) build(c *record.Column) bool {
 func (d *dictBuilder) strings(c *record.Column, limit int, mask uint32) bool {
 	var prev []byte
 	code := -1
-	for i := range c.Rows {
+	for i := range c.Ends {
 		v := c.Bytes(i)
 		if code < 0 || !bytes.Equal(v, prev) {
 			h := uint32(xxh3.Hash(v))

@@ -178,8 +178,11 @@ func (p *Plan) append(refs []ref, n uint32, v *View, groups map[string]uint32) [
 		if s == nil || p.keys[k].kind != record.String {
 			continue
 		}
-		for i := range s.v.Ends {
-			if size := len(s.v.Bytes(i)); size >= largeValue {
+		if len(s.v.Data) < largeValue {
+			continue
+		}
+		for i := range s.v.N {
+			if size := len(s.v.Bytes(s.v.Entry(i))); size >= largeValue {
 				large[uint32(s.v.Row(i))] += uint32(size)
 				rest -= int64(size)
 			}
@@ -218,7 +221,7 @@ func (p *Plan) append(refs []ref, n uint32, v *View, groups map[string]uint32) [
 func groupName(by []*source, row uint32, src string) string {
 	for _, s := range by {
 		if i, ok := s.find(row); ok {
-			b := s.v.Bytes(i)
+			b := s.v.Bytes(s.v.Entry(i))
 			return unsafe.String(unsafe.SliceData(b), len(b))
 		}
 	}
@@ -300,7 +303,7 @@ func (p *Plan) gather(k int, key columnKey, refs []ref, c *record.Column) {
 			continue
 		}
 		c.Rows = append(c.Rows, uint32(j))
-		if key.kind == record.String {
+		if i = s.v.Entry(i); key.kind == record.String {
 			c.Data = append(c.Data, s.v.Bytes(i)...)
 			c.Ends = append(c.Ends, uint32(len(c.Data)))
 		} else {

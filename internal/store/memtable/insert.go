@@ -80,8 +80,10 @@ func (t *Table) insert(b *record.Batch, lo, hi int, raw int64) {
 	if s.clamped {
 		t.originals(b, lo, hi)
 	}
-	for _, x := range s.blocks {
-		x.full = len(x.times) >= MaxRows || x.raw >= MaxRaw || len(x.cols) >= maxColumns
+	for i, x := range s.blocks {
+		if len(x.times) >= MaxRows || x.raw >= MaxRaw || len(x.cols) >= maxColumns {
+			t.close(t.parts[s.parts[i]])
+		}
 	}
 }
 
@@ -155,14 +157,15 @@ func (t *Table) open(p Part, n int) int {
 	if x == nil {
 		x = new(part)
 		t.parts[p] = x
+		x.at = p
 	}
-	if k := len(x.blocks); k == 0 || x.blocks[k-1].full || len(x.blocks[k-1].times)+n > MaxRows {
-		if k > 0 {
-			x.blocks[k-1].full = true
-		}
-		x.blocks = append(x.blocks, newBlock())
+	if x.open != nil && len(x.open.times)+n > MaxRows {
+		t.close(x)
 	}
-	last := x.blocks[len(x.blocks)-1]
+	if x.open == nil {
+		x.open = blocks.Get().(*Block)
+	}
+	last := x.open
 	s.parts, s.blocks = append(s.parts, p), append(s.blocks, last)
 	s.base, s.added = append(s.base, len(last.times)), append(s.added, 0)
 	return len(s.parts) - 1

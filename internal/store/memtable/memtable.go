@@ -6,12 +6,17 @@
 // one for each tenant, class and event day, and a part of blocks shaped like
 // the blocks of a segment.
 //
-// Memory: Insert copies what it keeps. A View shares the table's columns: their
-// slices only ever grow behind the lengths that a View has, so a View never
-// changes and needs no lock. Nothing survives a crash; the journal does.
+// Memory: Insert copies what it keeps. A full block is copied once more, into
+// vectors that hold a repeated value once (block.Compactor): a table takes about
+// a quarter of what its records would as JSON. The memory in which a block grew
+// is for the next block, unless a View of it was given out: then it is left to
+// that View. The columns of an open block only ever grow behind the lengths that
+// a View has, so a View never changes and needs no lock. Nothing survives a
+// crash; the journal does.
 package memtable
 
 import (
+	"slices"
 	"sync"
 	"time"
 
@@ -24,6 +29,8 @@ const (
 	MaxRows    = 16 << 10 // records
 	MaxRaw     = 2 << 20  // bytes, as JSON would take
 	maxColumns = 2000
+
+	keepColumns = 256 // columns of a block whose memory is used again
 )
 
 // Event times outside of [MinTime, MaxTime) are taken for a fault of the
@@ -55,10 +62,13 @@ type Table struct {
 	raw   int64
 
 	scratch scatter
+	compact block.Compactor
 }
 
 type part struct {
-	blocks []*Block // the last one grows
+	at   Part
+	full []*View
+	open *Block // nil until there is something to put into it
 }
 
 // New returns an empty table.
@@ -94,18 +104,60 @@ type SourceRun struct {
 
 // Views returns all blocks for which want holds, in no order.
 func (t *Table) Views(want func(p Part) bool) []*View {
-	t.mu.Lock() // views of full blocks are kept
+	t.mu.Lock() // an open block learns that it is shared
 	defer t.mu.Unlock()
 	var out []*View
 	for p, x := range t.parts {
 		if !want(p) {
 			continue
 		}
-		for _, b := range x.blocks {
-			out = append(out, b.view(p))
+		out = append(out, x.full...)
+		if x.open != nil {
+			x.open.shared = true
+			out = append(out, x.open.view(p))
 		}
 	}
 	return out
+}
+
+// close turns the open block of a part into a small view. The block's memory is
+// for the next one, unless a view shares it.
+func (t *Table) close(x *part) {
+	b := x.open
+	x.open = nil
+	v := b.view(x.at)
+	v.Times, v.Ords, v.Ingests = slices.Clone(v.Times), slices.Clone(v.Ords), slices.Clone(v.Ingests)
+	v.Sources = slices.Clone(v.Sources)
+	for _, c := range v.Vectors {
+		t.compact.Add(c)
+	}
+	small := t.compact.Take()
+	for i := range small {
+		v.Vectors[i] = &small[i]
+	}
+	x.full = append(x.full, v)
+	if !b.shared && b.reset() {
+		blocks.Put(b)
+	}
+}
+
+// blocks are empty and have memory.
+var blocks = sync.Pool{New: func() any { return newBlock() }}
+
+// reset empties a block that nobody shares, and reports whether it is worth
+// keeping: one of unusual shape is not.
+func (b *Block) reset() bool {
+	if len(b.cols) > keepColumns || len(b.times) > MaxRows || b.raw > 2*MaxRaw {
+		return false
+	}
+	clear(b.sources)
+	b.raw, b.minTime, b.maxTime = 0, MaxTime, MinTime
+	b.times, b.ords, b.ingests, b.sources = b.times[:0], b.ords[:0], b.ingests[:0], b.sources[:0]
+	for _, c := range b.cols {
+		c.n, c.dense = 0, true
+		c.rows, c.nums, c.ends, c.data = c.rows[:0], c.nums[:0], c.ends[:0], c.data[:0]
+	}
+	return true
 }
 
 // A Block is a block under construction.
@@ -118,8 +170,7 @@ type Block struct {
 	minTime, maxTime int64
 	cols             []*column
 	index            map[columnKey]int
-	full             bool
-	frozen           *View
+	shared           bool // a view has its memory
 }
 
 type columnKey struct {
@@ -143,10 +194,9 @@ func newBlock() *Block {
 	return &Block{index: make(map[columnKey]int), minTime: MaxTime, maxTime: MinTime}
 }
 
+// view returns the block as it is. Unless the block is closed next, the caller
+// notes that it is shared.
 func (b *Block) view(p Part) *View {
-	if b.frozen != nil {
-		return b.frozen
-	}
 	n := len(b.times)
 	v := &View{
 		Part: p, Rows: n, Raw: b.raw, Times: b.times[:n:n], Ords: b.ords[:n:n], Ingests: b.ingests[:n:n],
@@ -155,6 +205,9 @@ func (b *Block) view(p Part) *View {
 	v.Columns, v.Vectors = make([]block.Column, 0, len(b.cols)), make([]*block.Vector, 0, len(b.cols))
 	vectors := make([]block.Vector, len(b.cols))
 	for i, c := range b.cols {
+		if c.n == 0 {
+			continue // of a block before
+		}
 		v.Columns = append(v.Columns, block.MemoryColumn(c.name, c.kind, c.n))
 		x := &vectors[i]
 		*x = block.Vector{Kind: c.kind, N: c.n, Nums: c.nums, Ends: c.ends, Data: c.data}
@@ -162,9 +215,6 @@ func (b *Block) view(p Part) *View {
 			x.Rows = c.presentRows()
 		}
 		v.Vectors = append(v.Vectors, x)
-	}
-	if b.full {
-		b.frozen = v
 	}
 	return v
 }
@@ -179,7 +229,7 @@ func (c *column) presentRows() []uint32 {
 }
 
 func (c *column) sparse() {
-	c.rows = make([]uint32, c.n, 2*c.n+8)
+	c.rows = slices.Grow(c.rows[:0], c.n+8)[:c.n]
 	for i := range c.rows {
 		c.rows[i] = uint32(i)
 	}

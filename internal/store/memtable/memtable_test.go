@@ -234,3 +234,31 @@ func BenchmarkInsert(b *testing.B) {
 	}
 	b.ReportMetric(float64(b.Elapsed().Nanoseconds())/float64(b.N*2000), "ns/record")
 }
+
+// TestSharedBlocksAreNotReused fills many blocks while views of open ones are
+// held: the memory of a block that a view shares must not be written again.
+func TestSharedBlocksAreNotReused(t *testing.T) {
+	r := rand.New(rand.NewPCG(5, 1))
+	tab := New()
+	type held struct {
+		v    *View
+		rows []string
+	}
+	var views []held
+	for seq := range uint64(40) {
+		tab.Insert(batch(r, seq, 2500))
+		if seq%3 != 0 {
+			continue
+		}
+		for _, v := range tab.Views(all) {
+			if v.Rows < MaxRows/2 && len(views) < 40 {
+				views = append(views, held{v, rowsOf(v)})
+			}
+		}
+	}
+	for _, h := range views {
+		if !slices.Equal(rowsOf(h.v), h.rows) {
+			t.Fatal("a view changed")
+		}
+	}
+}
