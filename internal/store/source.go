@@ -40,6 +40,12 @@ func (b *sealedBlock) Load(column int) (*block.Vector, error) {
 	return b.x.reader.Load(b.n, column, b.cost)
 }
 
+func (b *sealedBlock) Alphabet(column int) *block.ByteSet { return b.header.Alphabet(column) }
+
+func (b *sealedBlock) Learn(column int, v *block.Vector) *block.ByteSet {
+	return b.header.Learn(column, v)
+}
+
 func (b *sealedBlock) Times() ([]uint64, error) {
 	v, err := b.Load(segment.TimeColumn)
 	if err != nil {

@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"slices"
 	"sync"
+	"sync/atomic"
 
 	"github.com/meshtrail/meshtrail/internal/record"
 )
@@ -40,6 +41,8 @@ type Header struct {
 	MinTime, MaxTime int64
 	Time, Origin     *Column
 	Columns          []Column // of the records' fields
+
+	alphabets []atomic.Pointer[ByteSet] // by column; see Alphabet
 }
 
 // scratch holds a body while it is written.
@@ -145,6 +148,8 @@ func DecodeHeader(b []byte) (*Header, error) {
 		}
 	}
 	h.Time, h.Origin, h.Columns = &all[0], &all[1], all[2:]
+	h.alphabets = make([]atomic.Pointer[ByteSet], len(h.Columns))
+	h.learnHeads()
 	return h, in.end("the columns")
 }
 

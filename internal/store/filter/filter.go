@@ -33,6 +33,14 @@ type Source interface {
 	Load(column int) (*block.Vector, error)
 }
 
+// Alphabets is a Source that may tell of which bytes the values of a string
+// column are made without loading it. Alphabet is nil when it does not know; it
+// learns it from the loaded column.
+type Alphabets interface {
+	Alphabet(column int) *block.ByteSet
+	Learn(column int, v *block.Vector) *block.ByteSet
+}
+
 // A Filter is a predicate made ready for many blocks.
 type Filter struct{ root node }
 

@@ -32,8 +32,25 @@ func sourceOf(b *record.Batch) *plain {
 	return p
 }
 
-// encoded is the same source, encoded and decoded: every codec's form.
-func encodedSource(t testing.TB, b *record.Batch) *plain {
+// encoded is the same source, encoded and decoded: every codec's form, and what
+// its header knows of the bytes of its columns.
+type encoded struct {
+	plain
+	h     *block.Header
+	loads int
+}
+
+func (p *encoded) Alphabet(column int) *block.ByteSet { return p.h.Alphabet(column) }
+func (p *encoded) Learn(column int, v *block.Vector) *block.ByteSet {
+	return p.h.Learn(column, v)
+}
+
+func (p *encoded) Load(column int) (*block.Vector, error) {
+	p.loads++
+	return p.plain.Load(column)
+}
+
+func encodedSource(t testing.TB, b *record.Batch) *encoded {
 	t.Helper()
 	n := b.Len()
 	e := block.Encode(&block.Input{Times: b.Times(), Ords: make([]uint64, n), Ingests: make([]int64, n), Columns: b.Columns()})
@@ -41,7 +58,7 @@ func encodedSource(t testing.TB, b *record.Batch) *plain {
 	if err != nil {
 		t.Fatal(err)
 	}
-	p := &plain{b: b, cols: h.Columns}
+	p := &encoded{plain: plain{b: b, cols: h.Columns}, h: h}
 	bodies := e.Bodies
 	for _, c := range append([]*block.Column{h.Time, h.Origin}, pointers(h.Columns)...) {
 		body := c.Inline()
@@ -77,6 +94,11 @@ func drawBatch(r *mrand.Rand, n int) *record.Batch {
 		b.Bool("b", r.IntN(2) == 0)
 		b.Str("dict", fmt.Sprint("value-", r.IntN(9)))
 		b.Str("text", fmt.Sprintf("the number %d ends at %d", r.IntN(1000), r.IntN(9)))
+		b.Str("hex", fmt.Sprintf("%032x", r.Uint64()))
+		b.Str("uuid", fmt.Sprintf("%08x-0000-4000-8000-%012x", r.Uint32(), r.Uint32()))
+		b.Str("decimal", fmt.Sprint(1+r.IntN(1<<20)))
+		b.Str("large", fmt.Sprintf("%d-a value of which one does not have many: %d", r.IntN(64), r.IntN(2)))
+		b.Str("quoted", fmt.Sprintf("say \"%d\" \x01 é %d", r.IntN(3), r.IntN(1000)))
 		if r.IntN(3) == 0 {
 			b.Str("num", []string{"1", "2.5", "250ms", "x", ""}[r.IntN(5)])
 		}
@@ -122,7 +144,8 @@ func FuzzEval(f *testing.F) {
 		}
 		flt := New(p)
 		var e Evaluator
-		for form, s := range []*plain{sourceOf(b), encodedSource(t, b)} {
+		sealed := encodedSource(t, b)
+		for form, s := range []Source{sourceOf(b), sealed, sealed} { // the third time it has learned
 			rows := NewBitmap(b.Len())
 			rows.Fill(b.Len())
 			if err := e.Eval(flt, s, rows); err != nil {
@@ -141,6 +164,63 @@ func FuzzEval(f *testing.F) {
 			}
 		}
 	})
+}
+
+// TestLineTexts holds texts of every alphabet against match.Eval on lines.
+func TestLineTexts(t *testing.T) {
+	r := mrand.New(mrand.NewPCG(3, 0))
+	b := drawBatch(r, 300)
+	sealed := encodedSource(t, b)
+	var e Evaluator
+	for _, text := range []string{
+		"ends at 7", "the", "value-3", "ue-", "lue-8", "000", "0-4000-8", "0000 ", "zz", "ab", "12", "u0001", "\\u0001", `\"1\"`, "é",
+		"true", "tru", "num", "dict", "large", "many: 1", "1the", "3value", "Ends AT 7", "8000-", "e30", "hex",
+	} {
+		for _, fold := range []bool{false, true} {
+			p := match.Contains{Field: match.Line, Value: text, Fold: fold}
+			for form, s := range []Source{sourceOf(b), sealed, sealed} {
+				rows := NewBitmap(b.Len())
+				rows.Fill(b.Len())
+				if err := e.Eval(New(p), s, rows); err != nil {
+					t.Fatal(err)
+				}
+				for i := range b.Len() {
+					rec := b.Record(i)
+					if want := match.Eval(p, &rec); rows.Has(i) != want {
+						t.Fatalf("form %d, %q, fold %v: row %d is %v, want %v", form, text, fold, i, rows.Has(i), want)
+					}
+				}
+			}
+		}
+	}
+}
+
+// TestLineLoadsLittle counts the columns that are read for a text that no record
+// holds: those of other alphabets need not be.
+func TestLineLoadsLittle(t *testing.T) {
+	b := &record.Batch{Tenant: "t", Source: "s"}
+	for i := range 300 {
+		b.Begin(int64(i), "app")
+		b.Str("dict", fmt.Sprint("value ", i%9))
+		b.Str("hex", fmt.Sprintf("%032x", i*i))
+		b.Str("path", fmt.Sprint("/api/v1/", i))
+		b.Int("n", int64(i))
+		b.End()
+	}
+	s := encodedSource(t, b)
+	flt := New(match.Contains{Field: match.Line, Value: "leader elected"})
+	var e Evaluator
+	for _, want := range []int{1, 0} { // the path, and then not even that
+		rows := NewBitmap(b.Len())
+		rows.Fill(b.Len())
+		s.loads = 0
+		if err := e.Eval(flt, s, rows); err != nil {
+			t.Fatal(err)
+		}
+		if s.loads != want || !rows.Empty() {
+			t.Errorf("%d columns were read, want %d", s.loads, want)
+		}
+	}
 }
 
 func TestIntBounds(t *testing.T) {

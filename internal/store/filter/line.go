@@ -2,6 +2,7 @@ package filter
 
 import (
 	"slices"
+	"strings"
 
 	"github.com/meshtrail/meshtrail/internal/match"
 	"github.com/meshtrail/meshtrail/internal/record"
@@ -82,23 +83,68 @@ func (e *Evaluator) inJSON(s Source, text string, fold bool, want, out Bitmap) e
 		if rest.AndNot(out); rest.Empty() {
 			return nil
 		}
+		named := inText(in.p, cols[i].Name)
+		if !named && !fold && lacks(s, i, text) {
+			continue
+		}
 		v, err := s.Load(i)
 		if err != nil {
 			return err
 		}
-		if match.HoldsText(in.p, quoted(cols[i].Name)) {
+		if named {
 			e.present(v, rest, out)
 			continue
 		}
-		if v.Kind != record.String && !fold && !numeric(text) {
-			continue
-		}
 		e.vector(in, v, 1, rest, out)
-		if v.Kind == record.String && hasEscapes(v.Data) {
+		if v.Kind == record.String && escapes(alphabet(s, i, v)) {
 			e.escaped(in, v, rest, out)
 		}
 	}
 	return nil
+}
+
+// inText reports whether p holds for s as JSON writes it.
+func inText(p match.Predicate, s string) bool {
+	if match.Escapes(s) {
+		s = quoted(s)
+	}
+	return match.HoldsText(p, s)
+}
+
+// lacks reports whether it is known, without loading the column, that text is in
+// none of its values as JSON writes them.
+func lacks(s Source, column int, text string) bool {
+	c := &s.Columns()[column]
+	if c.Kind != record.String {
+		return !numeric(text)
+	}
+	a, ok := s.(Alphabets)
+	if !ok {
+		return false
+	}
+	set := a.Alphabet(column)
+	if set == nil || escapes(set) {
+		return false
+	}
+	for i := range len(text) {
+		if !set.Has(text[i]) {
+			return true
+		}
+	}
+	head := c.Head() // text in it may be of two entries: then one has to look
+	return head != nil && !strings.Contains(view(head.Data), text)
+}
+
+// alphabet returns the bytes of a loaded string column.
+func alphabet(s Source, column int, v *block.Vector) *block.ByteSet {
+	a, ok := s.(Alphabets)
+	if !ok {
+		return block.BytesOf(v.Data)
+	}
+	if set := a.Alphabet(column); set != nil {
+		return set
+	}
+	return a.Learn(column, v)
 }
 
 // escaped looks into the values that JSON writes in another way.
@@ -120,14 +166,11 @@ func quoted(s string) string {
 	return string(q[1 : len(q)-1])
 }
 
-// hasEscapes reports whether some value may be written in another way by JSON.
-func hasEscapes(b []byte) bool {
-	for _, c := range b {
-		if c < 0x20 || c == '"' || c == '\\' || c >= 0x80 {
-			return true
-		}
-	}
-	return false
+// escapes reports whether values of these bytes may be written in another way by
+// JSON.
+func escapes(set *block.ByteSet) bool {
+	const controls = 1<<0x20 - 1
+	return set[0]&controls != 0 || set.Has('"') || set.Has('\\') || set[2]|set[3] != 0
 }
 
 // rendered evaluates a leaf on the rendered lines of the rows of want.

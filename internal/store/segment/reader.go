@@ -137,7 +137,7 @@ func (r *Reader) header(b int, cost *Cost) (*header, error) {
 			no++
 		}
 	}
-	r.cache.put(key, h, int64(2*len(plain)+200*len(h.at)))
+	r.cache.put(key, h, int64(2*len(plain)+240*len(h.at)))
 	return h, nil
 }
 
