@@ -117,6 +117,7 @@ func (s *Store) seal(ctx context.Context, g *generation) error {
 // writeAll writes one segment for each part of the generation, durable but for
 // its last name.
 func (s *Store) writeAll(ctx context.Context, g *generation) (files []*sealedFile, keys []any, err error) {
+	g.table.Close()
 	parts := make(map[memtable.Part][]*memtable.View)
 	for _, v := range g.table.Views(func(memtable.Part) bool { return true }) {
 		parts[v.Part] = append(parts[v.Part], v)

@@ -74,8 +74,8 @@ type encoded struct {
 }
 
 // encodeColumn chooses the codec of a column and writes it; the body is written
-// to scratch.
-func encodeColumn(c *record.Column, rows int, scratch []byte) encoded {
+// to scratch. Codes are those of Input.
+func encodeColumn(c *record.Column, codes []uint16, rows int, scratch []byte) encoded {
 	e := encoded{}
 	e.min, e.max = extremes(c)
 	if constant(c) {
@@ -85,11 +85,19 @@ func encodeColumn(c *record.Column, rows int, scratch []byte) encoded {
 		return e
 	}
 	e.body = appendPresence(scratch, c.Rows, rows)
+	if codes != nil {
+		first := make([]uint32, len(c.Ends))
+		for i := range first {
+			first[i] = uint32(i)
+		}
+		e.dict(c, first, codes)
+		return e
+	}
 	if c.Kind == record.String || c.Kind == record.Int {
 		d := dictPool.Get().(*dictBuilder)
 		defer dictPool.Put(d)
 		if d.build(c) {
-			e.dict(c, d)
+			e.dict(c, slices.Clone(d.first), d.codes)
 			return e
 		}
 	}
@@ -115,16 +123,16 @@ func encodeColumn(c *record.Column, rows int, scratch []byte) encoded {
 	return e
 }
 
-func (e *encoded) dict(c *record.Column, d *dictBuilder) {
-	e.codec, e.first = codecDict, slices.Clone(d.first)
-	table := binary.AppendUvarint(nil, uint64(len(d.first)))
-	table = appendEntries(table, c, d.first)
+func (e *encoded) dict(c *record.Column, first []uint32, codes []uint16) {
+	e.codec, e.first = codecDict, first
+	table := binary.AppendUvarint(nil, uint64(len(first)))
+	table = appendEntries(table, c, first)
 	if len(table) <= maxHeadTable {
 		e.head = table
 	} else {
 		e.body = append(e.body, table...)
 	}
-	e.body = appendCodes(e.body, d.codes, len(d.first))
+	e.body = appendCodes(e.body, codes, len(first))
 }
 
 func constant(c *record.Column) bool {

@@ -17,7 +17,33 @@ type Input struct {
 	Ords    []uint64
 	Ingests []int64
 	Columns []*record.Column
-	Raw     int64 // bytes of the records before encoding, about
+	// Codes may hold, for a string column, which of its values each of its Rows
+	// has: the column then holds every distinct value once, in the order of first
+	// use, and Compact holds for them.
+	Codes [][]uint16
+	Raw   int64 // bytes of the records before encoding, about
+}
+
+// Compact reports whether a string column is best written as a dictionary, when
+// fresh holds which of its n values are not equal to an earlier one, ascending.
+func Compact(fresh []uint32, n int) bool {
+	if len(fresh) > min(n/2, MaxDict) {
+		return false
+	}
+	for k, i := range fresh {
+		if hopeless(k, int(i)) {
+			return false
+		}
+	}
+	return true
+}
+
+// codes returns the codes of column i, or nil.
+func (in *Input) codes(i int) []uint16 {
+	if i < len(in.Codes) {
+		return in.Codes[i]
+	}
+	return nil
 }
 
 // Encoded is a block as plain bytes: the header, and the bodies that have a
@@ -78,9 +104,9 @@ func Encode(in *Input) *Encoded {
 	h = binary.AppendUvarint(h, uint64(columns)+2)
 	h = e.column(h, "", TimeKind, rows, encoded{codec: codecInts, body: appendInts(nil, times)})
 	h = e.column(h, "", OriginKind, rows, encoded{codec: codecOrigin, body: appendOrigin(nil, in.Ords, in.Ingests)})
-	for _, c := range in.Columns {
+	for i, c := range in.Columns {
 		if len(c.Rows) > 0 {
-			enc := encodeColumn(c, rows, scratch.body[:0])
+			enc := encodeColumn(c, in.codes(i), rows, scratch.body[:0])
 			scratch.body = enc.body
 			h = e.column(h, c.Name, c.Kind, len(c.Rows), enc)
 			e.columns = append(e.columns, Column{Name: c.Name, Kind: c.Kind, Values: len(c.Rows), Min: enc.min, Max: enc.max})

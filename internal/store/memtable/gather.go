@@ -4,6 +4,7 @@ import (
 	"cmp"
 	"math/bits"
 	"slices"
+	"sync"
 	"unsafe"
 
 	"github.com/meshtrail/meshtrail/internal/record"
@@ -27,6 +28,7 @@ type Plan struct {
 	bounds []int // block i holds order[bounds[i]:bounds[i+1]]
 	keys   []columnKey
 	cols   [][]*source // by view, then by key; nil: the view has no such column
+	texts  [][][]byte  // by key: the distinct values, if no view has another form
 }
 
 type ref struct {
@@ -43,6 +45,7 @@ type source struct {
 	v    *block.Vector
 	bits []uint64 // a bit per row; nil when every row has a value
 	rank []uint32 // values before each word of bits
+	ids  []uint32 // by entry: its place in the plan's texts; nil if that has none
 }
 
 func (s *source) find(row uint32) (int, bool) {
@@ -107,9 +110,61 @@ func newPlan(views []*View, maxRows int, maxRaw int64) *Plan {
 		}
 		p.cols = append(p.cols, cols)
 	}
+	p.number()
 	p.sort()
 	p.cut(maxRows, maxRaw)
 	return p
+}
+
+// maxTexts is the largest number of distinct values that number keeps a place of
+// for every block.
+const maxTexts = 1 << 16
+
+// number gives the entries of string columns numbers that hold for all views, so
+// that the values of a block are gathered by number and not by their bytes.
+func (p *Plan) number() {
+	p.texts = make([][][]byte, len(p.keys))
+	places := make(map[string]uint32)
+	for k, key := range p.keys {
+		if key.kind != record.String || !p.coded(k) {
+			continue
+		}
+		clear(places)
+		var texts [][]byte
+		for _, cols := range p.cols {
+			s := cols[k]
+			if s == nil {
+				continue
+			}
+			s.ids = make([]uint32, s.v.Entries())
+			for e := range s.ids {
+				b := s.v.Bytes(e)
+				id, ok := places[string(b)]
+				if !ok {
+					id = uint32(len(texts))
+					places[unsafe.String(unsafe.SliceData(b), len(b))] = id
+					texts = append(texts, b)
+				}
+				s.ids[e] = id
+			}
+		}
+		p.texts[k] = texts
+	}
+}
+
+// coded reports whether every view has column k as a constant or a dictionary.
+func (p *Plan) coded(k int) bool {
+	n := 0
+	for _, cols := range p.cols {
+		if cols[k] == nil {
+			continue
+		}
+		if cols[k].v.Form == block.Plain {
+			return false
+		}
+		n += cols[k].v.Entries()
+	}
+	return n <= maxTexts
 }
 
 func newSource(v *block.Vector, rows int) *source {
@@ -282,12 +337,75 @@ func (p *Plan) Block(i int, in *block.Input) *block.Input {
 		if all[n] == nil {
 			all[n] = &record.Column{}
 		}
-		if p.gather(k, key, refs, all[n]); len(all[n].Rows) > 0 {
+		if n == len(in.Codes) {
+			in.Codes = append(in.Codes, nil)
+		}
+		if p.texts[k] == nil || !p.encode(k, refs, all[n], &in.Codes[n]) {
+			in.Codes[n] = nil
+			p.gather(k, key, refs, all[n])
+		}
+		if len(all[n].Rows) > 0 {
 			n++
 		}
 	}
 	in.Columns = all[:n]
 	return in
+}
+
+// An encoder numbers the values of one block's column in the order of their
+// first use.
+type encoder struct {
+	codes []uint16 // by place in the plan's texts
+	uses  []uint32 // the use in which the code was given
+	use   uint32
+	fresh []uint32 // values that no earlier one is equal to
+	ids   []uint32 // and their place
+}
+
+var coders = sync.Pool{New: func() any { return new(encoder) }}
+
+// encode gathers column k as its distinct values and a code for each of its
+// rows. It reports false when a block does not keep such values as a dictionary.
+func (p *Plan) encode(k int, refs []ref, c *record.Column, codes *[]uint16) bool {
+	x := coders.Get().(*encoder)
+	defer coders.Put(x)
+	if n := len(p.texts[k]); len(x.uses) < n {
+		x.codes, x.uses, x.use = make([]uint16, n), make([]uint32, n), 0
+	}
+	if x.use++; x.use == 0 {
+		clear(x.uses)
+		x.use = 1
+	}
+	x.fresh, x.ids = x.fresh[:0], x.ids[:0]
+	c.Name, c.Kind = p.keys[k].name, record.String
+	c.Rows, c.Nums, c.Ends, c.Data = c.Rows[:0], c.Nums[:0], c.Ends[:0], c.Data[:0]
+	out := (*codes)[:0]
+	for j := range refs {
+		s := p.cols[refs[j].view][k]
+		if s == nil {
+			continue
+		}
+		i, ok := s.find(refs[j].row)
+		if !ok {
+			continue
+		}
+		id := s.ids[s.v.Entry(i)]
+		if x.uses[id] != x.use {
+			x.uses[id], x.codes[id] = x.use, uint16(len(x.ids))
+			x.fresh, x.ids = append(x.fresh, uint32(len(out))), append(x.ids, id)
+		}
+		c.Rows = append(c.Rows, uint32(j))
+		out = append(out, x.codes[id])
+	}
+	*codes = out
+	if len(x.ids) > 1 && !block.Compact(x.fresh, len(out)) || len(x.ids) == 1 && len(out) == 1 {
+		return false
+	}
+	for _, id := range x.ids {
+		c.Data = append(c.Data, p.texts[k][id]...)
+		c.Ends = append(c.Ends, uint32(len(c.Data)))
+	}
+	return true
 }
 
 func (p *Plan) gather(k int, key columnKey, refs []ref, c *record.Column) {

@@ -120,6 +120,18 @@ func (t *Table) Views(want func(p Part) bool) []*View {
 	return out
 }
 
+// Close makes the open blocks small too, when nothing will be inserted any more
+// soon.
+func (t *Table) Close() {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	for _, x := range t.parts {
+		if x.open != nil {
+			t.close(x)
+		}
+	}
+}
+
 // close turns the open block of a part into a small view. The block's memory is
 // for the next one, unless a view shares it.
 func (t *Table) close(x *part) {

@@ -1,10 +1,12 @@
 package memtable
 
 import (
+	"bytes"
 	"fmt"
 	"maps"
 	"math/rand/v2"
 	"slices"
+	"strings"
 	"testing"
 
 	"github.com/meshtrail/meshtrail/internal/record"
@@ -147,8 +149,12 @@ func inputRows(t *testing.T, p Part, in *block.Input) []string {
 	var out []string
 	for row := range in.Times {
 		fields := map[string]string{}
-		for _, c := range in.Columns {
-			put(fields, c.Name, block.FromColumn(c, len(in.Times)), row)
+		for i, c := range in.Columns {
+			v := block.FromColumn(c, len(in.Times))
+			if in.Codes[i] != nil {
+				v.Form, v.Codes = block.Dict, in.Codes[i]
+			}
+			put(fields, c.Name, v, row)
 		}
 		out = append(out, render(in.Times[row], in.Ords[row], in.Ingests[row], p.Class, fields))
 	}
@@ -261,4 +267,66 @@ func TestSharedBlocksAreNotReused(t *testing.T) {
 			t.Fatal("a view changed")
 		}
 	}
+}
+
+// TestCodesChangeNoByte encodes blocks from the codes of closed tables and from
+// the values themselves: the bytes must be the same.
+func TestCodesChangeNoByte(t *testing.T) {
+	r := rand.New(rand.NewPCG(6, 1))
+	tab := New()
+	for seq := range uint64(12) {
+		b := &record.Batch{Tenant: "t", Source: "s", Ingest: noon, Ord: seq << 20}
+		for i := range 3000 {
+			b.Begin(noon+int64(i), "app")
+			b.Str("service.name", fmt.Sprint("svc-", r.IntN(3)))
+			b.Str("const", "one")
+			b.Str("few", fmt.Sprint(r.IntN(5)))
+			b.Str("many", fmt.Sprint(r.IntN(2000)))
+			b.Str("long", strings.Repeat("x", 600))
+			if r.IntN(300) == 0 {
+				b.Str("rare", fmt.Sprint(r.IntN(3)))
+			}
+			if r.IntN(2) == 0 {
+				b.Str("half", fmt.Sprint(r.IntN(700)))
+			}
+			b.Str("unique", fmt.Sprint(seq, i))
+			b.End()
+		}
+		tab.Insert(b)
+	}
+	tab.Close()
+	coded := 0
+	for _, rows := range []int{1, 100, 5000} {
+		for _, plan := range Plans(tab.Views(all), rows, 1<<30) {
+			var in *block.Input
+			for i := range min(plan.Blocks(), 40) {
+				in = plan.Block(i, in)
+				plain := *in
+				plain.Codes, plain.Columns = nil, nil
+				for k, c := range in.Columns {
+					if codes := in.Codes[k]; codes != nil {
+						coded++
+						c = expand(c, codes)
+					}
+					plain.Columns = append(plain.Columns, c)
+				}
+				a, b := block.Encode(in), block.Encode(&plain)
+				if !bytes.Equal(a.Header, b.Header) || !slices.EqualFunc(a.Bodies, b.Bodies, bytes.Equal) {
+					t.Fatalf("block %d of up to %d rows: the bytes differ", i, rows)
+				}
+			}
+		}
+	}
+	if coded == 0 {
+		t.Error("no column was gathered by its codes")
+	}
+}
+
+func expand(c *record.Column, codes []uint16) *record.Column {
+	out := &record.Column{Name: c.Name, Kind: c.Kind, Rows: c.Rows}
+	for _, code := range codes {
+		out.Data = append(out.Data, c.Bytes(int(code))...)
+		out.Ends = append(out.Ends, uint32(len(out.Data)))
+	}
+	return out
 }
