@@ -1,10 +1,18 @@
 package main
 
 import (
+	"os"
+	"runtime/debug"
+
 	"github.com/spf13/cobra"
 
 	"github.com/meshtrail/meshtrail/internal/app"
 )
+
+// gcPercent is by how much the heap of a server grows between collections. Most
+// of it is columns without pointers, which cost a collection little: half of Go's
+// default takes a sixth off the peak for 1 % of CPU (docs/performance.md).
+const gcPercent = 50
 
 func newServe(t *terminal) *cobra.Command {
 	o := app.ServeOptions{Out: t.out, Err: t.err}
@@ -23,6 +31,9 @@ SIGHUP reads the TLS certificate again.`,
 		Args: arguments(0, 0, "no arguments"),
 		RunE: func(cmd *cobra.Command, _ []string) error {
 			o.Version = version()
+			if os.Getenv("GOGC") == "" { // the operator's choice comes first
+				debug.SetGCPercent(gcPercent)
+			}
 			return app.Serve(cmd.Context(), o)
 		},
 	}
