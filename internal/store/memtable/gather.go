@@ -189,7 +189,11 @@ func newSource(v *block.Vector, rows int) *source {
 // time within, which is mostly done already.
 func (p *Plan) sort() {
 	groups := make(map[string]uint32)
-	var refs []ref
+	total := 0
+	for _, v := range p.views {
+		total += v.Rows
+	}
+	refs := make([]ref, 0, total)
 	for i, v := range p.views {
 		refs = p.append(refs, uint32(i), v, groups)
 	}
@@ -249,20 +253,18 @@ func (p *Plan) append(refs []ref, n uint32, v *View, groups map[string]uint32) [
 		}
 	}
 	mean := uint32(max(rest, 0)/int64(v.Rows)) + 1
-	run, last, group := 0, "", uint32(0)
+	known := make([][]uint32, len(by)) // by entry: its group's number plus one
+	for i, f := range by {
+		if f.v.Form != block.Plain {
+			known[i] = make([]uint32, f.v.Entries())
+		}
+	}
+	run := 0
 	for row := range v.Rows {
 		for run+1 < len(v.Sources) && v.Sources[run+1].Start <= row {
 			run++
 		}
-		name := groupName(by, uint32(row), v.Sources[run].Source)
-		if row == 0 || name != last {
-			var ok bool
-			if group, ok = groups[name]; !ok {
-				group = uint32(len(groups))
-				groups[name] = group
-			}
-			last = name
-		}
+		group := groupOf(by, known, uint32(row), v.Sources[run].Source, groups)
 		r := ref{time: v.Times[row], ord: v.Ords[row], view: n, row: uint32(row), group: group, raw: mean}
 		if len(large) > 0 {
 			r.raw += large[uint32(row)]
@@ -272,15 +274,35 @@ func (p *Plan) append(refs []ref, n uint32, v *View, groups map[string]uint32) [
 	return refs
 }
 
-// groupName aliases the view.
-func groupName(by []*source, row uint32, src string) string {
-	for _, s := range by {
-		if i, ok := s.find(row); ok {
-			b := s.v.Bytes(s.v.Entry(i))
-			return unsafe.String(unsafe.SliceData(b), len(b))
+// groupOf returns the number of a row's group. A name that is new aliases the
+// view.
+func groupOf(by []*source, known [][]uint32, row uint32, src string, groups map[string]uint32) uint32 {
+	for k, s := range by {
+		i, ok := s.find(row)
+		if !ok {
+			continue
 		}
+		e := s.v.Entry(i)
+		if known[k] != nil && known[k][e] != 0 {
+			return known[k][e] - 1
+		}
+		b := s.v.Bytes(e)
+		n := numberOf(unsafe.String(unsafe.SliceData(b), len(b)), groups)
+		if known[k] != nil {
+			known[k][e] = n + 1
+		}
+		return n
 	}
-	return src
+	return numberOf(src, groups)
+}
+
+func numberOf(name string, groups map[string]uint32) uint32 {
+	n, ok := groups[name]
+	if !ok {
+		n = uint32(len(groups))
+		groups[name] = n
+	}
+	return n
 }
 
 // cut sets the bounds of blocks: no block exceeds the limits, except by its
