@@ -234,6 +234,11 @@ func (s *Store) writeFile(name string, meta segment.Meta, views []*memtable.View
 	return sum, err
 }
 
+// keepInput is the largest block whose gathered columns are kept for the next
+// one, as JSON would take: one of usual values, which may exceed Limits.BlockBytes
+// by its last record.
+const keepInput = 16 << 20
+
 // inputs are reused between blocks.
 var inputs = sync.Pool{New: func() any { return new(block.Input) }}
 
@@ -260,7 +265,7 @@ func writeBlocks(w *segment.Writer, first int, plan *memtable.Plan) error {
 			go func() {
 				in := plan.Block(i, inputs.Get().(*block.Input))
 				p, err := w.Prepare(first+i, in)
-				if in.Raw <= 4*memtable.MaxRaw {
+				if in.Raw <= keepInput {
 					inputs.Put(in)
 				}
 				c <- outcome{p, err}

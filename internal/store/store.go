@@ -90,7 +90,7 @@ type Limits struct {
 	Reserve int64
 	// AppendWait is how long Append waits for that at most (5 seconds).
 	AppendWait time.Duration
-	// BlockRows and BlockBytes cut the blocks of segments (16,384 and 2 MiB).
+	// BlockRows and BlockBytes cut the blocks of segments (16,384 and 8 MiB).
 	BlockRows  int
 	BlockBytes int64
 	// CacheBytes of decoded columns are kept (64 MiB); below zero none.
@@ -117,7 +117,7 @@ func (l *Limits) setDefaults() {
 	orInt(&l.Unsealed, 512<<20)
 	orInt(&l.AppendWait, 5*time.Second)
 	orInt(&l.BlockRows, memtable.MaxRows)
-	orInt(&l.BlockBytes, memtable.MaxRaw)
+	orInt(&l.BlockBytes, 8<<20)
 	orInt(&l.CacheBytes, 64<<20)
 	orInt(&l.OpenSegments, 512)
 	orInt(&l.Origins, 65_536)
