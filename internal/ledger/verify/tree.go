@@ -225,10 +225,11 @@ func (t *tree) leaves(ctx context.Context, b *book) error {
 	return nil
 }
 
-// prefix checks that the ledger continues an earlier checkpoint.
-func (r *run) prefix(fsys vfs.FS, t *tree) {
+// prefix checks that the ledger continues an earlier checkpoint. A tile that is
+// not there is an error, as in check: the folder may be in motion.
+func (r *run) prefix(fsys vfs.FS, t *tree) error {
 	if len(r.o.Checkpoint) == 0 {
-		return
+		return nil
 	}
 	file := ledgerDir + "/" + ledger.CheckpointFile
 	old, err := ledger.ParseCheckpoint(r.o.Checkpoint, r.verifier)
@@ -241,7 +242,9 @@ func (r *run) prefix(fsys vfs.FS, t *tree) {
 		r.rep.add(Finding{Kind: KindRollback, File: file, Detail: fmt.Sprintf("the ledger has %d leaves, and had %d when the earlier checkpoint was exported: it was rolled back", t.cp.Size, old.Size)})
 	case old.Size > 0:
 		root, err := tlog.TreeHash(old.Size, ledger.HashReader(fsys, t.cp.Tree()))
-		if err != nil {
+		if errors.Is(err, fs.ErrNotExist) {
+			return err
+		} else if err != nil {
 			r.rep.add(Finding{Kind: KindRollback, File: file, Detail: "the earlier checkpoint could not be compared: " + err.Error()})
 		} else if root != tlog.Hash(old.Root) {
 			r.rep.add(Finding{Kind: KindRollback, File: file, Detail: fmt.Sprintf("the first %d leaves are not those of the earlier checkpoint: the history was rewritten", old.Size)})
@@ -249,6 +252,7 @@ func (r *run) prefix(fsys vfs.FS, t *tree) {
 			r.rep.Ledger.Since = old.Size
 		}
 	}
+	return nil
 }
 
 // read reads a tile whatever its length. Only a file that is not there, or

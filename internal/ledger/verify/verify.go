@@ -144,9 +144,12 @@ const attempts = 16
 func (r *run) ledger(ctx context.Context) bool {
 	fsys := vfs.Sub(r.fs, ledgerDir)
 	before := *r.rep
-	for range attempts {
+	restart := func() {
 		*r.rep = before
 		r.rep.Findings, r.rep.Notes = slices.Clone(before.Findings), slices.Clone(before.Notes)
+	}
+	for range attempts {
+		restart()
 		msg, err := ledger.ReadCheckpoint(fsys)
 		if err != nil {
 			r.noCheckpoint(err)
@@ -168,6 +171,7 @@ func (r *run) ledger(ctx context.Context) bool {
 		r.rep.add(f)
 		return false
 	}
+	restart() // what the last attempt found, it found in a ledger that was gone
 	r.rep.add(Finding{Kind: KindMoving, File: ledgerDir, Detail: "the ledger grew faster than it could be read; try again"})
 	return false
 }
@@ -200,7 +204,9 @@ func (r *run) tryLedger(ctx context.Context, fsys vfs.FS, msg []byte) (bool, err
 	if err := t.check(ctx); err != nil {
 		return false, err
 	}
-	r.prefix(fsys, t)
+	if err := r.prefix(fsys, t); err != nil {
+		return false, err
+	}
 	r.book = newBook(r.rep, cp)
 	return true, t.leaves(ctx, r.book)
 }
