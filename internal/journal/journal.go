@@ -295,7 +295,7 @@ func (j *Journal) Replay(ctx context.Context, after uint64, f func(seq uint64, p
 // such frames, and is not small, a new one is begun so that its space returns
 // too. After an error it may be called again.
 func (j *Journal) Release(upto uint64) error {
-	if err := j.turnAt(upto); err != nil {
+	if err := j.Turn(upto); err != nil {
 		return err
 	}
 	for {
@@ -324,9 +324,10 @@ func (j *Journal) Release(upto uint64) error {
 	}
 }
 
-// turnAt has the committer begin a new file if all of the file in use can be
-// released.
-func (j *Journal) turnAt(upto uint64) error {
+// Turn begins a new file if every frame of the file in use has a seq of at most
+// upto and the file is not small. Who appends a frame that outlives the others
+// before Release calls Turn first: else that frame holds back their space.
+func (j *Journal) Turn(upto uint64) error {
 	j.mu.Lock()
 	last := len(j.files) - 1
 	if j.closed || j.dead != nil || j.turning != nil || last < 0 || j.head.Seq > upto || j.files[last].end < min(minTurn, j.o.FileSize/2) {

@@ -351,6 +351,9 @@ func (s *Store) publish(g *generation, files []*sealedFile) {
 // release makes the windows durable as of the generation and then deletes the
 // journal files that nobody needs any more.
 func (s *Store) release(ctx context.Context, g *generation) error {
+	if err := s.journal.Turn(g.upto); err != nil {
+		s.log.Warn("begin a new journal file", "err", err) // its space returns with a later seal
+	}
 	if _, err := s.journal.Append(ctx, g.windows, nil); err != nil {
 		s.log.Warn("journal is not released: write checkpoint", "err", err)
 		return nil // the records are sealed; the next seal releases more
