@@ -20,30 +20,30 @@ import (
 //	flip GLOB OFFSET        change one byte; a negative offset counts from the end
 //	absent DIR TEXT         no file below DIR contains TEXT
 func TestScripts(t *testing.T) {
-	var current *server
 	testscript.Run(t, testscript.Params{
 		Dir: "testdata/script",
 		Setup: func(e *testscript.Env) error {
 			e.Setenv("PATH", filepath.Dir(binary)+string(os.PathListSeparator)+e.Getenv("PATH"))
 			e.Setenv("HOME", e.WorkDir)
-			e.Values["t"] = t
+			e.Values[serverKey{}] = new(*server) // scripts run in parallel: each has its own
 			return nil
 		},
 		Cmds: map[string]func(*testscript.TestScript, bool, []string){
 			"serve": func(ts *testscript.TestScript, _ bool, args []string) {
 				s := serve(t, ts.MkAbs(args[0]), args[1:]...)
-				current = s
+				*ts.Value(serverKey{}).(**server) = s
 				ts.Defer(s.kill)
 				ts.Setenv("URL", s.base)
 				ts.Setenv("TOKEN", s.token)
 			},
-			"stop":  func(*testscript.TestScript, bool, []string) { current.stop() },
-			"kill9": func(*testscript.TestScript, bool, []string) { current.kill() },
+			"stop":  func(ts *testscript.TestScript, _ bool, _ []string) { serverOf(ts).stop() },
+			"kill9": func(ts *testscript.TestScript, _ bool, _ []string) { serverOf(ts).kill() },
 			"post": func(ts *testscript.TestScript, neg bool, args []string) {
 				kind := "application/x-ndjson"
 				if len(args) > 2 {
 					kind = args[2]
 				}
+				current := serverOf(ts)
 				code, body, err := current.request("POST", args[0], map[string]string{"Content-Type": kind}, []byte(ts.ReadFile(args[1])))
 				ts.Check(err)
 				ts.Stdout().Write(body)
@@ -52,7 +52,7 @@ func TestScripts(t *testing.T) {
 				}
 			},
 			"get": func(ts *testscript.TestScript, neg bool, args []string) {
-				code, body, err := current.request("GET", args[0], nil, nil)
+				code, body, err := serverOf(ts).request("GET", args[0], nil, nil)
 				ts.Check(err)
 				ts.Stdout().Write(body)
 				if neg == (code/100 == 2) {
@@ -64,6 +64,12 @@ func TestScripts(t *testing.T) {
 		},
 	})
 }
+
+// serverKey names the script's server among its values.
+type serverKey struct{}
+
+// serverOf returns the server that the script started last.
+func serverOf(ts *testscript.TestScript) *server { return *ts.Value(serverKey{}).(**server) }
 
 func flip(ts *testscript.TestScript, _ bool, args []string) {
 	names, err := filepath.Glob(ts.MkAbs(args[0]))
