@@ -11,7 +11,8 @@ import (
 
 // gcPercent is by how much the heap of a server grows between collections. Most
 // of it is columns without pointers, which cost a collection little: half of Go's
-// default takes a sixth off the peak for 1 % of CPU (docs/performance.md).
+// default takes a quarter off the peak and no CPU that could be measured
+// (docs/performance.md).
 const gcPercent = 50
 
 func newServe(t *terminal) *cobra.Command {

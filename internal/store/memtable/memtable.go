@@ -8,7 +8,7 @@
 //
 // Memory: Insert copies what it keeps. A full block is copied once more, into
 // vectors that hold a repeated value once (block.Compactor): a table takes about
-// a quarter of what its records would as JSON. The memory in which a block grew
+// two fifths of what mesh access records would as JSON. The memory in which a block grew
 // is for the next block, unless a View of it was given out: then it is left to
 // that View. The columns of an open block only ever grow behind the lengths that
 // a View has, so a View never changes and needs no lock. Nothing survives a
