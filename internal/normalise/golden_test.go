@@ -1,7 +1,6 @@
 package normalise_test
 
 import (
-	"bufio"
 	"bytes"
 	"encoding/json"
 	"flag"
@@ -71,53 +70,6 @@ func TestSourcesAreNamed(t *testing.T) {
 			strings.HasPrefix(base, "hubble-") && strings.HasSuffix(base, "-flows.log")
 		if !named {
 			t.Errorf("%s: SOURCE does not say where it comes from", base)
-		}
-	}
-}
-
-// TestCorpus parses the lines of a folder of other people's logs, one
-// sub-folder a platform, and reports how much of each is understood. It runs
-// only where the folder is given.
-func TestCorpus(t *testing.T) {
-	dir := os.Getenv("MESHTRAIL_CORPUS")
-	if dir == "" {
-		t.Skip("MESHTRAIL_CORPUS is not set")
-	}
-	folders, _ := filepath.Glob(filepath.Join(dir, "*"))
-	for _, folder := range folders {
-		files, _ := filepath.Glob(filepath.Join(folder, "*"))
-		status := map[string]int{}
-		formats := map[string]int{}
-		lines := 0
-		for _, name := range files {
-			if strings.HasSuffix(name, ".txt") {
-				continue
-			}
-			in, err := os.ReadFile(name)
-			if err != nil {
-				t.Fatal(err)
-			}
-			var out bytes.Buffer
-			if err := pipeline.Parse(bytes.NewReader(in), "", &out); err != nil {
-				t.Fatal(err)
-			}
-			sc := bufio.NewScanner(&out)
-			sc.Buffer(nil, 16<<20)
-			for sc.Scan() {
-				var r map[string]any
-				if err := json.Unmarshal(sc.Bytes(), &r); err != nil {
-					t.Fatalf("%s: %v", name, err)
-				}
-				s, _ := r["parse.status"].(string)
-				f, _ := r["parse.format"].(string)
-				status[s]++
-				formats[f]++
-				lines++
-			}
-		}
-		if lines > 0 {
-			t.Logf("%-24s %4d lines: ok %3.0f%% partial %3.0f%% none %3.0f%% %v", filepath.Base(folder), lines,
-				100*float64(status["ok"])/float64(lines), 100*float64(status["partial"])/float64(lines), 100*float64(status["none"])/float64(lines), formats)
 		}
 	}
 }

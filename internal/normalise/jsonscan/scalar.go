@@ -81,7 +81,7 @@ func (o *Object) escape(i int) (next int, err error) {
 	return i + 1, nil
 }
 
-// unicode decodes the digits of \uXXXX, and the second half of a surrogate
+// unicode decodes the four digits of a \u escape, and the second half of a surrogate
 // pair. A lone surrogate is no character: its escape is kept as text.
 func (o *Object) unicode(i int) (next int, err error) {
 	d := o.data
