@@ -103,14 +103,22 @@ func newFields(t *terminal) *cobra.Command {
 		Use:   "fields",
 		Short: "List the fields that records of a time range have",
 		Long: `Lists the fields of a time range: how LogQL writes the name, its type, in how
-many records it is at most, and what it means. It exits 1 when there is none.`,
+many records it is at most, and what it means. Where senders invent names, some
+of the fields that few records have are shown and the others counted. It exits 1
+when there is none.`,
 		Example: `  meshtrail fields --since 1h
   meshtrail fields --from -7d -o jsonl | jq -r .query`,
 		Args: arguments(0, 0, "no arguments"),
 	}, func(cmd *cobra.Command, q url.Values, _ []string) (int, error) {
-		var answer struct{ Fields []field }
+		var answer struct {
+			Fields []field
+			More   uint64
+		}
 		if err := e.fetch(cmd, "/api/v1/fields", q, &answer); err != nil {
 			return 0, err
+		}
+		if answer.More > 0 {
+			fmt.Fprintf(t.err, "note: up to %d more fields are not shown, each of few records; narrow the time range\n", answer.More)
 		}
 		return table(e, answer.Fields, func(f field) []string {
 			return []string{f.Query, f.Type, strconv.FormatUint(f.Records, 10), f.Meaning}

@@ -16,6 +16,7 @@ import (
 	"os"
 	"os/signal"
 	"path/filepath"
+	"sync"
 	"syscall"
 	"time"
 
@@ -105,14 +106,12 @@ func withFlags(cfg *config.Config, o ServeOptions) (*config.Config, error) {
 func (s *server) run(ctx context.Context) error {
 	ctx, cancel := context.WithCancelCause(ctx)
 	defer cancel(nil)
-	done := make(chan struct{})
-	go func() {
-		defer close(done)
-		s.look(ctx, cancel)
-	}()
+	var beside sync.WaitGroup
+	beside.Go(func() { s.look(ctx, cancel) })
+	beside.Go(func() { s.expire(ctx) })
 	err := s.http.Run(ctx)
 	cancel(err)
-	<-done
+	beside.Wait()
 	if fatal := s.fatal.Load(); fatal != nil {
 		// Nothing may be acknowledged any more and nothing in memory can be
 		// trusted to reach the disk: leave, and let the next start recover.

@@ -138,15 +138,22 @@ func (s *server) openVault(ctx context.Context) error {
 		return err
 	}
 	s.onClose("ledger", s.ledger.Close)
+	if s.policy, err = policy.New(s.cfg.Policy); err != nil {
+		return err
+	}
 	s.store, err = store.Open(ctx, store.Options{
 		FS: s.root, Keyring: s.keys, Ledger: s.ledger, Logger: s.log, Metrics: s.metrics, Now: time.Now, Limits: s.cfg.Store.Limits(), Fatal: s.die,
+		Retention: s.retention,
 	})
 	if err != nil {
 		return err
 	}
 	s.onClose("store", s.store.Close)
 	_, err = s.ledger.Append(ctx, ledger.Config{Type: ledger.TypeConfig, At: time.Now().UnixNano(), Version: s.o.Version, SHA256: s.cfg.SHA256()})
-	return err
+	if err != nil {
+		return err
+	}
+	return s.hold(ctx)
 }
 
 // die ends the process: it is called by a room whose memory and disk may no
@@ -165,9 +172,6 @@ func (s *server) openGate(context.Context) error {
 
 func (s *server) openIntake(context.Context) error {
 	var err error
-	if s.policy, err = policy.New(s.cfg.Policy); err != nil {
-		return err
-	}
 	s.intake, err = pipeline.New(pipeline.Options{Appender: s.store, Policy: s.policy, Metrics: s.metrics, Logger: s.log})
 	return err
 }

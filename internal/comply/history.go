@@ -41,12 +41,16 @@ type history struct {
 	received map[sourceKey][]uint64      // by bucket
 	covered  []bool                      // buckets in which an epoch was written
 
-	segments []ledger.Segment // sealed before end
-	keys     []at[ledger.Key] // in the period, as all below
-	configs  []at[ledger.Config]
-	reports  []at[ledger.Report]
-	damages  []at[ledger.Damage]
-	config   string // SHA-256 in force when the period began
+	segments  []ledger.Segment // sealed before end and neither compacted nor destroyed by then
+	removed   map[string]bool  // ids compacted or destroyed before end
+	keys      []at[ledger.Key] // in the period, as all below
+	configs   []at[ledger.Config]
+	reports   []at[ledger.Report]
+	damages   []at[ledger.Damage]
+	gone      []at[ledger.Destruction]
+	holds     []at[ledger.Hold]
+	certified map[string]bool // keys that a certificate names, of any time
+	config    string          // SHA-256 in force when the period began
 
 	parts []ledger.Source // of the epoch being read
 }
@@ -65,7 +69,7 @@ const (
 func readHistory(in Inputs, end time.Time, size int64) (*history, error) {
 	h := &history{in: in, end: end.UnixNano(), bucket: hourly,
 		start: map[sourceKey]ledger.Source{}, last: map[sourceKey]ledger.Source{}, head: map[sourceKey]ledger.Source{},
-		received: map[sourceKey][]uint64{}}
+		received: map[sourceKey][]uint64{}, removed: map[string]bool{}, certified: map[string]bool{}}
 	switch length := in.To.Sub(in.From); {
 	case length <= shortPeriod:
 		h.bucket = fine
@@ -84,7 +88,18 @@ func readHistory(in Inputs, end time.Time, size int64) (*history, error) {
 	if err != nil {
 		return nil, fault.Errorf(fault.KindOf(err), "read the history: %w", err)
 	}
+	h.segments = slices.DeleteFunc(h.segments, func(s ledger.Segment) bool { return h.removed[s.ID] })
 	return h, nil
+}
+
+// remove takes segments out of what was kept at the end of the period.
+func (h *history) remove(ids []string, ns int64) {
+	if ns >= h.end {
+		return
+	}
+	for _, id := range ids {
+		h.removed[id] = true
+	}
 }
 
 // within reports whether a time lies in the part of the period that is over.
@@ -117,6 +132,16 @@ func (h *history) take(i int64, leaf ledger.Leaf) {
 		h.reports = keep(h, h.reports, i, v, v.At, true)
 	case ledger.Damage:
 		h.damages = keep(h, h.damages, i, v, v.At, true)
+	case ledger.Compact:
+		h.remove(v.Inputs, v.At)
+	case ledger.Destruction:
+		h.remove(v.Segments, v.At)
+		for _, id := range v.KeyIDs {
+			h.certified[id] = true
+		}
+		h.gone = keep(h, h.gone, i, v, v.At, h.ours(v.Tenant))
+	case ledger.Hold:
+		h.holds = keep(h, h.holds, i, v, v.At, v.Tenant == "" || h.ours(v.Tenant))
 	}
 }
 

@@ -239,7 +239,7 @@ func (b *builder) inventory() error {
 		t.Rows = append(t.Rows, []string{key[0], key[1], key[2], unum(v.segments), unum(v.records), unum(v.bytes), strconv.Itoa(len(v.keys))})
 	}
 	slices.SortFunc(t.Rows, slices.Compare[[]string])
-	return b.fill(t, "Segments kept", []string{"C1.1", "PI1.5"}, "type segment, sealed before the end of the period")
+	return b.fill(t, "Segments kept", []string{"C1.1", "PI1.5"}, "type segment, sealed before the end of the period and neither compacted nor destroyed by then")
 }
 
 // retention holds the promised time of each class beside what is there.
@@ -290,11 +290,17 @@ func (b *builder) changes() error {
 	for _, k := range b.hist.keys {
 		add(k.index, k.leaf.At, "key "+k.leaf.Action, fmt.Sprintf("%s of %s, class %s, day %s", k.leaf.ID, k.leaf.Tenant, k.leaf.Class, k.leaf.Day))
 	}
+	for _, d := range b.hist.gone {
+		add(d.index, d.leaf.At, "destruction", fmt.Sprintf("%s, class %s, day %s: %d segments with %d records, %s, by %s", d.leaf.Tenant, d.leaf.Class, d.leaf.Day, len(d.leaf.Segments), d.leaf.Records, d.leaf.Policy, d.leaf.By))
+	}
+	for _, h := range b.hist.holds {
+		add(h.index, h.leaf.At, "hold "+h.leaf.Action, fmt.Sprintf("%s: tenant %s, class %s, days %s to %s, by %s: %s", h.leaf.ID, orAll(h.leaf.Tenant), orAll(h.leaf.Class), orAll(h.leaf.From), orAll(h.leaf.To), h.leaf.By, h.leaf.Reason))
+	}
 	for _, d := range b.hist.damages {
 		add(d.index, d.leaf.At, "damage", fmt.Sprintf("%s at byte %d: %s", d.leaf.File, d.leaf.Offset, d.leaf.Detail))
 	}
 	slices.SortStableFunc(t.Rows, func(a, b []string) int { return cmp.Or(cmp.Compare(len(a[0]), len(b[0])), cmp.Compare(a[0], b[0])) })
-	return b.fill(t, "Changes of the log platform", []string{"CC5.2", "CC5.3", "CC8.1"}, "types config, key and damage, written in the period")
+	return b.fill(t, "Changes of the log platform", []string{"CC5.2", "CC5.3", "CC8.1"}, "types config, key, destruction, hold and damage, written in the period")
 }
 
 // issued lists the reports that were made in the period.

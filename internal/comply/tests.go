@@ -145,8 +145,15 @@ func (b *builder) destruction() outcome {
 	destroyed := b.hist.destroyed()
 	o := outcome{state: NotOccurring, population: len(destroyed), reason: "the ledger has no destroyed key in this period"}
 	for _, k := range destroyed {
-		o.state, o.reason = NoData, "keys were destroyed; this version does not record who approved it"
-		o.deviations = append(o.deviations, fmt.Sprintf("leaf %d: key %s", k.index, k.leaf.ID))
+		if !b.hist.certified[k.leaf.ID] {
+			o.deviations = append(o.deviations, fmt.Sprintf("leaf %d: key %s", k.index, k.leaf.ID))
+		}
+	}
+	switch {
+	case len(o.deviations) > 0:
+		o.state, o.reason = Fail, "keys were destroyed without a certificate"
+	case len(destroyed) > 0:
+		o.state, o.reason = NoData, "every destroyed key has a certificate; this version does not record who approved the retention that it names"
 	}
 	if o.state == NotOccurring && !b.hist.begins() {
 		o.state, o.reason = NoData, "the period began before the history did"

@@ -42,6 +42,8 @@ type Config struct {
 	Receive receive.Limits `yaml:"receive"`
 	// Policy decides what is kept of a record, and for how long.
 	Policy policy.Config `yaml:"policy"`
+	// Holds keep records from being destroyed when their retention ends.
+	Holds []policy.Hold `yaml:"holds"`
 	// Store says when records are sealed and what may be held in memory.
 	Store Store `yaml:"store"`
 	// Query bounds what one question may cost.
@@ -118,7 +120,7 @@ func Default() *Config {
 		Server:  httpd.DefaultConfig(),
 		Log:     Log{Level: "info", Format: "text"},
 		Receive: receive.Limits{}.WithDefaults(),
-		Store:   Store{SealBytes: 192 << 20, SealAge: 2 * time.Minute, Unsealed: 512 << 20, CacheBytes: 64 << 20, Reserve: 128 << 20},
+		Store:   Store{SealBytes: 192 << 20, SealAge: 2 * time.Minute, Unsealed: 512 << 20, CacheBytes: 128 << 20, Reserve: 128 << 20},
 		Query:   query.Limits{MaxEntries: 5000, MaxPoints: 11_000, MaxSeries: 10_000, Timeout: time.Minute, StreamTimeout: time.Hour},
 		sum:     sha256.Sum256(nil),
 	}
@@ -180,6 +182,7 @@ func (c *Config) validate(places map[string]place) []Problem {
 		{"log", c.Log.Validate()},
 		{"policy", c.Policy.Validate()},
 		{"store", c.Store.Validate()},
+		{"", policy.ValidateHolds(c.Holds)}, // their paths begin at the root
 	} {
 		for _, err := range flatten(part.err) {
 			out = append(out, problemOf(part.path, err, places))

@@ -19,7 +19,7 @@ func TestDocumentsShowValidConfigurations(t *testing.T) {
 	}
 	// The first key tells whose configuration a block is.
 	kinds := map[string]string{
-		"policy": "server", "server": "server", "store": "server", "report": "server", "query": "server",
+		"policy": "server", "holds": "server", "server": "server", "store": "server", "report": "server", "query": "server",
 		"data": "agent", "inputs": "agent",
 		"output.elasticsearch": "other", "clients": "other", "exporters": "other",
 	}

@@ -114,8 +114,9 @@ func (j *Journal) settleFile(last *fileScan) error {
 			return err
 		}
 	}
-	if j.file.Preallocate(j.o.FileSize) == nil { // a full disk must not keep us from reading
-		j.allocated = max(j.off, j.o.FileSize)
+	// A full disk must not keep us from reading.
+	if room := min(j.o.FileSize, max(minPreallocate, 2*j.off)); j.file.Preallocate(room) == nil {
+		j.allocated = max(j.off, room)
 	}
 	return j.file.Sync()
 }

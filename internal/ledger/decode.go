@@ -13,8 +13,8 @@ import (
 // A Leaf is a decoded leaf.
 type Leaf struct {
 	Type string
-	// Value is a Genesis, Segment, Epoch, Key, Config, Report or Damage; nil
-	// for a type that this version does not know.
+	// Value is one of the structs of leaf.go; nil for a type that this version
+	// does not know.
 	Value any
 	// Unknown names the fields that this version does not know, sorted: a
 	// newer version wrote them, and they were not looked at.
@@ -37,6 +37,12 @@ func (l Leaf) At() int64 {
 	case Report:
 		return v.At
 	case Damage:
+		return v.At
+	case Compact:
+		return v.At
+	case Destruction:
+		return v.At
+	case Hold:
 		return v.At
 	}
 	return 0
@@ -87,6 +93,15 @@ func withType(leaf any) (any, error) {
 	case Damage:
 		v.Type = TypeDamage
 		return v, nil
+	case Compact:
+		v.Type = TypeCompact
+		return v, nil
+	case Destruction:
+		v.Type = TypeDestruction
+		return v, nil
+	case Hold:
+		v.Type = TypeHold
+		return v, nil
 	}
 	return nil, fault.Errorf(fault.Internal, "encode leaf: %T is not a leaf", leaf)
 }
@@ -119,6 +134,12 @@ func Decode(data []byte) (Leaf, error) {
 		l.Value, l.Unknown, err = decodeAs[Report](data, fields)
 	case TypeDamage:
 		l.Value, l.Unknown, err = decodeAs[Damage](data, fields)
+	case TypeCompact:
+		l.Value, l.Unknown, err = decodeAs[Compact](data, fields)
+	case TypeDestruction:
+		l.Value, l.Unknown, err = decodeAs[Destruction](data, fields)
+	case TypeHold:
+		l.Value, l.Unknown, err = decodeAs[Hold](data, fields)
 	}
 	if err != nil {
 		return Leaf{}, fault.Errorf(fault.Corrupt, "decode %s leaf: %w", l.Type, err)
@@ -184,4 +205,33 @@ func (e Epoch) Split() ([]any, error) {
 		leaves[i] = p
 	}
 	return leaves, nil
+}
+
+// maxDestroyed is how many segments and keys one part of a Destruction names.
+const maxDestroyed = 700
+
+// Split cuts the certificate over as many leaves as its segments and keys need,
+// to be appended in one call. size says how many records and bytes a segment
+// has; Records and Bytes are set from it.
+func (d Destruction) Split(size func(id string) (records uint64, bytes int64)) []any {
+	segments, keys := slices.Collect(slices.Chunk(d.Segments, maxDestroyed)), slices.Collect(slices.Chunk(d.KeyIDs, maxDestroyed))
+	leaves := make([]any, max(len(segments), len(keys), 1))
+	for i := range leaves {
+		p := d
+		p.Part, p.Parts, p.Records, p.Bytes = i+1, len(leaves), 0, 0
+		p.Segments, p.KeyIDs = []string{}, []string{}
+		if i < len(segments) {
+			p.Segments = segments[i]
+		}
+		if i < len(keys) {
+			p.KeyIDs = keys[i]
+		}
+		for _, id := range p.Segments {
+			records, bytes := size(id)
+			p.Records += records
+			p.Bytes += bytes
+		}
+		leaves[i] = p
+	}
+	return leaves
 }

@@ -10,6 +10,10 @@ const (
 	TypeConfig  = "config"
 	TypeReport  = "report"
 	TypeDamage  = "damage"
+
+	TypeCompact     = "compact"
+	TypeDestruction = "destruction"
+	TypeHold        = "hold"
 )
 
 // Genesis is leaf 0: the birth of a history.
@@ -120,4 +124,66 @@ type Damage struct {
 	Moved  string `json:"moved"`
 	Offset int64  `json:"offset"`
 	Detail string `json:"detail"`
+}
+
+// MaxInputs is how many segments one Compact leaf may name.
+const MaxInputs = 1024
+
+// A Compact leaf says that segments were replaced by one that holds the same
+// records. The leaf after it is the Segment leaf of the output. Where it is
+// under a checkpoint the inputs do not exist any more.
+type Compact struct {
+	Type      string   `json:"type"`
+	At        int64    `json:"at"`
+	Reason    string   `json:"reason"` // "merge", "close"
+	Tenant    string   `json:"tenant"`
+	Class     string   `json:"class"`
+	Day       string   `json:"day"`
+	Output    string   `json:"output"`
+	Inputs    []string `json:"inputs"`
+	Records   uint64   `json:"records"`
+	Reencoded uint64   `json:"reencoded"` // records in blocks that were encoded anew
+}
+
+// A Destruction leaf is the certificate that all records of a tenant, class and
+// day are destroyed: their segments do not exist any more, and their keys are
+// destroyed next, each with a Key leaf. Many segments are cut over several
+// leaves appended together (Part of Parts).
+type Destruction struct {
+	Type     string   `json:"type"`
+	At       int64    `json:"at"`
+	Tenant   string   `json:"tenant"`
+	Class    string   `json:"class"`
+	Day      string   `json:"day"`
+	Reason   string   `json:"reason"` // "retention"
+	Policy   string   `json:"policy"` // what allowed it: "app 90d"
+	End      int64    `json:"end"`    // when that allowed it, ns
+	By       string   `json:"by"`
+	Segments []string `json:"segments"`
+	Records  uint64   `json:"records"` // of Segments
+	Bytes    int64    `json:"bytes"`   // of Segments
+	KeyIDs   []string `json:"keyIds"`
+	Part     int      `json:"part"`
+	Parts    int      `json:"parts"`
+}
+
+// A Hold leaf says that a legal hold was placed or released. A hold keeps
+// records from being destroyed; an empty Tenant, Class, From or To holds all.
+type Hold struct {
+	Type   string `json:"type"`
+	At     int64  `json:"at"`
+	Action string `json:"action"` // "placed", "released"
+	ID     string `json:"id"`
+	Tenant string `json:"tenant"`
+	Class  string `json:"class"`
+	From   string `json:"from"` // event day, included
+	To     string `json:"to"`   // event day, included
+	By     string `json:"by"`
+	Reason string `json:"reason"`
+}
+
+// Covers reports whether the hold covers a day (2006-01-02) of a tenant and class.
+func (h *Hold) Covers(tenant, class, day string) bool {
+	return (h.Tenant == "" || h.Tenant == tenant) && (h.Class == "" || h.Class == class) &&
+		(h.From == "" || h.From <= day) && (h.To == "" || day <= h.To)
 }

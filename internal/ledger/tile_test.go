@@ -3,7 +3,9 @@ package ledger
 import (
 	"bytes"
 	"encoding/json"
+	"fmt"
 	"reflect"
+	"slices"
 	"strings"
 	"testing"
 
@@ -107,6 +109,9 @@ func TestDecode(t *testing.T) {
 		Segment{ID: "s", Path: "segments/s.seg", SealedAt: 2, Records: 1<<64 - 1},
 		Epoch{At: 3, Reason: "seal", Part: 1, Parts: 1, Sources: []Source{{Tenant: "t", Source: "a<b>&", Rejected: []Count{{"r", 1}}}}},
 		Key{At: 4, Action: "created"}, Config{At: 5}, Report{At: 6}, Damage{At: 7, Offset: -1},
+		Compact{At: 8, Reason: "merge", Output: "c", Inputs: []string{"a", "b"}, Records: 1<<64 - 1, Reencoded: 3},
+		Destruction{At: 9, Reason: "retention", Policy: "app 90d", Segments: []string{"c"}, KeyIDs: []string{"k"}, Part: 1, Parts: 1},
+		Hold{At: 10, Action: "placed", ID: "case-7", From: "2026-01-01"},
 	}
 	for i, leaf := range leaves {
 		data, err := encode(leaf)
@@ -125,8 +130,8 @@ func TestDecode(t *testing.T) {
 			t.Errorf("%+v, want %+v", d.Value, want)
 		}
 	}
-	d, err := Decode([]byte(`{"type":"hold","case":"x"}`))
-	if err != nil || d.Type != "hold" || d.Value != nil || d.At() != 0 {
+	d, err := Decode([]byte(`{"type":"approval","case":"x"}`))
+	if err != nil || d.Type != "approval" || d.Value != nil || d.At() != 0 {
 		t.Errorf("unknown type: %+v, %v", d, err)
 	}
 	d, err = Decode([]byte(`{"type":"key","zeta":1,"alpha":2,"at":9}`))
@@ -137,6 +142,47 @@ func TestDecode(t *testing.T) {
 		if d, err := Decode([]byte(bad)); !fault.Is(err, fault.Corrupt) {
 			t.Errorf("%s: %+v, %v", bad, d, err)
 		}
+	}
+}
+
+// TestSplitDestruction cuts a certificate of very many segments into leaves that
+// fit, and loses nothing.
+func TestSplitDestruction(t *testing.T) {
+	for _, n := range []int{0, 1, maxDestroyed, maxDestroyed + 1, 5 * maxDestroyed} {
+		d := Destruction{At: 1, Tenant: strings.Repeat("t", 64), Class: strings.Repeat("c", 64), Day: "2026-01-01", Reason: "retention", Policy: strings.Repeat("p", 500)}
+		for i := range n {
+			d.Segments, d.KeyIDs = append(d.Segments, fmt.Sprintf("%032x", i)), append(d.KeyIDs, fmt.Sprintf("%032x", n+i))
+		}
+		var records uint64
+		var bytes int64
+		var segments, keys []string
+		leaves := d.Split(func(string) (uint64, int64) { return 3, 5 })
+		for i, l := range leaves {
+			if _, err := encode(l); err != nil {
+				t.Fatal(err)
+			}
+			p := l.(Destruction)
+			if p.Part != i+1 || p.Parts != len(leaves) || p.Tenant != d.Tenant {
+				t.Errorf("part %+v of %d", p, len(leaves))
+			}
+			records, bytes = records+p.Records, bytes+p.Bytes
+			segments, keys = append(segments, p.Segments...), append(keys, p.KeyIDs...)
+		}
+		if records != uint64(3*n) || bytes != int64(5*n) || !slices.Equal(segments, d.Segments) || !slices.Equal(keys, d.KeyIDs) {
+			t.Errorf("%d segments: %d records, %d bytes, %d segments, %d keys", n, records, bytes, len(segments), len(keys))
+		}
+	}
+}
+
+func TestHoldCovers(t *testing.T) {
+	h := Hold{Tenant: "t", From: "2026-01-02", To: "2026-01-03"}
+	for day, want := range map[string]bool{"2026-01-01": false, "2026-01-02": true, "2026-01-03": true, "2026-01-04": false} {
+		if h.Covers("t", "app", day) != want {
+			t.Errorf("%s: not %v", day, want)
+		}
+	}
+	if h.Covers("u", "app", "2026-01-02") || !(&Hold{}).Covers("u", "x", "2026-01-02") || (&Hold{Class: "x"}).Covers("u", "y", "2026-01-02") {
+		t.Error("tenant or class of a hold")
 	}
 }
 

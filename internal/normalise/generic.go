@@ -2,23 +2,30 @@ package normalise
 
 import (
 	"bytes"
+	"math"
 
 	"github.com/meshtrail/meshtrail/internal/normalise/facts"
+	"github.com/meshtrail/meshtrail/internal/normalise/field"
 	"github.com/meshtrail/meshtrail/internal/normalise/jsonscan"
 	"github.com/meshtrail/meshtrail/internal/record"
 )
 
 // generic writes an object that no parser knows: every member under its own
 // name, but for the message, which is the body, and the time.
-func (n *Normaliser) generic(o *jsonscan.Object, platform string) {
+func (n *Normaliser) generic(o *jsonscan.Object, l *layout, platform string) {
 	n.out.Format, n.out.Status = "json", facts.OK
 	if platform != "" {
 		n.out.Partial() // declared to be a platform's, and is not
 	}
-	body := best(o, bodyLane, isString)
-	when := best(o, timeLane, hasTime)
-	for i := range o.Members {
-		if i != body && i != when {
+	body := l.body(o)
+	when, ns := l.time(o)
+	bare := len(n.out.Attrs) == 0
+	for i, op := range l.ops {
+		switch {
+		case i == body || i == when:
+		case op.plain && bare:
+			n.own.put(n.out.B, op.id, &o.Members[i])
+		default:
 			n.member(&o.Members[i])
 		}
 	}
@@ -28,12 +35,11 @@ func (n *Normaliser) generic(o *jsonscan.Object, platform string) {
 	if when < 0 {
 		return
 	}
-	m := &o.Members[when]
 	if n.out.Fixed || n.out.Time != 0 {
-		n.member(m)
+		n.member(&o.Members[when])
 		return
 	}
-	n.out.Time, _ = timeOf(m)
+	n.out.Time = ns
 }
 
 // message writes a member that holds the message. If it is itself a record of a
@@ -41,7 +47,7 @@ func (n *Normaliser) generic(o *jsonscan.Object, platform string) {
 func (n *Normaliser) message(o *jsonscan.Object, body, when int, platform string) {
 	text := o.Members[body].Text
 	if o == &n.inner || len(text) < 2 {
-		n.out.Str(record.Body, text)
+		n.out.Str(field.Body, text)
 		return
 	}
 	status := n.out.Status
@@ -50,7 +56,7 @@ func (n *Normaliser) message(o *jsonscan.Object, body, when int, platform string
 	if len(inner) > 1 && inner[0] == '{' && n.inner.Scan(inner, n.names) == nil {
 		n.envelop(o, body, when)
 		if w.prefixed {
-			n.out.Str(record.Body, text)
+			n.out.Str(field.Body, text)
 		}
 		n.object(&n.inner, platform)
 		return
@@ -63,7 +69,7 @@ func (n *Normaliser) message(o *jsonscan.Object, body, when int, platform string
 		n.out.Format, n.out.Status = "json", status
 	}
 	n.out.Attrs = taken // an envelope has no second body
-	n.out.Str(record.Body, text)
+	n.out.Str(field.Body, text)
 }
 
 // envelop makes the names of o's members taken, so that the record within it
@@ -81,18 +87,61 @@ func (n *Normaliser) envelop(o *jsonscan.Object, body, when int) {
 // member writes a member under its own name.
 func (n *Normaliser) member(m *jsonscan.Member) {
 	name := m.Name.Text
-	if m.Name.Mark&(meshName|reserved|stream) != 0 {
-		switch {
-		case m.Name.Mark&meshName != 0 && m.Kind == jsonscan.String:
-			n.out.Mesh = true
-		case m.Name.Mark&stream != 0 && (string(m.Text) == "stdout" || string(m.Text) == "stderr"):
-			name = "log.iostream"
-		}
+	switch {
+	case m.Name.Mark&meshName != 0 && m.Kind == jsonscan.String:
+		n.out.Mesh = true
+	case m.Name.Mark&stream != 0 && (string(m.Text) == "stdout" || string(m.Text) == "stderr"):
+		name = "log.iostream"
 	}
 	if m.Name.Mark&reserved != 0 || len(n.out.Attrs) > 0 {
 		name = n.out.Own(name)
 	}
-	Put(n.out.B, name, m)
+	if len(name) == len(m.Name.Text) && name == m.Name.Text {
+		n.own.put(n.out.B, int32(m.Name.ID), m)
+	} else {
+		Put(n.out.B, name, m)
+	}
+}
+
+// ownColumns remembers where members are kept that have no canonical name, by
+// the ID of their name and by kind.
+type ownColumns struct {
+	epoch int
+	cols  [][kinds]*record.Column
+}
+
+// kinds bounds jsonscan's kinds. JSON is kept as text.
+const kinds = jsonscan.JSON
+
+func (w *ownColumns) forget(epoch int) {
+	clear(w.cols)
+	w.epoch = epoch
+}
+
+var recordKinds = [kinds]record.Kind{jsonscan.String: record.String, jsonscan.Int: record.Int, jsonscan.Float: record.Float, jsonscan.Bool: record.Bool}
+
+// put writes a member's value under its name, whose ID is id.
+func (w *ownColumns) put(b *record.Batch, id int32, m *jsonscan.Member) {
+	k := m.Kind
+	if k == jsonscan.JSON {
+		k = jsonscan.String
+	}
+	if int(id) >= len(w.cols) {
+		w.cols = append(w.cols, make([][kinds]*record.Column, int(id)+64-len(w.cols))...)
+	}
+	c := w.cols[id][k]
+	if c == nil {
+		c = b.Open(m.Name.Text, recordKinds[k])
+		w.cols[id][k] = c
+	}
+	switch k {
+	case jsonscan.String:
+		b.PutBytes(c, m.Text)
+	case jsonscan.Float:
+		b.PutNum(c, math.Float64bits(m.Float))
+	default:
+		b.PutNum(c, uint64(m.Int))
+	}
 }
 
 // Put writes a member's value under a name.
@@ -107,29 +156,6 @@ func Put(b *record.Batch, name string, m *jsonscan.Member) {
 	default:
 		b.StrBytes(name, m.Text)
 	}
-}
-
-// best returns the index of the usable member with the lowest rank in a lane of
-// its name's mark, or -1.
-func best(o *jsonscan.Object, lane uint, usable func(*jsonscan.Member) bool) int {
-	if o.Marks>>lane&0xff == 0 {
-		return -1
-	}
-	found, lowest := -1, uint64(255)
-	for i := range o.Members {
-		m := &o.Members[i]
-		if r := m.Name.Mark >> lane & 0xff; r > 0 && r < lowest && usable(m) {
-			found, lowest = i, r
-		}
-	}
-	return found
-}
-
-func isString(m *jsonscan.Member) bool { return m.Kind == jsonscan.String }
-
-func hasTime(m *jsonscan.Member) bool {
-	_, ok := timeOf(m)
-	return ok
 }
 
 func timeOf(m *jsonscan.Member) (int64, bool) {

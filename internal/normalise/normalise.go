@@ -23,6 +23,7 @@ import (
 
 	"github.com/meshtrail/meshtrail/internal/match"
 	"github.com/meshtrail/meshtrail/internal/normalise/facts"
+	"github.com/meshtrail/meshtrail/internal/normalise/field"
 	"github.com/meshtrail/meshtrail/internal/normalise/jsonscan"
 	"github.com/meshtrail/meshtrail/internal/record"
 )
@@ -48,6 +49,9 @@ func (r *Refusal) Error() string { return r.Reason + ": " + r.Detail }
 type Normaliser struct {
 	names        *jsonscan.Names
 	outer, inner jsonscan.Object
+	scratch      [2]layout // of objects whose shape is not remembered
+	cols         facts.Columns
+	own          ownColumns
 	out          facts.Out
 	attrs        []record.Field // Attrs and the names of an envelope
 	clean        []byte
@@ -68,9 +72,14 @@ func (n *Normaliser) Append(b *record.Batch, raw *record.Raw, opt *Options) erro
 			return refuse(err)
 		}
 	}
+	if n.cols.Bind(b) || n.own.epoch != n.names.Epoch() {
+		n.own.forget(n.names.Epoch())
+	}
 	b.Begin(opt.Now, opt.Class)
-	n.out = facts.Out{B: b, Attrs: raw.Attrs, Fixed: raw.Time != 0, Format: "none"}
-	n.attributes(raw.Attrs)
+	n.out = facts.Out{B: b, Cols: &n.cols, Attrs: raw.Attrs, Fixed: raw.Time != 0, Format: "none"}
+	if len(raw.Attrs) > 0 {
+		n.attributes(raw.Attrs)
+	}
 	switch {
 	case raw.JSON:
 		n.object(&n.outer, opt.Platform)
@@ -83,10 +92,10 @@ func (n *Normaliser) Append(b *record.Batch, raw *record.Raw, opt *Options) erro
 	case n.out.Time != 0:
 		b.SetTime(n.out.Time)
 	}
-	b.Str("parse.format", n.out.Format)
-	b.Str("parse.status", n.out.Status.String())
+	n.out.Put(field.ParseFormat, n.out.Format)
+	n.out.Put(field.ParseStatus, n.out.Status.String())
 	if opt.Source != "" {
-		b.Str("log.source", opt.Source)
+		n.out.Put(field.LogSource, opt.Source)
 	}
 	b.End()
 	n.out = facts.Out{}
@@ -107,7 +116,7 @@ func (n *Normaliser) attributes(attrs []record.Field) {
 			v := a.Value
 			v.Str = string(jsonscan.EscapeUTF8(nil, []byte(v.Str), `\x`))
 			b.Set(string(jsonscan.EscapeUTF8(nil, []byte(a.Name), `\x`)), v)
-			b.Bool("parse.escaped", true)
+			b.Bool(field.ParseEscaped.String(), true)
 		case facts.Reserved(a.Name) && a.Name != record.Labels:
 			b.Set(a.Name+facts.Extracted, a.Value)
 		default:
@@ -134,7 +143,7 @@ func refuse(err error) error {
 // object writes a scanned object: a platform's, or any.
 func (n *Normaliser) object(o *jsonscan.Object, platform string) {
 	if o.Escaped {
-		n.out.B.Bool("parse.escaped", true)
+		n.out.B.Bool(field.ParseEscaped.String(), true)
 	}
 	if len(o.Overflow) > 0 {
 		if o == &n.inner && len(n.outer.Overflow) > 0 {
@@ -143,8 +152,9 @@ func (n *Normaliser) object(o *jsonscan.Object, platform string) {
 			n.out.B.StrBytes("overflow", o.Overflow)
 		}
 	}
-	if !n.platformObject(o, platform) {
-		n.generic(o, platform)
+	l := n.layoutOf(o)
+	if !n.platformObject(o, l, platform) {
+		n.generic(o, l, platform)
 	}
 }
 
@@ -152,9 +162,9 @@ func (n *Normaliser) object(o *jsonscan.Object, platform string) {
 func (n *Normaliser) line(p []byte, platform string) {
 	w := unwrap(p)
 	if len(w.stream) > 0 {
-		n.out.DeriveBytes("log.iostream", w.stream)
+		n.out.DeriveBytes(field.LogIostream, w.stream)
 		if w.partial {
-			n.out.B.Bool("log.partial", true)
+			n.out.B.Bool(field.LogPartial.String(), true)
 		}
 		p = w.rest
 	}
@@ -167,7 +177,7 @@ func (n *Normaliser) line(p []byte, platform string) {
 	} else {
 		if !utf8.Valid(p) {
 			n.clean = jsonscan.EscapeUTF8(n.clean[:0], p, `\x`)
-			n.out.B.Bool("parse.escaped", true)
+			n.out.B.Bool(field.ParseEscaped.String(), true)
 			p = n.clean
 			inner = bytes.TrimRight(p, "\r\n")
 			if len(w.stream) == 0 {
@@ -177,7 +187,7 @@ func (n *Normaliser) line(p []byte, platform string) {
 		if !n.platformText(inner, platform) {
 			n.out.Format, n.out.Status = "text", facts.None
 		}
-		n.out.Str(record.Body, p)
+		n.out.Str(field.Body, p)
 	}
 	if n.out.Time == 0 && w.time != 0 {
 		n.out.Time = w.time
@@ -190,7 +200,7 @@ func (n *Normaliser) body(p []byte) {
 		n.clean = jsonscan.EscapeUTF8(n.clean[:0], p, `\x`)
 		p = n.clean
 	}
-	n.out.Str(record.Body, p)
+	n.out.Str(field.Body, p)
 }
 
 // wrapper is what a container runtime or a tool put before a line.

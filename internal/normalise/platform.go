@@ -5,6 +5,7 @@ import (
 
 	"github.com/meshtrail/meshtrail/internal/normalise/envoy"
 	"github.com/meshtrail/meshtrail/internal/normalise/facts"
+	"github.com/meshtrail/meshtrail/internal/normalise/field"
 	"github.com/meshtrail/meshtrail/internal/normalise/hubble"
 	"github.com/meshtrail/meshtrail/internal/normalise/jsonscan"
 	"github.com/meshtrail/meshtrail/internal/normalise/linkerd"
@@ -66,66 +67,54 @@ func platformMark(name string) (mark, count uint64) {
 	return mark, count
 }
 
-// shape is what the names of an object say.
-type shape struct {
-	envoy, strong, hubble, linkerd int
-	flags, within, other           bool
-}
-
-func shapeOf(o *jsonscan.Object) shape {
-	c, m := o.Counts, o.Marks
-	return shape{int(c & 0xffff), int(c >> 16 & 0xffff), int(c >> 32 & 0xffff), int(c >> 48), m&flags != 0, m&envelope != 0, m&otherHubble != 0}
-}
-
 // platformObject has the platform that o's shape or the sender names read it,
 // and reports whether one did.
-func (n *Normaliser) platformObject(o *jsonscan.Object, declared string) bool {
-	s := shapeOf(o)
+func (n *Normaliser) platformObject(o *jsonscan.Object, l *layout, declared string) bool {
 	isEnvoy := declared == "envoy" || declared == "istio" || declared == "consul" || declared == "kuma"
 	isHubble := declared == "cilium" || declared == "hubble"
 	switch {
-	case isEnvoy && envoy.Match(s.strong, s.envoy, s.flags, true):
-		n.envoyObject(o, declared)
-	case declared == "linkerd" && s.linkerd > 0, s.linkerd >= 2:
-		n.linkerdObject(o)
-	case s.hubble >= 2 && n.hubbleObject(o, s.within, isHubble):
-	case s.other:
-		n.hubbleOther(o)
-	case envoy.Match(s.strong, s.envoy, s.flags, false):
-		n.envoyObject(o, "")
+	case isEnvoy && envoy.Match(l.strong, l.envoy, l.flags, true):
+		n.envoyObject(o, l, declared)
+	case declared == "linkerd" && l.linkerd > 0, l.linkerd >= 2:
+		n.linkerdObject(o, l)
+	case l.hubble >= 2 && n.hubbleObject(o, l.within, isHubble):
+	case l.other:
+		n.hubbleOther(o, l)
+	case envoy.Match(l.strong, l.envoy, l.flags, false):
+		n.envoyObject(o, l, "")
 	default:
 		return false
 	}
 	return true
 }
 
-// spare returns the index of the member that gives the time when the platform's
-// own key gave none, or -1.
-func (n *Normaliser) spare(o *jsonscan.Object, found bool) int {
+// spare returns the index of the member that gives the time, and the time, when
+// the platform's own key gave none, or -1.
+func (n *Normaliser) spare(o *jsonscan.Object, l *layout, found bool) (int, int64) {
 	if found || n.out.Fixed {
-		return -1
+		return -1, 0
 	}
-	return best(o, timeLane, hasTime)
+	return l.time(o)
 }
 
-func (n *Normaliser) envoyObject(o *jsonscan.Object, declared string) {
+func (n *Normaliser) envoyObject(o *jsonscan.Object, l *layout, declared string) {
 	a := &n.envoy
 	a.Reset()
 	found := false
-	for i := range o.Members {
-		if m := &o.Members[i]; envoyKey(m.Name.Mark) == envoy.StartTime {
-			_, found = timeOf(m)
-			break
-		}
+	if l.start >= 0 {
+		_, found = timeOf(&o.Members[l.start])
 	}
-	when := n.spare(o, found)
-	for i := range o.Members {
+	when, ns := n.spare(o, l, found)
+	bare := len(n.out.Attrs) == 0
+	for i, op := range l.ops {
 		m := &o.Members[i]
-		if i == when {
-			n.out.Time, _ = timeOf(m)
-			continue
-		}
-		if k := envoyKey(m.Name.Mark); k == envoy.None || !a.Set(k, m) {
+		switch {
+		case i == when:
+			n.out.Time = ns
+		case op.envoy != envoy.None && a.Set(op.envoy, m):
+		case op.plain && bare:
+			n.own.put(n.out.B, op.id, m)
+		default:
 			n.member(m)
 		}
 	}
@@ -140,24 +129,18 @@ func (n *Normaliser) envoyObject(o *jsonscan.Object, declared string) {
 	a.Write(&n.out, declared)
 }
 
-func (n *Normaliser) linkerdObject(o *jsonscan.Object) {
+func (n *Normaliser) linkerdObject(o *jsonscan.Object, l *layout) {
 	a := &n.linkerd
 	a.Reset()
-	var at *jsonscan.Member
-	for i := range o.Members {
-		if m := &o.Members[i]; linkerdKey(m.Name.Mark) == linkerd.Timestamp {
-			at = m
-		}
-	}
 	found := false
-	if at != nil {
-		_, found = timeOf(at)
+	if l.stamp >= 0 {
+		_, found = timeOf(&o.Members[l.stamp])
 	}
-	when := n.spare(o, found)
+	when, ns := n.spare(o, l, found)
 	for i := range o.Members {
 		m := &o.Members[i]
 		if i == when {
-			n.out.Time, _ = timeOf(m)
+			n.out.Time = ns
 			continue
 		}
 		if k := linkerdKey(m.Name.Mark); k == linkerd.None || !a.Set(k, m) {
@@ -192,9 +175,9 @@ func (n *Normaliser) hubbleObject(o *jsonscan.Object, within, declared bool) boo
 
 // hubbleOther writes a record of the exporter that is no flow: lost, agent and
 // debug events.
-func (n *Normaliser) hubbleOther(o *jsonscan.Object) {
+func (n *Normaliser) hubbleOther(o *jsonscan.Object, l *layout) {
 	kind := ""
-	when := n.spare(o, false)
+	when, ns := n.spare(o, l, false)
 	for i := range o.Members {
 		m := &o.Members[i]
 		if k := hubble.Other(m.Name.Text); k != "" {
@@ -202,14 +185,14 @@ func (n *Normaliser) hubbleOther(o *jsonscan.Object) {
 		}
 		switch {
 		case i == when:
-			n.out.Time, _ = timeOf(m)
+			n.out.Time = ns
 		case m.Name.Text == "node_name" && m.Kind == jsonscan.String:
-			n.out.Str("k8s.node.name", m.Text)
+			n.out.Str(field.K8sNodeName, m.Text)
 		default:
 			n.member(m)
 		}
 	}
-	n.out.Derive("event.name", kind)
+	n.out.Derive(field.EventName, kind)
 	n.out.MeshType("cilium")
 	n.out.Format, n.out.Status = "hubble-event", facts.OK
 }

@@ -30,6 +30,9 @@ type Config struct {
 	Classes map[string]string `yaml:"classes"`
 	// DefaultClass is the class of a record that no rule classifies: app.
 	DefaultClass string `yaml:"default_class"`
+	// RetentionFrom says from when on retention counts: "arrival", the default, or
+	// "event".
+	RetentionFrom string `yaml:"retention_from"`
 	// NoBuiltin leaves out the built-in rules: security for what a policy of the
 	// mesh decided (mesh.policy.decision, but allow), ops for all other access
 	// and flow logs of meshes, and the redaction of credentials.
@@ -97,6 +100,9 @@ func (c Config) Validate() error {
 		v.classes[record.Class(name)] = r
 	}
 	v.class("default_class", c.DefaultClass)
+	if !slices.Contains([]string{"", fromArrival, fromEvent}, c.RetentionFrom) {
+		v.bad("write "+fromArrival+" or "+fromEvent, "retention_from", c.RetentionFrom, "unknown")
+	}
 	if len(c.Rules) > maxRules {
 		v.bad("", "rules", "", fmt.Sprintf("%d rules, limit %d", len(c.Rules), maxRules))
 	}

@@ -2,7 +2,9 @@ package policy
 
 import (
 	"bytes"
+	"encoding/binary"
 	"regexp/syntax"
+	"slices"
 	"strings"
 )
 
@@ -269,12 +271,42 @@ func oneOf(re *syntax.Regexp) []byte {
 	return nil
 }
 
-// hasOne reports whether data holds one of set, or set is empty.
+// hasOne reports whether data holds one of set, or set is empty. Of white space,
+// which is what most expressions demand, one look at the data tells that there
+// is none at all.
 func hasOne(data, set []byte) bool {
+	if len(set) == 0 {
+		return true
+	}
+	if max := slices.Max(set); len(set) > 1 && max < 0x80 && !anyBelow(data, max+1) {
+		return false
+	}
 	for _, c := range set {
 		if bytes.IndexByte(data, c) >= 0 {
 			return true
 		}
 	}
-	return len(set) == 0
+	return false
+}
+
+// anyBelow reports whether a byte is below n, which is at most 0x80. Eight bytes
+// are looked at together: of v - n·0x01…, a high bit that v has not is a byte
+// below n, or follows from one.
+func anyBelow(data []byte, n byte) bool {
+	const ones, highs = 0x0101010101010101, 0x8080808080808080
+	least := ones * uint64(n)
+	for ; len(data) >= 32; data = data[32:] {
+		p := (*[32]byte)(data)
+		a, b := binary.LittleEndian.Uint64(p[0:]), binary.LittleEndian.Uint64(p[8:])
+		c, d := binary.LittleEndian.Uint64(p[16:]), binary.LittleEndian.Uint64(p[24:])
+		if ((a-least)&^a|(b-least)&^b|(c-least)&^c|(d-least)&^d)&highs != 0 {
+			return true
+		}
+	}
+	for _, c := range data {
+		if c < n {
+			return true
+		}
+	}
+	return false
 }

@@ -26,6 +26,7 @@ import (
 type Policy struct {
 	rules   []rule
 	classes map[record.Class]Retention
+	byEvent bool // retention counts from the event time alone
 	def     record.Class
 	redacts bool
 	pool    sync.Pool // *session
@@ -50,7 +51,7 @@ func New(c Config) (*Policy, error) {
 	if err := c.Validate(); err != nil {
 		return nil, err
 	}
-	p := &Policy{classes: c.retentions(), def: DefaultClass}
+	p := &Policy{classes: c.retentions(), def: DefaultClass, byEvent: c.RetentionFrom == fromEvent}
 	if c.DefaultClass != "" {
 		p.def = record.Class(c.DefaultClass)
 	}
@@ -90,16 +91,17 @@ func (p *Policy) Classes() map[record.Class]Retention {
 
 // session is the scratch of one Apply: matchers are not safe for concurrent use.
 type session struct {
-	matchers []*match.Matcher // by rule; nil without a condition
-	fate     []int32          // by record: index of the deciding rule, or -1
-	counts   []uint64         // by rule: records it decided
-	redacted []uint64         // by rule: values and names
-	hits     [][]bool         // by rule and record: a redaction's condition
+	matchers []*match.Matcher  // by rule; nil without a condition
+	fate     []int32           // by record: index of the deciding rule, or -1
+	counts   []uint64          // by rule: records it decided
+	redacted []uint64          // by rule: values and names
+	hits     [][]bool          // by rule and record: a redaction's condition
+	covered  []map[string]bool // by rule: names of columns and whether it looks at them
 	dst      []byte
 }
 
 func (p *Policy) session() *session {
-	s := &session{matchers: make([]*match.Matcher, len(p.rules)), counts: make([]uint64, len(p.rules)), redacted: make([]uint64, len(p.rules)), hits: make([][]bool, len(p.rules))}
+	s := &session{matchers: make([]*match.Matcher, len(p.rules)), counts: make([]uint64, len(p.rules)), redacted: make([]uint64, len(p.rules)), hits: make([][]bool, len(p.rules)), covered: make([]map[string]bool, len(p.rules))}
 	for i := range p.rules {
 		if p.rules[i].when != nil {
 			s.matchers[i] = match.Compile(p.rules[i].when)

@@ -1,6 +1,7 @@
 package policy
 
 import (
+	"bytes"
 	"errors"
 	"fmt"
 	"regexp"
@@ -325,5 +326,43 @@ func BenchmarkApply(b *testing.B) {
 			}
 			b.ReportMetric(float64(b.Elapsed().Nanoseconds())/float64(b.N)/2000, "ns/record")
 		})
+	}
+}
+
+// FuzzHasOne holds the look at eight bytes together to a look at each.
+func FuzzHasOne(f *testing.F) {
+	f.Add([]byte("no white space in these forty bytes, no? "), "\t\n\r ")
+	f.Add(bytes.Repeat([]byte{0x80, 0xff, 0x21}, 40), " \n")
+	f.Fuzz(func(t *testing.T, data []byte, set string) {
+		if got, want := hasOne(data, []byte(set)), set == "" || anyOf(data, set); got != want {
+			t.Errorf("%q in %q: %v", set, data, got)
+		}
+	})
+}
+
+func anyOf(data []byte, set string) bool {
+	for _, c := range data {
+		if strings.IndexByte(set, c) >= 0 {
+			return true
+		}
+	}
+	return false
+}
+
+// TestCoveredNamesAreBounded holds a sender of ever new names to the limit, and
+// a remembered name to what the rule says of it.
+func TestCoveredNamesAreBounded(t *testing.T) {
+	p, err := New(Config{Rules: []Rule{{ID: "r", Redact: &Redact{Fields: []string{"user_agent"}}}}})
+	if err != nil {
+		t.Fatal(err)
+	}
+	s := p.session()
+	for i := range 2*maxCovered + 10 {
+		if s.covers(0, p.rules[0].redact, fmt.Sprint("n", i)) || !s.covers(0, p.rules[0].redact, "user_agent.original") {
+			t.Fatal("a rule covers a name that it does not mean, or not one that it does")
+		}
+	}
+	if n := len(s.covered[0]); n > maxCovered {
+		t.Errorf("%d names are remembered", n)
 	}
 }

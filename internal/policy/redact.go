@@ -157,7 +157,7 @@ func (p *Policy) redact(s *session, b *record.Batch) {
 		only := s.only(i, r)
 		cols := b.Columns()
 		for _, c := range cols[:len(cols):len(cols)] {
-			if len(c.Rows) == 0 || !r.redact.covers(c.Name) {
+			if len(c.Rows) == 0 || !s.covers(i, r.redact, c.Name) {
 				continue
 			}
 			if c.Kind == record.String {
@@ -170,6 +170,28 @@ func (p *Policy) redact(s *session, b *record.Batch) {
 			s.redacted[i] += s.names(r.redact, b)
 		}
 	}
+}
+
+// maxCovered bounds the names that one rule remembers: a sender may invent a new
+// one with every record.
+const maxCovered = 4096
+
+// covers is redaction.covers, which resolves names, asked once for each.
+func (s *session) covers(rule int, r *redaction, name string) bool {
+	if len(r.fields) == 0 {
+		return true
+	}
+	known := s.covered[rule]
+	is, ok := known[name]
+	if !ok {
+		is = r.covers(name)
+		if known == nil || len(known) >= maxCovered {
+			known = make(map[string]bool)
+			s.covered[rule] = known
+		}
+		known[name] = is
+	}
+	return is
 }
 
 // values rewrites the values of a string column.

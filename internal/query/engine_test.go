@@ -62,7 +62,7 @@ func entries(t *testing.T, e *query.Engine, h *tail.Hub) map[string]func(context
 			return err
 		},
 		"series": func(ctx context.Context, s access.Scope) error { _, err := e.Series(ctx, s, span); return err },
-		"fields": func(ctx context.Context, s access.Scope) error { _, err := e.Fields(ctx, s, span); return err },
+		"fields": func(ctx context.Context, s access.Scope) error { _, _, err := e.Fields(ctx, s, span); return err },
 		"histogram": func(ctx context.Context, s access.Scope) error {
 			_, err := e.Histogram(ctx, s, query.HistogramRequest{Span: span, Step: 1e9})
 			return err

@@ -166,12 +166,12 @@ func (e *Engine) Series(ctx context.Context, scope access.Scope, s Span) ([]Stre
 }
 
 // Fields lists the fields stored in a time range, in the order in which the
-// schema shows fields.
-func (e *Engine) Fields(ctx context.Context, scope access.Scope, s Span) ([]store.FieldInfo, error) {
-	var fields []store.FieldInfo
+// schema shows fields. Of those that few records have it lists some: there are
+// more at most.
+func (e *Engine) Fields(ctx context.Context, scope access.Scope, s Span) (fields []store.FieldInfo, more uint64, err error) {
 	s.Queries = nil
-	err := e.explore(ctx, scope, "fields", &s, nil, func(ctx context.Context, _ *plan.Log) (err error) {
-		fields, err = e.opt.Store.Fields(ctx, scope.Tenant(), s.From, s.To)
+	err = e.explore(ctx, scope, "fields", &s, nil, func(ctx context.Context, _ *plan.Log) (err error) {
+		fields, more, err = e.opt.Store.Fields(ctx, scope.Tenant(), s.From, s.To)
 		return err
 	})
 	fields = slices.DeleteFunc(fields, func(f store.FieldInfo) bool {
@@ -180,7 +180,7 @@ func (e *Engine) Fields(ctx context.Context, scope access.Scope, s Span) ([]stor
 	slices.SortStableFunc(fields, func(a, b store.FieldInfo) int {
 		return cmp.Or(cmp.Compare(schema.Order(a.Name), schema.Order(b.Name)), cmp.Compare(a.Name, b.Name))
 	})
-	return fields, err
+	return fields, more, err
 }
 
 // A HistogramRequest asks how many records of the span there are over time.

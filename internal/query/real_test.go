@@ -39,6 +39,8 @@ func (k testKeys) DataKey(tenant, class, day string) (string, *crypt.Key, bool, 
 
 func (k testKeys) OpenDataKey(id string) (*crypt.Key, error) { return k.root.Derive(id), nil }
 
+func (k testKeys) Destroy(string) error { return nil }
+
 // openStore returns a real store in memory.
 func openStore(t testing.TB) *store.Store {
 	t.Helper()
@@ -298,7 +300,7 @@ func TestExploreDifferential(t *testing.T) {
 		}
 	}
 	names := func(e *query.Engine) (any, error) {
-		list, err := e.Fields(ctx, scope, span)
+		list, _, err := e.Fields(ctx, scope, span)
 		var out []string
 		for _, f := range list {
 			out = append(out, fmt.Sprint(f.Name, f.Kind))

@@ -30,7 +30,9 @@ type Batch struct {
 	names   []Class
 	cols    []*Column
 	index   map[colKey]int
-	next    int // the column that the last record of this shape used next
+	next    int    // the column that the last record of this shape used next
+	begun   uint64 // records begun so far, over all Resets
+	layout  uint64 // 0: not numbered yet
 	open    bool
 }
 
@@ -41,13 +43,23 @@ type colKey struct {
 
 // A Column holds the values of one name and kind. Value i belongs to record
 // Rows[i]; Rows ascends strictly. Its slices belong to the batch.
+//
+// Entries and Codes number the values of a column that has few distinct ones:
+// value i equals value Entries[Codes[i]], and entries stand in the order of
+// their first use. A constant column has one entry and no codes. Both are empty
+// where the numbers are not known, which is so until Number, AppendEncoded or
+// Decode found them, and after every change.
 type Column struct {
 	Name string
 	Kind Kind
+	last uint64 // Batch.begun when it got its last value
 	Rows []uint32
-	Nums []uint64 // Int (two's complement), Float (IEEE 754 bits), Bool (0, 1)
 	Ends []uint32 // String: value i is Data[Ends[i-1]:Ends[i]]
 	Data []byte
+	Nums []uint64 // Int (two's complement), Float (IEEE 754 bits), Bool (0, 1)
+
+	Entries []uint32
+	Codes   []uint16
 }
 
 // Reset empties the batch and keeps its memory, columns and their names.
@@ -59,10 +71,11 @@ func (b *Batch) Reset() {
 	b.times, b.classes, b.names = b.times[:0], b.classes[:0], b.names[:0]
 	b.next, b.open = 0, false
 	if len(b.cols) > 512 { // a hostile shape must not be kept for ever
-		b.cols, b.index = nil, nil
+		b.cols, b.index, b.layout = nil, nil, 0
 	}
 	for _, c := range b.cols {
 		c.Rows, c.Nums, c.Ends, c.Data = c.Rows[:0], c.Nums[:0], c.Ends[:0], c.Data[:0]
+		c.Entries, c.Codes = c.Entries[:0], c.Codes[:0]
 		if cap(c.Data) > 8<<20 { // nor a single huge request
 			c.Data = nil
 		}
@@ -72,12 +85,20 @@ func (b *Batch) Reset() {
 // Len returns the number of records.
 func (b *Batch) Len() int { return len(b.times) }
 
+// forget drops the numbers of all columns, because their values change.
+func (b *Batch) forget() {
+	for _, c := range b.cols {
+		c.Entries, c.Codes = c.Entries[:0], c.Codes[:0]
+	}
+}
+
 // Begin opens a record. Every Begin is followed by End or Discard.
 func (b *Batch) Begin(time int64, class Class) {
 	if b.open {
 		panic("record: Begin inside an open record")
 	}
 	b.open, b.next = true, 0
+	b.begun++
 	b.times = append(b.times, time)
 	b.classes = append(b.classes, b.classIndex(class))
 }
@@ -171,7 +192,6 @@ func (b *Batch) Set(name string, v Value) {
 // of one shape set the same names in the same order, so the column after the
 // last one used is tried first and the map is rarely asked.
 func (b *Batch) column(name string, kind Kind) *Column {
-	row := uint32(len(b.times) - 1)
 	i := b.next
 	if i >= len(b.cols) || b.cols[i].Name != name || b.cols[i].Kind != kind {
 		var ok bool
@@ -181,10 +201,7 @@ func (b *Batch) column(name string, kind Kind) *Column {
 	}
 	b.next = i + 1
 	c := b.cols[i]
-	if n := len(c.Rows); n > 0 && c.Rows[n-1] == row {
-		c.pop()
-	}
-	c.Rows = append(c.Rows, row)
+	c.begin(b)
 	return c
 }
 
@@ -279,6 +296,7 @@ func (b *Batch) AddRecord(r *Record) {
 // name, and replaces the value where f returns changed. f appends the new value
 // to dst. It is how redaction reaches every field before the first write.
 func (b *Batch) RewriteStrings(f func(dst []byte, name string, v []byte) (out []byte, changed bool)) {
+	b.forget()
 	var scratch []byte
 	for _, c := range b.cols {
 		if c.Kind != String || len(c.Rows) == 0 {
@@ -311,6 +329,7 @@ func (b *Batch) RewriteStrings(f func(dst []byte, name string, v []byte) (out []
 
 // Keep drops every record i for which keep(i) is false.
 func (b *Batch) Keep(keep func(i int) bool) {
+	b.forget()
 	moved := make([]int32, len(b.times)) // new index, or -1
 	n := 0
 	for i := range b.times {

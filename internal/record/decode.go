@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"hash/crc32"
 	"slices"
+	"sync"
 
 	"github.com/klauspost/compress/s2"
 
@@ -12,19 +13,15 @@ import (
 	"github.com/meshtrail/meshtrail/internal/wire"
 )
 
-// Decode fills into with the batch that AppendEncoded wrote to data. It keeps
-// the memory of into, and no reference to data. Everything is verified: what
-// AppendEncoded could not have written is fault.Corrupt and leaves into empty.
-// The memory it takes is bounded by a fixed multiple of len(data), and by the
-// limits of this package.
+// Decode fills into with the batch that AppendEncoded wrote to data, in this
+// version of the format or an earlier one. It keeps the memory of into, and no
+// reference to data. Everything is verified: what breaks a rule of spec/batch.md
+// is fault.Corrupt and leaves into empty. The memory it takes is bounded by a
+// fixed multiple of len(data), and by the limits of this package. The numbers of
+// values are those that the encoding has.
 func Decode(data []byte, into *Batch) error {
 	into.Reset()
-	scratch := bodies.Get().(*[]byte)
-	body, err := unpack(data, (*scratch)[:0])
-	if err == nil {
-		err = into.decodeBody(body)
-	}
-	returnBody(scratch, body)
+	err := into.decode(data)
 	if err != nil {
 		into.Reset()
 		return fmt.Errorf("decode batch: %w", err)
@@ -32,14 +29,50 @@ func Decode(data []byte, into *Batch) error {
 	return nil
 }
 
-// unpack appends the body of an encoded batch to dst, which is empty.
-func unpack(data, dst []byte) ([]byte, error) {
+func (b *Batch) decode(data []byte) error {
 	if len(data) < headerSize || string(data[:3]) != batchMagic {
-		return dst, fault.Errorf(fault.Corrupt, "%d bytes that are no batch", len(data))
+		return fault.Errorf(fault.Corrupt, "%d bytes that are no batch", len(data))
 	}
-	if data[3] != batchVersion {
-		return dst, fault.Errorf(fault.Corrupt, "version %d, this program reads %d", data[3], batchVersion)
+	switch data[3] {
+	case 1:
+		scratch := packings.Get().(*[]byte)
+		body, err := unpack(data, (*scratch)[:0])
+		if err == nil {
+			err = b.decodeBody(body, 1, maxStand)
+		}
+		*scratch = body[:0]
+		returnPacking(scratch)
+		return err
+	case batchVersion:
+		size, stand := binary.LittleEndian.Uint32(data[4:]), binary.LittleEndian.Uint32(data[8:])
+		sum := binary.LittleEndian.Uint32(data[12:])
+		data = data[headerSize:]
+		if size > MaxBody || stand > maxStand || int(size)+padding(int(stand), int(size)) != len(data) {
+			return fault.Errorf(fault.Corrupt, "a body of %d bytes that stands for %d cannot be in %d bytes", size, stand, len(data))
+		}
+		if err := zeros(data[size:]); err != nil {
+			return err
+		}
+		if crc32.Checksum(data[:size], crcTable) != sum {
+			return fault.Errorf(fault.Corrupt, "the body's checksum is wrong")
+		}
+		return b.decodeBody(data[:size], batchVersion, int(stand))
+	default:
+		return fault.Errorf(fault.Corrupt, "version %d, this program reads 1 and %d", data[3], batchVersion)
 	}
+}
+
+func zeros(padding []byte) error {
+	for _, c := range padding {
+		if c != 0 {
+			return fault.Errorf(fault.Corrupt, "the padding is not zero")
+		}
+	}
+	return nil
+}
+
+// unpack appends the body of a batch in version 1 to dst, which is empty.
+func unpack(data, dst []byte) ([]byte, error) {
 	size := int64(binary.LittleEndian.Uint32(data[4:]))
 	packed := int64(binary.LittleEndian.Uint32(data[8:]))
 	sum := binary.LittleEndian.Uint32(data[12:])
@@ -47,10 +80,8 @@ func unpack(data, dst []byte) ([]byte, error) {
 	if size > MaxBody || packed > int64(len(data)) || int(packed)+padding(int(size), int(packed)) != len(data) {
 		return dst, fault.Errorf(fault.Corrupt, "a body of %d bytes packed in %d cannot be in %d bytes", size, packed, len(data))
 	}
-	for _, c := range data[packed:] {
-		if c != 0 {
-			return dst, fault.Errorf(fault.Corrupt, "the padding is not zero")
-		}
+	if err := zeros(data[packed:]); err != nil {
+		return dst, err
 	}
 	data = data[:packed]
 	if n, err := s2.DecodedLen(data); err != nil || int64(n) != size {
@@ -67,8 +98,9 @@ func unpack(data, dst []byte) ([]byte, error) {
 	return body, nil
 }
 
-// decodeBody fills the empty batch b from an unpacked body.
-func (b *Batch) decodeBody(body []byte) error {
+// decodeBody fills the empty batch b from a body, which stands for at most, and
+// from version 2 on for exactly, that many bytes.
+func (b *Batch) decodeBody(body []byte, version uint8, stand int) error {
 	r := wire.NewReader(body)
 	b.Tenant = TenantID(r.String(64))
 	b.Source = r.String(MaxSource)
@@ -99,20 +131,39 @@ func (b *Batch) decodeBody(body []byte) error {
 		last += r.Varint()
 		b.times = append(b.times, last)
 	}
-	values := 0
-	columns := r.Count(MaxColumns, 4) // name, kind, flag and a value at least
+	left := room{values: MaxValues, strings: MaxBody, stand: stand}
+	columns := r.Count(MaxColumns, 4) // name, kind, density and a value at least
 	for i := range columns {
 		c := b.readName(r, i)
 		if c == nil {
 			break
 		}
-		c.read(r, n, MaxValues-values)
+		c.read(r, n, version, &left)
 		if r.Err() != nil {
 			break
 		}
-		values += len(c.Rows)
+	}
+	if version > 1 && left.stand != 0 && r.Err() == nil {
+		r.Fail("the body stands for %d bytes less than its header says", left.stand)
 	}
 	return r.Done()
+}
+
+// room is what the columns that are still to be read may take.
+type room struct {
+	values  int
+	strings int // bytes of all string values
+	stand   int
+}
+
+// take takes n more values, or strings of n bytes, out of the room.
+func (l *room) take(r *wire.Reader, values, strings int) bool {
+	l.values, l.strings, l.stand = l.values-values, l.strings-strings, l.stand-8*values-strings
+	if l.values < 0 || l.strings < 0 || l.stand < 0 {
+		r.Fail("%d values and %d bytes of strings are more than this batch may have or said to have", values, strings)
+		return false
+	}
+	return true
 }
 
 func readCounts(r *wire.Reader, list []Count) []Count {
@@ -191,43 +242,162 @@ func (b *Batch) readName(r *wire.Reader, i int) *Column {
 	return b.cols[i]
 }
 
-// read fills the empty column c of a batch of n records with at most limit
-// values.
-func (c *Column) read(r *wire.Reader, n, limit int) {
-	count := n
-	switch flag := r.U8(); {
-	case flag == sparse:
-		if count = r.Count(n, 2); count == n { // a row and a value each
+// read fills the empty column c of a batch of n records.
+func (c *Column) read(r *wire.Reader, n int, version uint8, left *room) {
+	count, density, form := n, r.U8(), uint8(formPlain)
+	if version > 1 {
+		form = r.U8()
+	}
+	switch {
+	case density == sparse:
+		if count = r.Count(n, 1); count == n {
 			r.Fail("column %q has a value for every record, and says it has not", c.Name)
 		}
-	case flag != dense:
-		r.Fail("column %q has flag %d", c.Name, flag)
+	case density != dense:
+		r.Fail("column %q has flag %d", c.Name, density)
 	}
-	if count == 0 || count > limit || count > r.Len() {
-		r.Fail("column %q has %d values, %d more are allowed and %d bytes are left", c.Name, count, limit, r.Len())
+	if count == 0 || form != formConstant && count > r.Len() {
+		r.Fail("column %q has %d values, and %d bytes are left", c.Name, count, r.Len())
 		return
 	}
+	if r.Err() != nil || !left.take(r, count, 0) {
+		return
+	}
+	c.readRows(r, n, count)
+	switch {
+	case r.Err() != nil:
+	case form == formConstant && count > 1:
+		c.readConstant(r, count, left)
+	case form == formDictionary && (c.Kind == String || c.Kind == Int):
+		c.readDictionary(r, count, left)
+	case c.Kind == String && (form == formPlain || form == formPacked):
+		c.readStrings(r, count, form == formPacked, left)
+	case form == formPlain:
+		c.readNums(r, count)
+	default:
+		r.Fail("column %q of kind %d with %d values is written in form %d", c.Name, c.Kind, count, form)
+	}
+}
+
+func (c *Column) readRows(r *wire.Reader, n, count int) {
 	c.Rows = slices.Grow(c.Rows, count)
 	if count == n {
-		for i := range uint32(n) {
-			c.Rows = append(c.Rows, i)
+		c.Rows = c.Rows[:n]
+		for i := range c.Rows {
+			c.Rows[i] = uint32(i)
+		}
+		return
+	}
+	next := uint64(0)
+	for range count {
+		row := next + r.Max(MaxRows)
+		if row >= uint64(n) {
+			r.Fail("column %q has a value for record %d of %d", c.Name, row, n)
+			return
+		}
+		c.Rows = append(c.Rows, uint32(row))
+		next = row + 1
+	}
+}
+
+// readConstant reads the one value of a column.
+func (c *Column) readConstant(r *wire.Reader, count int, left *room) {
+	c.Entries = append(c.Entries, 0)
+	if c.Kind != String {
+		c.readNums(r, 1)
+		for len(c.Nums) > 0 && len(c.Nums) < count {
+			c.Nums = append(c.Nums, c.Nums[0])
+		}
+		return
+	}
+	v := r.Bytes(MaxBody)
+	if r.Err() != nil || !left.take(r, 0, len(v)*count) {
+		return
+	}
+	c.Data, c.Ends = slices.Grow(c.Data, len(v)*count), slices.Grow(c.Ends, count)
+	for range count {
+		c.Data = append(c.Data, v...)
+		c.Ends = append(c.Ends, uint32(len(c.Data)))
+	}
+}
+
+// readDictionary reads entries and numbers of a string or int column.
+func (c *Column) readDictionary(r *wire.Reader, count int, left *room) {
+	e := r.Count(min(MaxEntries, count), 1)
+	if e < 2 {
+		r.Fail("column %q has a dictionary of %d", c.Name, e)
+		return
+	}
+	table := tables.Get().(*Column)
+	defer func() {
+		if cap(table.Data) <= keepPacking {
+			tables.Put(table)
+		}
+	}()
+	table.Name, table.Kind = c.Name, c.Kind
+	table.Nums, table.Ends, table.Data = table.Nums[:0], table.Ends[:0], table.Data[:0]
+	if c.Kind == String {
+		table.readStrings(r, e, false, &room{strings: left.strings, stand: left.strings})
+	} else {
+		table.readNums(r, e)
+	}
+	c.readCodes(r, count, e)
+	if r.Err() != nil {
+		return
+	}
+	if c.Kind == Int {
+		c.Nums = slices.Grow(c.Nums, count)
+		for _, code := range c.Codes {
+			c.Nums = append(c.Nums, table.Nums[code])
 		}
 	} else {
-		next := uint64(0)
-		for range count {
-			row := next + r.Max(MaxRows)
-			if row >= uint64(n) {
-				r.Fail("column %q has a value for record %d of %d", c.Name, row, n)
-				return
-			}
-			c.Rows = append(c.Rows, uint32(row))
-			next = row + 1
+		size := 0
+		for _, code := range c.Codes {
+			size += len(table.Bytes(int(code)))
+		}
+		if !left.take(r, 0, size) {
+			return
+		}
+		c.Data, c.Ends = slices.Grow(c.Data, size), slices.Grow(c.Ends, count)
+		for _, code := range c.Codes {
+			c.Data = append(c.Data, table.Bytes(int(code))...)
+			c.Ends = append(c.Ends, uint32(len(c.Data)))
 		}
 	}
-	if c.Kind == String {
-		c.readStrings(r, count)
-	} else {
-		c.readNums(r, count)
+	if !c.distinct() {
+		r.Fail("column %q has an entry twice", c.Name)
+	}
+}
+
+// tables hold the entries of one column while it is read.
+var tables = sync.Pool{New: func() any { return new(Column) }}
+
+// readCodes reads the numbers of count values among e entries, in the order of
+// whose first use they stand.
+func (c *Column) readCodes(r *wire.Reader, count, e int) {
+	c.Codes = slices.Grow(c.Codes, count)
+	width := 1
+	if e > 256 {
+		width = 2
+	}
+	p := r.Raw(width * count)
+	for i := 0; len(p) > 0; i, p = i+1, p[width:] {
+		code := uint16(p[0])
+		if width == 2 {
+			code = binary.LittleEndian.Uint16(p)
+		}
+		switch used := len(c.Entries); {
+		case int(code) < used:
+		case int(code) == used && used < e:
+			c.Entries = append(c.Entries, uint32(i))
+		default:
+			r.Fail("column %q has number %d behind %d of %d entries", c.Name, code, used, e)
+			return
+		}
+		c.Codes = append(c.Codes, code)
+	}
+	if r.Err() == nil && len(c.Entries) < e {
+		r.Fail("column %q uses %d of %d entries", c.Name, len(c.Entries), e)
 	}
 }
 
@@ -256,7 +426,7 @@ func (c *Column) readNums(r *wire.Reader, count int) {
 	}
 }
 
-func (c *Column) readStrings(r *wire.Reader, count int) {
+func (c *Column) readStrings(r *wire.Reader, count int, packed bool, left *room) {
 	c.Ends = slices.Grow(c.Ends, count)
 	end := uint64(0)
 	for range count {
@@ -267,5 +437,24 @@ func (c *Column) readStrings(r *wire.Reader, count int) {
 		}
 		c.Ends = append(c.Ends, uint32(end))
 	}
-	c.Data = append(c.Data, r.Raw(int(end))...)
+	if r.Err() != nil || !left.take(r, 0, int(end)) {
+		return
+	}
+	if !packed {
+		c.Data = append(c.Data, r.Raw(int(end))...)
+		return
+	}
+	p := r.Bytes(int(max(end, 1)) - 1)
+	if r.Err() != nil {
+		return
+	}
+	if size, err := s2.DecodedLen(p); err != nil || size != int(end) {
+		r.Fail("the strings of column %q do not unpack to %d bytes", c.Name, end)
+		return
+	}
+	c.Data = slices.Grow(c.Data, int(end))[:end]
+	if out, err := s2.Decode(c.Data, p); err != nil || len(out) != int(end) {
+		c.Data = c.Data[:0]
+		r.Fail("unpack the strings of column %q: %w", c.Name, err)
+	}
 }

@@ -21,12 +21,14 @@ func (b *Batch) Rename(c *Column, name string) {
 		free = name + "#" + strconv.Itoa(n)
 	}
 	c.Name = free
+	b.layout = 0
 	b.index[colKey{free, c.Kind}] = slices.Index(b.cols, c)
 }
 
 // Remove removes value i (not record i) of the column: its record no longer has
 // the field.
 func (c *Column) Remove(i int) {
+	c.Entries, c.Codes = c.Entries[:0], c.Codes[:0]
 	c.Rows = slices.Delete(c.Rows, i, i+1)
 	if c.Kind != String {
 		c.Nums = slices.Delete(c.Nums, i, i+1)
@@ -51,6 +53,7 @@ func (b *Batch) SetStringAt(row int, name, v string) {
 		i = b.addColumn(name, String)
 	}
 	c := b.cols[i]
+	c.Entries, c.Codes = c.Entries[:0], c.Codes[:0]
 	at := sort.Search(len(c.Rows), func(j int) bool { return c.Rows[j] >= uint32(row) })
 	if at < len(c.Rows) && c.Rows[at] == uint32(row) {
 		return

@@ -82,6 +82,17 @@ func (r *Resolution) Match(column string) (mul float64, rank int, ok bool) {
 	return 0, 0, false
 }
 
+// Names returns the stored names that the asked name may mean: a column means it
+// when it has one of them, or is SameName with the first, as asked.
+func (r *Resolution) Names() []string {
+	names := make([]string, 1, 1+len(r.refs))
+	names[0] = r.Asked
+	for i := range r.refs {
+		names = append(names, r.refs[i].Column)
+	}
+	return names
+}
+
 // SameName reports whether a LogQL identifier means a stored name: equal when
 // every byte of the stored name outside [A-Za-z0-9_] is read as '_'.
 func SameName(ident, stored string) bool {

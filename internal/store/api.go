@@ -31,8 +31,7 @@ type ScanRequest struct {
 	Order  Order
 	Limit  int // 0: no limit
 	// AfterOrd, when not 0, asks for records of a larger Ord only (a tail that
-	// resumes). A store may use it to skip whole segments and still visit
-	// others: the caller checks each record's Ord.
+	// resumes).
 	AfterOrd uint64
 	Budget   Budget
 }
@@ -43,20 +42,29 @@ type ScanRequest struct {
 type Budget struct {
 	Bytes int64 // decoded bytes of column chunks
 	Rows  int64 // records visited
+	Steps int64 // of regular expressions: their instructions times the bytes they were run on
 }
 
 // Stats says what a request cost and what it skipped.
 type Stats struct {
-	Segments      int           `json:"segments"`
-	Blocks        int           `json:"blocks"`        // in the time range
-	BlocksPruned  int           `json:"blocksPruned"`  // by min/max, dictionary or token index
-	BlocksScanned int           `json:"blocksScanned"` // data was read
-	RowsScanned   int64         `json:"rowsScanned"`   // in scanned blocks
-	RowsMatched   int64         `json:"rowsMatched"`
-	BytesRead     int64         `json:"bytesRead"` // sealed bytes read from files
-	BytesDecoded  int64         `json:"bytesDecoded"`
-	Damaged       []string      `json:"damaged,omitempty"` // segments that could not be read: the answer is partial
-	Elapsed       time.Duration `json:"elapsedNs"`
+	Segments      int `json:"segments"`
+	Blocks        int `json:"blocks"`        // in the time range
+	BlocksPruned  int `json:"blocksPruned"`  // by min/max, dictionary or token index
+	BlocksScanned int `json:"blocksScanned"` // data was read
+
+	// Why blocks of the segments were not looked at: PrunedByTime are not among
+	// Blocks; of BlocksPruned, what the other two do not count was known from the
+	// blocks' headers.
+	PrunedByTime    int `json:"prunedByTime"`
+	PrunedByColumns int `json:"prunedByColumns"` // names, kinds and bounds
+	PrunedByTokens  int `json:"prunedByTokens"`
+
+	RowsScanned  int64         `json:"rowsScanned"` // in scanned blocks
+	RowsMatched  int64         `json:"rowsMatched"`
+	BytesRead    int64         `json:"bytesRead"` // sealed bytes read from files
+	BytesDecoded int64         `json:"bytesDecoded"`
+	Damaged      []string      `json:"damaged,omitempty"` // segments that could not be read: the answer is partial
+	Elapsed      time.Duration `json:"elapsedNs"`
 }
 
 // A CountRequest asks how many records match, by the values of fields and by
@@ -129,6 +137,7 @@ type Reader interface {
 	Count(ctx context.Context, req CountRequest) ([]Group, Stats, error)
 	// Values lists the distinct values of a field.
 	Values(ctx context.Context, req ValuesRequest) ([]record.Count, Stats, error)
-	// Fields lists the fields stored in a time range, by name.
-	Fields(ctx context.Context, tenant record.TenantID, from, to int64) ([]FieldInfo, error)
+	// Fields lists the fields stored in a time range, by name. Of fields that few
+	// records have it lists some and counts the others: there are more at most.
+	Fields(ctx context.Context, tenant record.TenantID, from, to int64) (fields []FieldInfo, more uint64, err error)
 }

@@ -41,6 +41,9 @@ func (s *Store) Append(ctx context.Context, b *record.Batch) error {
 	if err := s.admit(ctx); err != nil {
 		return err
 	}
+	if b.Len() > 0 && b.ClassAt(0) != auditClass {
+		s.gate.came()
+	}
 	f := frame{frameBatch, b}
 	s.mu.RLock()
 	repeated := s.dedup.has(b)
@@ -184,8 +187,9 @@ func (s *Store) apply(seq uint64, f *frame, count, insert bool) (fresh bool) {
 		s.counts.applied(stored, repeated)
 	}
 	if insert {
+		s.latest = s.o.Now()
 		if !s.dirty {
-			s.dirty, s.since = true, s.o.Now()
+			s.dirty, s.since = true, s.latest
 		}
 		if fresh && n > 0 {
 			s.active.Insert(b)

@@ -3,14 +3,13 @@ package store
 import (
 	"cmp"
 	"context"
-	"encoding/binary"
 	"slices"
+	"sync"
 
 	"github.com/meshtrail/meshtrail/internal/fault"
 	"github.com/meshtrail/meshtrail/internal/match"
 	"github.com/meshtrail/meshtrail/internal/record"
 	"github.com/meshtrail/meshtrail/internal/schema"
-	"github.com/meshtrail/meshtrail/internal/store/block"
 	"github.com/meshtrail/meshtrail/internal/store/filter"
 )
 
@@ -22,284 +21,203 @@ const (
 
 // Count implements Reader.
 func (s *Store) Count(ctx context.Context, req CountRequest) ([]Group, Stats, error) {
+	return s.count(ctx, req, true)
+}
+
+// count counts, by the digests of columns where they tell and may.
+func (s *Store) count(ctx context.Context, req CountRequest, outlined bool) ([]Group, Stats, error) {
 	f := filter.New(req.Where)
-	c := &counter{req: &req, buckets: 1, groups: make(map[string]*Group)}
-	if req.Step > 0 && req.To > req.From {
-		c.buckets = int(min((uint64(req.To)-uint64(req.From)-1)/uint64(req.Step)+1, 1<<40))
-	}
+	c := newCounter(&req)
 	if c.buckets > maxBuckets {
 		return nil, Stats{}, fault.Errorf(fault.Invalid, "count: %d buckets, limit %d", c.buckets, maxBuckets)
 	}
-	for _, name := range req.By {
-		c.by = append(c.by, schema.Resolve(name))
-	}
+	outlined = outlined && f.Outlined() && !req.Sum && !slices.Contains(req.By, match.Line)
 	p := s.newPlan(req.Tenant, req.Classes, req.From, req.To, f)
 	defer p.close()
-	r := p.runner(f, req.From, req.To, req.Budget)
-	work := func(w *worker, t *target) (*partial, error) { return c.block(r, w, t) }
-	err := run(ctx, r, work, nil, func(_ *target, x *partial) error { return c.merge(x) })
-	return c.list(), r.stats(), err
+	r := p.runner(ctx, f, req.From, req.To, req.Budget)
+	var err error
+	if outlined {
+		err = c.outline(ctx, r)
+	}
+	if err == nil {
+		err = c.scan(ctx, r)
+	}
+	groups, tooMany := c.merge()
+	return groups, r.stats(), cmp.Or(err, tooMany)
 }
 
+// A counter is a count on its way.
 type counter struct {
 	req     *CountRequest
 	by      []schema.Resolution
 	buckets int
-	groups  map[string]*Group
-	cells   int
+
+	mu      sync.Mutex
+	tallies []*tally // of the workers that are done
 }
 
-// A partial is the groups of one block.
-type partial struct {
-	keys   []string   // the values of By, each with its length before it
-	counts [][]uint64 // by group, then bucket
-	bytes  [][]uint64
-}
-
-func (c *counter) newPartial(keys []string) *partial {
-	p := &partial{keys: keys, counts: make([][]uint64, len(keys))}
-	if c.req.Sum {
-		p.bytes = make([][]uint64, len(keys))
+func newCounter(req *CountRequest) *counter {
+	c := &counter{req: req, buckets: 1}
+	if req.Step > 0 && req.To > req.From {
+		c.buckets = int(min((uint64(req.To)-uint64(req.From)-1)/uint64(req.Step)+1, 1<<40))
 	}
-	return p
+	for _, name := range req.By {
+		c.by = append(c.by, schema.Resolve(name))
+	}
+	return c
 }
 
-func (c *counter) merge(x *partial) error {
-	if x == nil {
+// tally returns the worker's own.
+func (c *counter) tally(w *worker) *tally {
+	if w.tally == nil {
+		w.tally = c.newTally()
+	}
+	return w.tally
+}
+
+// collect takes the tally of a worker that is done.
+func (c *counter) collect(w *worker) {
+	if w.tally != nil && len(w.tally.groups) > 0 {
+		c.mu.Lock()
+		c.tallies = append(c.tallies, w.tally)
+		c.mu.Unlock()
+	}
+	w.tally = nil
+	w.outline.Release()
+}
+
+// bucketsOf returns the first and the last bucket that a target has times in.
+func (c *counter) bucketsOf(r *runner, t *target) (first, last int) {
+	if c.buckets == 1 {
+		return 0, 0
+	}
+	return int((max(t.minTime, r.from) - r.from) / c.req.Step), int((min(t.maxTime, r.to-1) - r.from) / c.req.Step)
+}
+
+// outline counts what the digests of the segments tell, and leaves in the plan
+// the targets that must be looked at.
+func (c *counter) outline(ctx context.Context, r *runner) error {
+	targets := r.p.targets
+	var spans [][]target // of one segment each
+	for start := 0; start < len(targets); {
+		end := start + 1
+		for end < len(targets) && targets[end].x == targets[start].x {
+			end++
+		}
+		if targets[start].x != nil {
+			spans = append(spans, targets[start:end])
+		}
+		start = end
+	}
+	err := r.each(ctx, len(spans), func(w *worker, i int) error {
+		t := c.tally(w)
+		x := spans[i][0].x
+		w.outline.Reset(r.f, c.by, x.reader, len(spans[i]), t, &r.p.cost)
+		for k := range spans[i] {
+			if err := c.outlineBlock(r, w, &spans[i][k]); err != nil {
+				return err
+			}
+		}
+		return nil
+	}, c.collect)
+	r.p.targets = slices.DeleteFunc(targets, func(t target) bool { return t.done })
+	return err
+}
+
+func (c *counter) outlineBlock(r *runner, w *worker, t *target) (err error) {
+	first, last := c.bucketsOf(r, t)
+	if first != last || t.minTime < r.from || t.maxTime >= r.to {
 		return nil
 	}
-	for i, key := range x.keys {
-		if x.counts[i] == nil {
-			continue
+	matched := 0
+	t.done = w.outline.Count(t.n, func(codes []uint32, n uint32) {
+		matched += int(n)
+		if e := w.tally.add(codes, first, uint64(n), 0); e != nil {
+			err = e
 		}
-		g := c.groups[key]
-		if g == nil {
-			if c.cells += c.buckets; c.cells > maxCells {
-				return fault.WithHint(fault.Errorf(fault.Overload, "count: more than %d groups times buckets", maxCells),
-					"group by fewer fields or use a longer step")
+	})
+	switch {
+	case matched > 0:
+		r.matched.Add(int64(matched))
+	case t.done:
+		r.pruned.Add(1)
+	}
+	return err
+}
+
+// scan counts the targets of the plan.
+func (c *counter) scan(ctx context.Context, r *runner) error {
+	return r.each(ctx, len(r.p.targets), func(w *worker, i int) error {
+		t := &r.p.targets[i]
+		if err := c.block(r, w, t); err != nil {
+			return r.skip(t, err)
+		}
+		return nil
+	}, c.collect)
+}
+
+// block counts one block.
+func (c *counter) block(r *runner, w *worker, t *target) error {
+	sel, err := r.selectRows(w, t)
+	if err != nil || sel.source == nil {
+		return err
+	}
+	tally := c.tally(w)
+	first, last := c.bucketsOf(r, t)
+	if sel.all {
+		if len(c.by) == 0 && first == last && !c.req.Sum {
+			return c.own(tally.add(nil, first, uint64(t.rows), 0))
+		}
+		sel.rows = w.bitmap(t.rows)
+		sel.rows.Fill(t.rows)
+	}
+	g := &w.group
+	defer g.release()
+	g.reset(tally, sel.rows, t.rows)
+	for i := range c.by {
+		if err := g.field(sel.source, i, &c.by[i]); err != nil {
+			return err
+		}
+	}
+	var bucket, sizes []uint32
+	if first != last {
+		if sel.times == nil {
+			if sel.times, err = sel.source.Times(); err != nil {
+				return err
 			}
-			g = &Group{Values: splitKey(key, len(c.by)), Counts: make([]uint64, c.buckets)}
-			if c.req.Sum {
-				g.Bytes = make([]uint64, c.buckets)
-			}
-			c.groups[key] = g
 		}
-		for b, n := range x.counts[i] {
-			g.Counts[b] += n
+		bucket = w.bucketsOf(sel.times, r.from+int64(first)*c.req.Step, c.req.Step)
+	}
+	if c.req.Sum {
+		if sizes, err = w.sizer.lines(sel.source, sel.rows); err != nil {
+			return err
 		}
-		if c.req.Sum {
-			for b, n := range x.bytes[i] {
-				g.Bytes[b] += n
-			}
-		}
+	}
+	return c.own(g.count(first, last-first+1, bucket, sizes))
+}
+
+// own marks an error as one of the count and not of a file.
+func (c *counter) own(err error) error {
+	if err != nil {
+		return ownError{err}
 	}
 	return nil
 }
 
-// list returns the groups by their values.
-func (c *counter) list() []Group {
-	out := make([]Group, 0, len(c.groups))
-	for _, g := range c.groups {
-		out = append(out, *g)
+// bucketsOf returns the bucket of each time, the first of which starts at from.
+// Times before it are in the first. Mostly times are sorted, so that most are in
+// the bucket of the one before.
+func (w *worker) bucketsOf(times []uint64, from, step int64) []uint32 {
+	w.buckets = slices.Grow(w.buckets[:0], len(times))[:len(times)]
+	lo, bucket := uint64(from), uint32(0)
+	for i, t := range times {
+		if t-lo >= uint64(step) {
+			bucket = uint32(max(int64(t)-from, 0) / step)
+			lo = uint64(from + int64(bucket)*step)
+		}
+		w.buckets[i] = bucket
 	}
-	slices.SortFunc(out, func(a, b Group) int { return slices.Compare(a.Values, b.Values) })
-	return out
-}
-
-func appendKey(dst []byte, v []byte) []byte {
-	return append(binary.AppendUvarint(dst, uint64(len(v))), v...)
-}
-
-func splitKey(key string, n int) []string {
-	out := make([]string, n)
-	b := []byte(key)
-	for i := range out {
-		size, k := binary.Uvarint(b)
-		out[i] = string(b[k : k+int(size)])
-		b = b[k+int(size):]
-	}
-	return out
-}
-
-// block counts one block.
-func (c *counter) block(r *runner, w *worker, t *target) (*partial, error) {
-	sel, err := r.selectRows(w, t)
-	if err != nil || sel.source == nil {
-		return nil, err
-	}
-	if sel.all && len(c.by) == 0 && c.buckets == 1 && !c.req.Sum {
-		p := c.newPartial([]string{""})
-		p.counts[0] = []uint64{uint64(t.rows)}
-		return p, nil
-	}
-	if sel.all {
-		if n := (t.rows + 63) / 64; cap(w.rows) < n {
-			w.rows = make(filter.Bitmap, n)
-		} else {
-			w.rows = w.rows[:n]
-		}
-		w.rows.Fill(t.rows)
-		sel.rows = w.rows
-	}
-	codes, keys, err := c.group(sel.source, sel.rows)
-	if err != nil {
-		return nil, err
-	}
-	p := c.newPartial(keys)
-	if p.counts, err = c.tally(&sel, codes, len(keys), nil); err != nil || !c.req.Sum {
-		return p, err
-	}
-	sizes, err := lineSizes(sel.source, sel.rows)
-	if err == nil {
-		p.bytes, err = c.tally(&sel, codes, len(keys), sizes)
-	}
-	return p, err
-}
-
-// tally adds one, or the row's size, to the cell of each selected row.
-func (c *counter) tally(sel *selected, codes []uint32, groups int, sizes []uint64) ([][]uint64, error) {
-	times := sel.times
-	if c.buckets > 1 && times == nil {
-		var err error
-		if times, err = sel.source.Times(); err != nil {
-			return nil, err
-		}
-	}
-	cells := make([][]uint64, groups)
-	sel.rows.Each(func(row int) {
-		g := 0
-		if codes != nil {
-			g = int(codes[row])
-		}
-		if cells[g] == nil {
-			cells[g] = make([]uint64, c.buckets)
-		}
-		b := 0
-		if c.buckets > 1 {
-			b = int((int64(times[row]) - c.req.From) / c.req.Step)
-		}
-		n := uint64(1)
-		if sizes != nil {
-			n = sizes[row]
-		}
-		cells[g][b] += n
-	})
-	return cells, nil
-}
-
-// group gives each row the number of its group, and the groups their keys.
-func (c *counter) group(s source, rows filter.Bitmap) (codes []uint32, keys []string, err error) {
-	if len(c.by) == 0 {
-		return nil, []string{""}, nil
-	}
-	for i := range c.by {
-		next, values, err := fieldCodes(s, &c.by[i], rows)
-		if err != nil {
-			return nil, nil, err
-		}
-		if i == 0 {
-			codes = next
-			for _, v := range values {
-				keys = append(keys, string(appendKey(nil, v)))
-			}
-			continue
-		}
-		// Number the pairs that occur.
-		pairs := make(map[uint64]uint32)
-		var joined []string
-		rows.Each(func(row int) {
-			pair := uint64(codes[row])<<32 | uint64(next[row])
-			n, ok := pairs[pair]
-			if !ok {
-				n = uint32(len(joined))
-				pairs[pair] = n
-				joined = append(joined, string(appendKey([]byte(keys[codes[row]]), values[next[row]])))
-			}
-			codes[row] = n
-		})
-		keys = joined
-	}
-	return codes, keys, nil
-}
-
-// fieldCodes gives each selected row the number of its value of a field; the
-// text forms are by number, 0 is "" for the rows without one.
-func fieldCodes(s source, res *schema.Resolution, rows filter.Bitmap) (codes []uint32, values [][]byte, err error) {
-	codes, values = make([]uint32, s.Rows()), [][]byte{nil}
-	index := map[string]uint32{"": 0}
-	number := func(v []byte) uint32 {
-		n, ok := index[string(v)]
-		if !ok {
-			n = uint32(len(values))
-			v = slices.Clone(v)
-			index[string(v)] = n
-			values = append(values, v)
-		}
-		return n
-	}
-	switch res.Asked {
-	case match.Class:
-		n := number([]byte(s.Class()))
-		for i := range codes {
-			codes[i] = n
-		}
-		return codes, values, nil
-	case match.Line:
-		return codes, values, eachLine(s, rows, func(row int, line []byte) { codes[row] = number(line) })
-	}
-	columns := filter.Resolve(res, s.Columns())
-	rest := slices.Clone(rows)
-	for _, c := range columns {
-		if rest.Empty() {
-			break
-		}
-		v, err := s.Load(c)
-		if err != nil {
-			return nil, nil, err
-		}
-		vectorCodes(v, rest, codes, number)
-		if v.Rows == nil {
-			break
-		}
-		for _, r := range v.Rows {
-			rest[r/64] &^= 1 << (r % 64)
-		}
-	}
-	return codes, values, nil
-}
-
-// vectorCodes numbers the values of the rows of rest. Entries of a dictionary
-// are numbered once.
-func vectorCodes(v *block.Vector, rest filter.Bitmap, codes []uint32, number func(v []byte) uint32) {
-	var buf []byte
-	text := func(e int) []byte {
-		if v.Kind == record.String {
-			return v.Bytes(e)
-		}
-		buf = filter.ValueOf(v, e).AppendText(buf[:0])
-		return buf
-	}
-	if v.Form == block.Plain {
-		for i := range v.N {
-			if row := v.Row(i); rest.Has(row) {
-				codes[row] = number(text(i))
-			}
-		}
-		return
-	}
-	table := make([]uint32, v.Entries())
-	known := make([]bool, len(table))
-	for i := range v.N {
-		row := v.Row(i)
-		if !rest.Has(row) {
-			continue
-		}
-		e := v.Entry(i)
-		if !known[e] {
-			table[e], known[e] = number(text(e)), true
-		}
-		codes[row] = table[e]
-	}
+	return w.buckets
 }
 
 // eachLine renders the lines of rows.
@@ -323,32 +241,6 @@ func eachLine(s source, rows filter.Bitmap, f func(row int, line []byte)) error 
 	return nil
 }
 
-// lineSizes returns the length of each row's line.
-func lineSizes(s source, rows filter.Bitmap) ([]uint64, error) {
-	sizes := make([]uint64, s.Rows())
-	rest := slices.Clone(rows)
-	cols := s.Columns()
-	for i := range cols {
-		if cols[i].Name != record.Body || cols[i].Kind != record.String {
-			continue
-		}
-		v, err := s.Load(i)
-		if err != nil {
-			return nil, err
-		}
-		for k := range v.N {
-			if row := v.Row(k); rest.Has(row) {
-				sizes[row] = uint64(len(v.Bytes(v.Entry(k))))
-				rest[row/64] &^= 1 << (row % 64)
-			}
-		}
-	}
-	if rest.Empty() {
-		return sizes, nil
-	}
-	return sizes, eachLine(s, rest, func(row int, line []byte) { sizes[row] = uint64(len(line)) })
-}
-
 // Values implements Reader.
 func (s *Store) Values(ctx context.Context, req ValuesRequest) ([]record.Count, Stats, error) {
 	limit := req.Limit
@@ -368,50 +260,6 @@ func (s *Store) Values(ctx context.Context, req ValuesRequest) ([]record.Count, 
 		return cmp.Or(cmp.Compare(b.N, a.N), cmp.Compare(a.Name, b.Name))
 	})
 	return out[:min(len(out), limit)], stats, err
-}
-
-// Fields implements Reader.
-func (s *Store) Fields(ctx context.Context, tenant record.TenantID, from, to int64) ([]FieldInfo, error) {
-	type key struct {
-		name string
-		kind record.Kind
-	}
-	seen := make(map[key]uint64)
-	p := s.newPlan(tenant, nil, from, to, filter.New(nil))
-	defer p.close()
-	for i := range p.targets {
-		if m := p.targets[i].mem; m != nil {
-			for c := range m.Columns {
-				seen[key{m.Columns[c].Name, m.Columns[c].Kind}] += uint64(m.Columns[c].Values)
-			}
-		}
-	}
-	for _, x := range p.open {
-		if err := ctx.Err(); err != nil {
-			return nil, fault.Wrap(fault.Canceled, err)
-		}
-		d := x.reader.Directory
-		for i := range d.Columns {
-			c, rows := &d.Columns[i], uint64(0)
-			for b := range d.Blocks {
-				if c.In(b) && d.Blocks[b].MinTime < to && d.Blocks[b].MaxTime >= from {
-					rows += uint64(d.Blocks[b].Rows)
-				}
-			}
-			if rows > 0 {
-				seen[key{c.Name, c.Kind}] += min(rows, c.Values)
-			}
-		}
-	}
-	delete(seen, key{record.Labels, record.String})
-	out := make([]FieldInfo, 0, len(seen))
-	for k, n := range seen {
-		out = append(out, FieldInfo{Name: k.name, Kind: k.kind, Records: n})
-	}
-	slices.SortFunc(out, func(a, b FieldInfo) int {
-		return cmp.Or(cmp.Compare(a.Name, b.Name), cmp.Compare(a.Kind, b.Kind))
-	})
-	return out, nil
 }
 
 var (

@@ -5,6 +5,7 @@ import (
 	"context"
 	"encoding/hex"
 	"sync"
+	"sync/atomic"
 	"time"
 
 	"github.com/meshtrail/meshtrail/internal/crypt"
@@ -14,12 +15,19 @@ import (
 	"github.com/meshtrail/meshtrail/internal/vfs"
 )
 
-// A handle is a segment that exists, open or not.
+// A handle is a segment that exists, open or not. Requests pin the handles of
+// their snapshot: a segment that was compacted or destroyed since keeps its file
+// until the last of them is done.
 type handle struct {
-	leaf ledger.Segment
+	leaf  ledger.Segment
+	level uint8 // how often its records were compacted
+
+	destroyed atomic.Bool // its records are: who still has it does without them
 
 	// Guarded by openFiles.mu.
 	open *openSegment
+	pins int
+	gone func() // set when the segment is retired; called once nobody pins it
 }
 
 // openSegment is an open file with its reader.
@@ -86,6 +94,56 @@ func (o *openFiles) release(x *openSegment) {
 	}
 }
 
+// pin keeps the files of segments from being removed until unpin.
+func (o *openFiles) pin(handles []*handle) {
+	o.mu.Lock()
+	defer o.mu.Unlock()
+	for _, h := range handles {
+		h.pins++
+	}
+}
+
+func (o *openFiles) unpin(handles []*handle) {
+	var gone []func()
+	o.mu.Lock()
+	for _, h := range handles {
+		if h.pins--; h.pins == 0 && h.gone != nil {
+			gone = append(gone, o.part(h))
+		}
+	}
+	o.mu.Unlock()
+	for _, f := range gone {
+		f()
+	}
+}
+
+// retire calls gone when nobody pins a segment any more, maybe at once. No
+// snapshot MUST have the handle from now on.
+func (o *openFiles) retire(h *handle, gone func()) {
+	o.mu.Lock()
+	h.gone = gone
+	now := h.pins == 0
+	if now {
+		o.part(h)
+	}
+	o.mu.Unlock()
+	if now {
+		gone()
+	}
+}
+
+// part closes the file of a retired segment and returns what is to be called.
+func (o *openFiles) part(h *handle) (gone func()) {
+	if x := h.open; x != nil && x.at != nil {
+		o.idle.Remove(x.at)
+		x.at, h.open = nil, nil
+		x.file.Close()
+		o.count--
+	}
+	gone, h.gone = h.gone, nil
+	return gone
+}
+
 // shrink closes the least recently used segments beyond the limit.
 func (o *openFiles) shrink() {
 	for o.count > o.limit && o.idle.Len() > 0 {
@@ -103,13 +161,16 @@ func (o *openFiles) closeAll() {
 	o.shrink()
 }
 
-// load opens a segment and holds it against its leaf.
-func (s *Store) load(h *handle) (vfs.File, *segment.Reader, error) {
+// load opens a segment for queries.
+func (s *Store) load(h *handle) (vfs.File, *segment.Reader, error) { return s.loadInto(h, s.cache) }
+
+// loadInto opens a segment and holds it against its leaf.
+func (s *Store) loadInto(h *handle, cache *segment.Cache) (vfs.File, *segment.Reader, error) {
 	f, err := s.o.FS.Open(h.leaf.Path)
 	if err != nil {
 		return nil, nil, err
 	}
-	r, err := segment.Open(f, h.leaf.Size, s.keys.open, s.cache)
+	r, err := segment.Open(f, h.leaf.Size, s.keys.open, cache)
 	if err == nil {
 		root := r.Root()
 		switch {

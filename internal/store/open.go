@@ -15,7 +15,6 @@ import (
 	"github.com/meshtrail/meshtrail/internal/crypt"
 	"github.com/meshtrail/meshtrail/internal/fault"
 	"github.com/meshtrail/meshtrail/internal/journal"
-	"github.com/meshtrail/meshtrail/internal/record"
 	"github.com/meshtrail/meshtrail/internal/store/catalog"
 	"github.com/meshtrail/meshtrail/internal/store/memtable"
 	"github.com/meshtrail/meshtrail/internal/store/segment"
@@ -37,8 +36,10 @@ func Open(ctx context.Context, o Options) (*Store, error) {
 		o: o, log: o.Logger,
 		keys:   &keyCache{keys: o.Keyring, byID: map[string]*crypt.Key{}, leaf: map[string]bool{}},
 		cache:  segment.NewCache(max(o.Limits.CacheBytes, 0)),
-		active: memtable.New(), wake: make(chan struct{}, 1), damaged: map[string]string{},
+		gate:   newGate(),
+		active: memtable.New(), wake: make(chan struct{}, 1), damaged: map[string]string{}, shunned: map[string]time.Time{},
 	}
+	s.active.Limit(o.Limits.Columns)
 	s.grouped = sync.NewCond(&s.mu)
 	s.files = &openFiles{limit: o.Limits.OpenSegments, load: s.load}
 	s.counts = newCounters(o.Metrics)
@@ -52,8 +53,9 @@ func Open(ctx context.Context, o Options) (*Store, error) {
 	run, stop := context.WithCancel(context.Background())
 	s.stop = stop
 	if o.Limits.SealAge > 0 {
-		s.done.Add(1)
+		s.done.Add(2)
 		go s.sealLoop(run)
+		go s.compactLoop(run)
 	}
 	return s, nil
 }
@@ -63,8 +65,17 @@ func (s *Store) open(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
-	s.keys.leaf = c.Keys
+	s.keys.leaf, s.doomed, s.written, s.holds = c.Keys, c.Doomed, c.Written, c.Holds
 	s.totals, s.sealed = totalsOf(c.Epoch.Sources), c.Sealed
+	if c.Epoch.At > 0 {
+		s.resumed = time.Unix(0, c.Epoch.At)
+	}
+	if err := s.shred(ctx); err != nil {
+		if s.failed != nil {
+			return err
+		}
+		s.log.Error("finish a destruction; it is tried again with the next one", "err", err)
+	}
 	if err := s.finishSegments(c); err != nil {
 		return err
 	}
@@ -104,58 +115,21 @@ func (s *Store) openJournal(c *catalog.Catalog) (journal.Recovery, error) {
 	return rec, nil
 }
 
-// replay applies the frames that the journal still has. Windows start from the
-// newest checkpoint; accounts from the newest epoch; records of frames that are
-// not in segments go into the memtable.
-func (s *Store) replay(ctx context.Context, c *catalog.Catalog) error {
-	s.dedup = newWindows(s.o.Limits.Origins)
-	from := uint64(0)
-	err := s.journal.Replay(ctx, 0, func(seq uint64, payload []byte) error {
-		if len(payload) == 0 || payload[0] != frameCheckpoint {
-			return nil
-		}
-		w, upto, err := decodeWindows(payload[1:], s.o.Limits.Origins)
-		if err != nil {
-			return fault.Errorf(fault.KindOf(err), "frame %d: %w", seq, err)
-		}
-		s.dedup, from = w, upto
-		return nil
-	})
-	if err != nil {
-		return err
-	}
-	var b record.Batch
-	return s.journal.Replay(ctx, from, func(seq uint64, payload []byte) error {
-		if len(payload) == 0 {
-			return fault.Errorf(fault.Corrupt, "frame %d is empty", seq)
-		}
-		switch kind := payload[0]; kind {
-		case frameCheckpoint:
-			return nil
-		case frameBatch, frameAccount:
-			b.Reset()
-			if err := record.Decode(payload[1:], &b); err != nil {
-				return fault.Errorf(fault.KindOf(err), "frame %d: %w", seq, err)
-			}
-			s.mu.Lock()
-			s.apply(seq, &frame{kind, &b}, seq > c.Epoch.JournalSeq, seq > s.sealed)
-			s.mu.Unlock()
-			return nil
-		default:
-			return fault.Errorf(fault.Corrupt, "frame %d is of kind %d, which this version does not know", seq, kind)
-		}
-	})
-}
-
 // finishSegments gives committed segments their names, removes what was never
-// committed, and reports segments whose file is gone.
+// committed and what was compacted or destroyed, and reports segments whose file
+// is gone.
 func (s *Store) finishSegments(c *catalog.Catalog) error {
 	known := make(map[string]bool, len(c.Segments))
-	for _, leaf := range c.Segments {
-		s.segments = append(s.segments, s.newHandle(leaf))
-		known[leaf.Path] = true
+	for _, seg := range c.Segments {
+		h := s.newHandle(seg.Segment)
+		h.level = seg.Level
+		s.segments = append(s.segments, h)
+		known[seg.Path] = true
 	}
 	for f := range c.Damaged {
+		if c.Removed[f] {
+			continue
+		}
 		s.damaged[f] = "damaged, as the ledger says"
 	}
 	found := make(map[string]bool)
@@ -163,6 +137,10 @@ func (s *Store) finishSegments(c *catalog.Catalog) error {
 	err := s.walk(segmentsDir, 0, func(name string) error {
 		final, unfinished := strings.CutSuffix(name, newSuffix)
 		if !unfinished {
+			if c.Removed[name] {
+				changed[path.Dir(name)] = true
+				return s.o.FS.Remove(name)
+			}
 			if strings.HasSuffix(name, suffix) && !known[name] {
 				s.log.Error("segment file that no leaf names; it is ignored", "file", name)
 				s.damaged[name] = "no leaf of the ledger names this file"

@@ -1,9 +1,12 @@
 package store
 
 import (
+	"cmp"
 	"context"
-	"runtime"
+	"errors"
+	"slices"
 	"sync"
+	"sync/atomic"
 	"time"
 	"unsafe"
 
@@ -16,19 +19,25 @@ func unsigned(t []int64) []uint64 {
 	return unsafe.Slice((*uint64)(unsafe.Pointer(unsafe.SliceData(t))), len(t))
 }
 
-// A runner evaluates the targets of a plan in parallel and hands the outcomes
-// over in order, a bounded number ahead.
+// A runner evaluates the targets of a plan in parallel.
 type runner struct {
 	p        *plan
 	f        *filter.Filter
 	from, to int64
+	after    uint64 // only records of a larger Ord are asked for
 	budget   Budget
+	tick     func(steps int64) error // of every worker's Evaluator
 
-	mu   sync.Mutex // guards the counts of p.stats while workers run
-	rows int64
+	pruned, scanned, matched atomic.Int64 // for the stats
+	rowsScanned, rows, steps atomic.Int64
+
+	mu sync.Mutex // guards p.stats while workers run
 }
 
-func (p *plan) runner(f *filter.Filter, from, to int64, b Budget) *runner {
+// maxSteps is the default of Budget.Steps.
+const maxSteps = 1 << 44
+
+func (p *plan) runner(ctx context.Context, f *filter.Filter, from, to int64, b Budget) *runner {
 	d := p.s.o.Limits.Budget
 	if b.Bytes == 0 {
 		b.Bytes = d.Bytes
@@ -36,21 +45,56 @@ func (p *plan) runner(f *filter.Filter, from, to int64, b Budget) *runner {
 	if b.Rows == 0 {
 		b.Rows = d.Rows
 	}
-	return &runner{p: p, f: f, from: from, to: to, budget: b}
+	if b.Steps == 0 {
+		b.Steps = cmp.Or(d.Steps, maxSteps)
+	}
+	r := &runner{p: p, f: f, from: from, to: to, budget: b}
+	r.tick = func(steps int64) error {
+		if n := r.steps.Add(steps); n > b.Steps {
+			return ownError{fault.WithHint(fault.Errorf(fault.Overload, "the regular expressions of the request took %d steps, its budget is %d", n, b.Steps),
+				"use a simpler expression, one with a fixed text in it, or a shorter time range")}
+		}
+		if err := canceled(ctx); err != nil {
+			return ownError{err}
+		}
+		return nil
+	}
+	return r
 }
 
 // stats closes the account of the request.
 func (r *runner) stats() Stats {
 	s := r.p.stats
+	s.BlocksPruned += int(r.pruned.Load())
+	s.BlocksScanned += int(r.scanned.Load())
+	s.RowsScanned, s.RowsMatched = r.rowsScanned.Load(), r.matched.Load()
 	s.BytesRead, s.BytesDecoded = r.p.cost.Read.Load(), r.p.cost.Decoded.Load()
 	s.Elapsed = time.Since(r.p.start)
 	return s
 }
 
-// worker is what one goroutine needs to evaluate blocks.
+// worker is what one goroutine needs to evaluate blocks. Its memory is used
+// again by later requests.
 type worker struct {
-	eval filter.Evaluator
-	rows filter.Bitmap
+	eval    filter.Evaluator
+	outline filter.Outline
+	rows    filter.Bitmap
+	group   grouper
+	sizer   sizer
+	buckets []uint32
+	tally   *tally // of the count at hand
+
+	matching []uint32 // rows of a scan
+	times    []int64
+}
+
+var workers = sync.Pool{New: func() any { return new(worker) }}
+
+// bitmap returns the worker's bitmap of rows, which holds anything.
+func (w *worker) bitmap(rows int) filter.Bitmap {
+	n := (rows + 63) / 64
+	w.rows = slices.Grow(w.rows[:0], n)[:n]
+	return w.rows
 }
 
 // selected is a block with its matching rows; source is nil if there are none.
@@ -61,41 +105,43 @@ type selected struct {
 	all    bool          // every row of the block matches
 }
 
-// select evaluates range and filter on a target.
+// selectRows evaluates range and filter on a target.
 func (r *runner) selectRows(w *worker, t *target) (sel selected, err error) {
 	src, err := r.p.source(t)
 	if err != nil {
 		return sel, err
 	}
+	w.eval.Tick = r.tick
 	inside := t.minTime >= r.from && t.maxTime < r.to
-	if inside && r.f.All() {
-		r.count(t.rows, t.rows, false)
-		return selected{source: src, all: true}, nil
-	}
-	if !r.f.Possible(src) {
-		r.mu.Lock()
-		r.p.stats.BlocksPruned++
-		r.mu.Unlock()
+	settled := w.eval.Settle(r.f, src)
+	if settled == filter.None {
+		r.pruned.Add(1)
 		return sel, nil
 	}
-	if n := (t.rows + 63) / 64; cap(w.rows) < n {
-		w.rows = make(filter.Bitmap, n)
-	} else {
-		w.rows = w.rows[:n]
+	if inside && settled == filter.All {
+		r.rows.Add(int64(t.rows))
+		r.matched.Add(int64(t.rows))
+		return selected{source: src, all: true}, nil
 	}
-	w.rows.Fill(t.rows)
-	sel = selected{source: src, rows: w.rows}
+	rows := w.bitmap(t.rows)
+	rows.Fill(t.rows)
+	sel = selected{source: src, rows: rows}
 	if !inside {
 		if sel.times, err = src.Times(); err != nil {
 			return sel, err
 		}
-		keepRange(w.rows, sel.times, r.from, r.to)
+		keepRange(rows, sel.times, r.from, r.to)
 	}
-	if err := w.eval.Eval(r.f, src, w.rows); err != nil {
-		return sel, err
+	if settled == filter.Some {
+		if err := w.eval.Eval(r.f, src, rows); err != nil {
+			return sel, err
+		}
 	}
-	n := w.rows.Count()
-	r.count(t.rows, n, true)
+	n := rows.Count()
+	r.rows.Add(int64(t.rows))
+	r.matched.Add(int64(n))
+	r.scanned.Add(1)
+	r.rowsScanned.Add(int64(t.rows))
 	if n == 0 {
 		return selected{}, nil
 	}
@@ -115,102 +161,23 @@ func keepRange(rows filter.Bitmap, times []uint64, from, to int64) {
 	}
 }
 
-func (r *runner) count(rows, matched int, scanned bool) {
-	r.mu.Lock()
-	defer r.mu.Unlock()
-	r.rows += int64(rows)
-	r.p.stats.RowsMatched += int64(matched)
-	if scanned {
-		r.p.stats.BlocksScanned++
-		r.p.stats.RowsScanned += int64(rows)
-	}
-}
-
 // exceeded reports a budget that is used up.
 func (r *runner) exceeded() error {
-	r.mu.Lock()
-	rows := r.rows
-	r.mu.Unlock()
 	if n := r.p.cost.Decoded.Load(); n > r.budget.Bytes {
 		return fault.WithHint(fault.Errorf(fault.Overload, "the request decoded %d bytes, its budget is %d", n, r.budget.Bytes),
 			"narrow the time range or the selector")
 	}
-	if rows > r.budget.Rows {
+	if rows := r.rows.Load(); rows > r.budget.Rows {
 		return fault.WithHint(fault.Errorf(fault.Overload, "the request visited %d records, its budget is %d", rows, r.budget.Rows),
 			"narrow the time range or the selector")
 	}
 	return nil
 }
 
-// run calls work for each target on parallel goroutines and then take with its
-// outcome, in the order of the targets, on the caller's goroutine. more, if not
-// nil, is asked before each take whether it is needed. A target of a segment
-// that can not be read is left out and noted.
-func run[T any](ctx context.Context, r *runner, work func(w *worker, t *target) (T, error), more func(t *target) bool, take func(t *target, v T) error) error {
-	type outcome struct {
-		v   T
-		err error
-	}
-	ctx, cancel := context.WithCancel(ctx)
-	targets := r.p.targets
-	workers := min(runtime.GOMAXPROCS(0), len(targets))
-	results := make([]chan outcome, len(targets))
-	for i := range results {
-		results[i] = make(chan outcome, 1)
-	}
-	feed := make(chan int)
-	ahead := make(chan struct{}, 2*workers+1)
-	var wg sync.WaitGroup
-	defer wg.Wait()
-	defer cancel()
-	for range workers {
-		wg.Go(func() {
-			var w worker
-			for i := range feed {
-				v, err := work(&w, &targets[i])
-				results[i] <- outcome{v, err}
-			}
-		})
-	}
-	wg.Go(func() {
-		defer close(feed)
-		for i := range targets {
-			select {
-			case ahead <- struct{}{}:
-			case <-ctx.Done():
-				return
-			}
-			select {
-			case feed <- i:
-			case <-ctx.Done():
-				return
-			}
-		}
-	})
-	for i := range targets {
-		t := &targets[i]
-		if more != nil && !more(t) {
-			return nil
-		}
-		var o outcome
-		select {
-		case o = <-results[i]:
-		case <-ctx.Done():
-			return fault.Wrap(fault.Canceled, ctx.Err())
-		}
-		<-ahead
-		if o.err != nil {
-			if err := r.skip(t, o.err); err != nil {
-				return err
-			}
-			continue
-		}
-		if err := take(t, o.v); err != nil {
-			return err
-		}
-		if err := r.exceeded(); err != nil {
-			return err
-		}
+// canceled returns why the context is done, or nil.
+func canceled(ctx context.Context) error {
+	if err := ctx.Err(); err != nil {
+		return fault.Wrap(fault.Canceled, err)
 	}
 	return nil
 }
@@ -218,6 +185,10 @@ func run[T any](ctx context.Context, r *runner, work func(w *worker, t *target) 
 // skip notes a segment that can not be read. Errors that do not come from a
 // file end the request.
 func (r *runner) skip(t *target, err error) error {
+	var own ownError
+	if errors.As(err, &own) {
+		return own.error
+	}
 	if t.x == nil {
 		return err
 	}
@@ -226,3 +197,8 @@ func (r *runner) skip(t *target, err error) error {
 	r.p.lost(t.x.h, err)
 	return nil
 }
+
+// An ownError does not come from a file.
+type ownError struct{ error }
+
+func (e ownError) Unwrap() error { return e.error }

@@ -7,42 +7,20 @@ import (
 	"unsafe"
 
 	"github.com/meshtrail/meshtrail/internal/record"
-	"github.com/meshtrail/meshtrail/internal/schema"
 	"github.com/meshtrail/meshtrail/internal/store/filter"
 )
 
 // emitRows is how many records a visit gets at most.
 const emitRows = 1024
 
-// A hit is a matching record that was not read yet.
-type hit struct {
-	time int64
-	ord  uint64
-	row  uint32
-	of   *target
-}
-
-// before orders hits; equal times come by Ord.
-func (o Order) before(a, b *hit) bool { return o.compare(a, b) < 0 }
-
-func (o Order) compare(a, b *hit) int {
-	c := 0
-	switch o {
-	case Newest:
-		c = cmp.Compare(b.time, a.time)
-	case Oldest:
-		c = cmp.Compare(a.time, b.time)
-	}
-	return cmp.Or(c, cmp.Compare(a.ord, b.ord))
-}
-
 // Scan implements Reader.
 func (s *Store) Scan(ctx context.Context, req ScanRequest, visit func([]record.Record) error) (Stats, error) {
 	f := filter.New(req.Where)
-	p := s.newPlan(req.Tenant, req.Classes, req.From, req.To, f)
+	p := s.planAfter(req.Tenant, req.Classes, req.From, req.To, req.AfterOrd, f)
 	defer p.close()
-	r := p.runner(f, req.From, req.To, req.Budget)
-	e := &emitter{r: r, visit: visit, want: wanted(req.Fields)}
+	r := p.runner(ctx, f, req.From, req.To, req.Budget)
+	r.after = req.AfterOrd
+	e := &emitter{r: r, visit: visit, want: filter.FieldsOf(req.Fields)}
 	var err error
 	switch {
 	case req.Order == AsStored:
@@ -55,68 +33,10 @@ func (s *Store) Scan(ctx context.Context, req ScanRequest, visit func([]record.R
 	return r.stats(), err
 }
 
-// wanted returns which stored columns the asked names mean; nil means all.
-func wanted(fields []string) func(column string) bool {
-	if fields == nil {
-		return nil
-	}
-	res := make([]schema.Resolution, len(fields))
-	for i, f := range fields {
-		res[i] = schema.Resolve(f)
-	}
-	return func(column string) bool {
-		for i := range res {
-			if _, _, ok := res[i].Match(column); ok {
-				return true
-			}
-		}
-		return false
-	}
-}
-
-// hits returns the matching rows of a target in no order. keep, if not nil,
-// says which times can still matter.
-func (r *runner) hits(w *worker, t *target, keep func(time int64) bool) ([]hit, error) {
-	sel, err := r.selectRows(w, t)
-	if err != nil || sel.source == nil {
-		return nil, err
-	}
-	if sel.times == nil {
-		if sel.times, err = sel.source.Times(); err != nil {
-			return nil, err
-		}
-	}
-	var out []hit
-	add := func(row int) {
-		if at := int64(sel.times[row]); keep == nil || keep(at) {
-			out = append(out, hit{time: at, row: uint32(row), of: t})
-		}
-	}
-	if sel.all {
-		out = make([]hit, 0, t.rows)
-		for row := range t.rows {
-			add(row)
-		}
-	} else {
-		sel.rows.Each(add)
-	}
-	if len(out) == 0 {
-		return nil, nil
-	}
-	ords, _, err := sel.source.Origins()
-	if err != nil {
-		return nil, err
-	}
-	for i := range out {
-		out[i].ord = ords[out[i].row]
-	}
-	return out, nil
-}
-
 // asStored visits block by block.
 func (r *runner) asStored(ctx context.Context, e *emitter, limit int) error {
 	left := limit
-	work := func(w *worker, t *target) ([]hit, error) { return r.hits(w, t, nil) }
+	work := func(w *worker, t *target) ([]hit, error) { return r.hits(w, t, AsStored, 0, nil) }
 	more := func(*target) bool { return limit == 0 || left > 0 }
 	return run(ctx, r, work, more, func(_ *target, hits []hit) error {
 		slices.SortFunc(hits, func(a, b hit) int { return AsStored.compare(&a, &b) })
@@ -152,7 +72,7 @@ func (r *runner) merge(ctx context.Context, e *emitter, o Order) error {
 	r.p.sortTargets(o)
 	var waiting [][]hit // each sorted
 	work := func(w *worker, t *target) ([]hit, error) {
-		hits, err := r.hits(w, t, nil)
+		hits, err := r.hits(w, t, o, 0, nil)
 		slices.SortFunc(hits, func(a, b hit) int { return o.compare(&a, &b) })
 		return hits, err
 	}
@@ -210,7 +130,7 @@ func (r *runner) top(ctx context.Context, e *emitter, o Order, limit int) error 
 		if !best.reaches(t.bound(o)) {
 			return nil, nil
 		}
-		hits, err := r.hits(w, t, best.keep())
+		hits, err := r.hits(w, t, o, limit, best.keep())
 		if len(hits) > limit {
 			slices.SortFunc(hits, func(a, b hit) int { return o.compare(&a, &b) })
 			hits = hits[:limit]
@@ -232,7 +152,7 @@ func (r *runner) top(ctx context.Context, e *emitter, o Order, limit int) error 
 type emitter struct {
 	r     *runner
 	visit func([]record.Record) error
-	want  func(column string) bool
+	want  filter.Fields
 
 	out  []record.Record
 	rows filter.Rows
@@ -314,12 +234,15 @@ func (e *emitter) read(hits []hit, which []int, out []record.Record) error {
 				continue
 			}
 			val := filter.ValueOf(v, v.Entry(j))
-			if v.Kind == record.String {
-				at := len(text)
-				text = append(text, val.Str...)
-				val.Str = unsafe.String(unsafe.SliceData(text[at:]), len(val.Str))
-			}
+			text = detach(&val, text)
 			fields = append(fields, record.Field{Name: names[k], Value: val})
+		}
+		loose := len(fields)
+		if fields = e.rows.Loose(fields, int(h.row)); len(fields) > loose {
+			for k := range fields[loose:] {
+				text = detach(&fields[loose+k].Value, text)
+			}
+			filter.InOrder(fields[start:])
 		}
 		out[i] = record.Record{
 			Time: h.time, Ingest: int64(ingests[h.row]), Ord: h.ord, Class: src.Class(),
@@ -327,4 +250,14 @@ func (e *emitter) read(hits []hit, which []int, out []record.Record) error {
 		}
 	}
 	return nil
+}
+
+// detach makes a string alias text, to which it is appended.
+func detach(v *record.Value, text []byte) []byte {
+	if v.Kind == record.String {
+		at := len(text)
+		text = append(text, v.Str...)
+		v.Str = unsafe.String(unsafe.SliceData(text[at:]), len(v.Str))
+	}
+	return text
 }

@@ -7,6 +7,7 @@ import (
 	"encoding/hex"
 	"errors"
 	"fmt"
+	"io"
 	"io/fs"
 	"path"
 	"runtime"
@@ -15,6 +16,7 @@ import (
 	"sync"
 	"time"
 
+	"github.com/meshtrail/meshtrail/internal/crypt"
 	"github.com/meshtrail/meshtrail/internal/fault"
 	"github.com/meshtrail/meshtrail/internal/ledger"
 	"github.com/meshtrail/meshtrail/internal/store/block"
@@ -77,8 +79,11 @@ func (s *Store) rotate() (g *generation, again bool, err error) {
 		return nil, false, nil
 	}
 	g = &generation{table: s.active, after: s.sealed, upto: s.last}
+	raw, _ := s.active.Raw()
+	s.tail = raw >= s.o.Limits.SealBytes/idleShare
 	g.windows = s.dedup.encode([]byte{frameCheckpoint}, g.upto)
 	s.pending, s.active, s.dirty = g, memtable.New(), false
+	s.active.Limit(s.o.Limits.Columns)
 	return g, false, nil
 }
 
@@ -157,7 +162,7 @@ func (s *Store) write(g *generation, p memtable.Part, views []*memtable.View) (*
 		return nil, nil, fmt.Errorf("get data key of %s: %w", folder(p), err)
 	}
 	meta := segment.Meta{Tenant: tenant, Class: class, Day: day, KeyID: keyID, Key: key}
-	rand.Read(meta.ID[:])
+	s.name(&meta)
 	f := &sealedFile{dir: folder(p)}
 	f.leaf.Path = path.Join(f.dir, meta.ID.String()+suffix)
 	if err := s.makeFolder(f.dir); err != nil {
@@ -170,20 +175,34 @@ func (s *Store) write(g *generation, p memtable.Part, views []*memtable.View) (*
 	if err != nil {
 		return f, nil, fmt.Errorf("write segment %s: %w", meta.ID, err)
 	}
-	commitment := hex.EncodeToString(sum.KeyCommitment[:])
-	now := s.o.Now().UnixNano()
-	f.leaf = ledger.Segment{
-		Type: ledger.TypeSegment, ID: meta.ID.String(), Path: f.leaf.Path, Version: segment.Version,
-		Tenant: tenant, Class: class, Day: day, Size: sum.Size, Root: hex.EncodeToString(sum.Root[:]),
-		Records: sum.Records, MinTime: sum.MinTime, MaxTime: sum.MaxTime, MinIngest: sum.MinIngest, MaxIngest: sum.MaxIngest,
-		FirstOrd: sum.FirstOrd, LastOrd: sum.LastOrd, KeyID: keyID, KeyCommitment: commitment,
-		JournalAfter: g.after, JournalUpto: g.upto, SealedAt: now,
-	}
+	f.leaf = s.leafOf(f.leaf.Path, meta, sum)
+	f.leaf.JournalAfter, f.leaf.JournalUpto = g.after, g.upto
 	var leaf *ledger.Key
 	if s.keys.first(keyID) {
-		leaf = &ledger.Key{At: now, Action: "created", ID: keyID, Tenant: tenant, Class: class, Day: day, Commitment: commitment}
+		leaf = &ledger.Key{At: f.leaf.SealedAt, Action: "created", ID: keyID, Tenant: tenant, Class: class, Day: day, Commitment: f.leaf.KeyCommitment}
 	}
 	return f, leaf, nil
+}
+
+// name gives a segment that is to be written its id, and its chunks their nonces.
+func (s *Store) name(m *segment.Meta) {
+	if s.o.fixed == nil {
+		rand.Read(m.ID[:])
+		return
+	}
+	io.ReadFull(s.o.fixed.ids, m.ID[:])
+	m.Sealer = crypt.NewSealerWithNonces(m.Key, s.o.fixed.nonces)
+}
+
+// leafOf describes a segment that was written, but for its range of the journal.
+func (s *Store) leafOf(path string, meta segment.Meta, sum *segment.Summary) ledger.Segment {
+	return ledger.Segment{
+		Type: ledger.TypeSegment, ID: meta.ID.String(), Path: path, Version: segment.Version,
+		Tenant: meta.Tenant, Class: meta.Class, Day: meta.Day, Size: sum.Size, Root: hex.EncodeToString(sum.Root[:]),
+		Records: sum.Records, MinTime: sum.MinTime, MaxTime: sum.MaxTime, MinIngest: sum.MinIngest, MaxIngest: sum.MaxIngest,
+		FirstOrd: sum.FirstOrd, LastOrd: sum.LastOrd, KeyID: meta.KeyID, KeyCommitment: hex.EncodeToString(sum.KeyCommitment[:]),
+		SealedAt: s.o.Now().UnixNano(),
+	}
 }
 
 // makeFolder makes a folder below the data folder durably.
@@ -217,13 +236,11 @@ func (s *Store) writeFile(name string, meta segment.Meta, views []*memtable.View
 	if err != nil {
 		return nil, err
 	}
-	first := 0
-	for _, plan := range memtable.Plans(views, s.o.Limits.BlockRows, s.o.Limits.BlockBytes) {
-		if err := writeBlocks(w, first, plan); err != nil {
-			return nil, err
-		}
-		first += plan.Blocks()
+	plan := s.shape().Plan(views)
+	if err := writeBlocks(w, 0, plan); err != nil {
+		return nil, err
 	}
+	s.counts.spilled(plan)
 	sum, err := w.Finish()
 	if err == nil {
 		err = buf.Flush()
@@ -232,6 +249,12 @@ func (s *Store) writeFile(name string, meta segment.Meta, views []*memtable.View
 		err = f.Sync()
 	}
 	return sum, err
+}
+
+// shape says how the blocks of a segment are cut.
+func (s *Store) shape() memtable.Cut {
+	l := &s.o.Limits
+	return memtable.Cut{Rows: l.BlockRows, Raw: l.BlockBytes, Columns: l.Columns}
 }
 
 // keepInput is the largest block whose gathered columns are kept for the next
@@ -341,6 +364,7 @@ func (s *Store) publish(g *generation, files []*sealedFile) {
 	s.mu.Lock()
 	for _, f := range files {
 		s.segments = append(s.segments, s.newHandle(f.leaf))
+		s.written.SealedBytes += f.leaf.Size
 	}
 	s.pending = nil
 	s.sealed = g.upto
@@ -375,7 +399,7 @@ func (s *Store) signal() {
 // sealLoop seals by size and by age.
 func (s *Store) sealLoop(ctx context.Context) {
 	defer s.done.Done()
-	tick := time.NewTicker(max(s.o.Limits.SealAge/8, 10*time.Millisecond))
+	tick := time.NewTicker(max(min(s.o.Limits.SealAge/8, s.o.Limits.SealIdle/4), 10*time.Millisecond))
 	defer tick.Stop()
 	var wait time.Duration // after a failure
 	for {
@@ -414,5 +438,12 @@ func (s *Store) due() bool {
 		return false
 	}
 	raw, _ := s.active.Raw()
-	return s.pending != nil || raw >= s.o.Limits.SealBytes || s.dirty && s.o.Now().Sub(s.since) >= s.o.Limits.SealAge
+	now := s.o.Now()
+	quiet := (raw >= s.o.Limits.SealBytes/idleShare || s.dirty && s.tail) && now.Sub(s.latest) >= s.o.Limits.SealIdle
+	return s.pending != nil || raw >= s.o.Limits.SealBytes || quiet || s.dirty && now.Sub(s.since) >= s.o.Limits.SealAge
 }
+
+// idleShare of Limits.SealBytes is worth a segment when a load has ended. Less is
+// only when it is the tail of such a load, and waits for its age else: a sender
+// of a little now and then would make many segments.
+const idleShare = 8

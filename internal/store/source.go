@@ -3,7 +3,6 @@ package store
 import (
 	"errors"
 	"io/fs"
-	"math/bits"
 	"slices"
 	"time"
 
@@ -30,19 +29,38 @@ type sealedBlock struct {
 	n      int
 	header *block.Header
 	cost   *segment.Cost
+	wide   filter.Widened
 }
 
 func (b *sealedBlock) Rows() int               { return b.header.Rows }
 func (b *sealedBlock) Class() record.Class     { return record.Class(b.x.reader.Class) }
-func (b *sealedBlock) Columns() []block.Column { return b.header.Columns }
+func (b *sealedBlock) Columns() []block.Column { return columns(&b.wide, b.header.Columns) }
 
 func (b *sealedBlock) Load(column int) (*block.Vector, error) {
+	if v, ok := b.wide.Vector(column); ok {
+		return v, nil
+	}
 	return b.x.reader.Load(b.n, column, b.cost)
 }
 
-func (b *sealedBlock) Alphabet(column int) *block.ByteSet { return b.header.Alphabet(column) }
+func (b *sealedBlock) Split(column int) (*block.Split, error) {
+	if column >= len(b.header.Columns) {
+		return nil, nil
+	}
+	return b.x.reader.Split(b.n, column, b.cost)
+}
+
+func (b *sealedBlock) Alphabet(column int) *block.ByteSet {
+	if column >= len(b.header.Columns) {
+		return nil
+	}
+	return b.header.Alphabet(column)
+}
 
 func (b *sealedBlock) Learn(column int, v *block.Vector) *block.ByteSet {
+	if column >= len(b.header.Columns) {
+		return block.BytesOf(v.Data)
+	}
 	return b.header.Learn(column, v)
 }
 
@@ -64,14 +82,24 @@ func (b *sealedBlock) Origins() (ords, ingests []uint64, err error) {
 }
 
 // memoryBlock is a block of a memtable.
-type memoryBlock struct{ v *memtable.View }
+type memoryBlock struct {
+	v    *memtable.View
+	wide filter.Widened
+}
 
-func (b memoryBlock) Rows() int                              { return b.v.Rows }
-func (b memoryBlock) Class() record.Class                    { return b.v.Part.Class }
-func (b memoryBlock) Columns() []block.Column                { return b.v.Columns }
-func (b memoryBlock) Load(column int) (*block.Vector, error) { return b.v.Vectors[column], nil }
-func (b memoryBlock) Times() ([]uint64, error)               { return unsigned(b.v.Times), nil }
-func (b memoryBlock) Origins() (ords, in []uint64, err error) {
+func (b *memoryBlock) Rows() int                { return b.v.Rows }
+func (b *memoryBlock) Class() record.Class      { return b.v.Part.Class }
+func (b *memoryBlock) Columns() []block.Column  { return columns(&b.wide, b.v.Columns) }
+func (b *memoryBlock) Times() ([]uint64, error) { return unsigned(b.v.Times), nil }
+
+func (b *memoryBlock) Load(column int) (*block.Vector, error) {
+	if v, ok := b.wide.Vector(column); ok {
+		return v, nil
+	}
+	return b.v.Vectors[column], nil
+}
+
+func (b *memoryBlock) Origins() (ords, in []uint64, err error) {
 	return b.v.Ords, unsigned(b.v.Ingests), nil
 }
 
@@ -82,20 +110,22 @@ type target struct {
 	n                int // of the block in x
 	rows             int
 	minTime, maxTime int64
+	done             bool // a count knows it already
 }
 
 // A plan is what a request looks at: a snapshot that no seal changes.
 type plan struct {
 	s       *Store
 	targets []target
+	pinned  []*handle
 	open    []*openSegment
 	cost    segment.Cost
 	stats   Stats
 	start   time.Time
 }
 
-// snapshot is the state of the store at one moment.
-func (s *Store) snapshot(tenant record.TenantID, classes []record.Class, from, to int64) (views []*memtable.View, handles []*handle) {
+// snapshot is the state of the store at one moment. The handles are pinned.
+func (s *Store) snapshot(tenant record.TenantID, classes []record.Class, from, to int64, after uint64) (views []*memtable.View, handles []*handle) {
 	const day = 86400 * 1e9
 	want := func(p memtable.Part) bool {
 		return p.Tenant == tenant && (classes == nil || slices.Contains(classes, p.Class)) &&
@@ -109,68 +139,45 @@ func (s *Store) snapshot(tenant record.TenantID, classes []record.Class, from, t
 	}
 	for _, h := range s.segments {
 		l := &h.leaf
-		if l.Tenant == string(tenant) && l.MinTime < to && l.MaxTime >= from &&
+		if l.Tenant == string(tenant) && l.MinTime < to && l.MaxTime >= from && (after == 0 || l.LastOrd > after) &&
 			(classes == nil || slices.Contains(classes, record.Class(l.Class))) {
 			handles = append(handles, h)
 		}
 	}
+	s.files.pin(handles)
 	return views, handles
 }
 
 // newPlan finds the blocks that a request must look at. The plan is closed by
 // the caller.
 func (s *Store) newPlan(tenant record.TenantID, classes []record.Class, from, to int64, f *filter.Filter) *plan {
+	return s.planAfter(tenant, classes, from, to, 0, f)
+}
+
+// planAfter is newPlan for a request that wants only records whose Ord is larger
+// than after.
+func (s *Store) planAfter(tenant record.TenantID, classes []record.Class, from, to int64, after uint64, f *filter.Filter) *plan {
 	p := &plan{s: s, start: time.Now()}
-	views, handles := s.snapshot(tenant, classes, from, to)
+	views, handles := s.snapshot(tenant, classes, from, to, after)
+	p.pinned = handles
 	for _, v := range views {
-		if v.Rows > 0 && v.MinTime < to && v.MaxTime >= from {
+		if v.Rows > 0 && v.MinTime < to && v.MaxTime >= from && (after == 0 || v.Ords[v.Rows-1] > after) {
 			p.targets = append(p.targets, target{mem: v, rows: v.Rows, minTime: v.MinTime, maxTime: v.MaxTime})
 			p.stats.Blocks++
 		}
 	}
-	for _, h := range handles {
-		p.stats.Segments++
-		x, err := s.files.acquire(h)
-		if err != nil {
-			p.lost(h, err)
-			continue
-		}
-		p.open = append(p.open, x)
-		if err := p.addSegment(x, from, to, f); err != nil {
-			p.lost(h, err)
-		}
+	all := p.askAll(handles, from, to, f)
+	for i, h := range handles {
+		p.add(h, &all[i])
 	}
 	return p
 }
 
-func (p *plan) addSegment(x *openSegment, from, to int64, f *filter.Filter) error {
-	blocks := x.reader.Blocks
-	set := make([]uint64, (len(blocks)+63)/64)
-	inRange := 0
-	for i := range blocks {
-		if blocks[i].MinTime < to && blocks[i].MaxTime >= from {
-			set[i/64] |= 1 << (i % 64)
-			inRange++
-		}
-	}
-	if err := f.Prune(x.reader, set, &p.cost); err != nil {
-		return err
-	}
-	p.stats.Blocks += inRange
-	for w, word := range set {
-		for ; word != 0; word &= word - 1 {
-			i := w*64 + bits.TrailingZeros64(word)
-			b := &blocks[i]
-			p.targets = append(p.targets, target{x: x, n: i, rows: b.Rows, minTime: b.MinTime, maxTime: b.MaxTime})
-			inRange--
-		}
-	}
-	p.stats.BlocksPruned += inRange
-	return nil
-}
-
 // lost notes a segment that can not be read: the answer goes on without it.
 func (p *plan) lost(h *handle, err error) {
+	if h.destroyed.Load() {
+		return // with a certificate, since the request began
+	}
 	if !slices.Contains(p.stats.Damaged, h.leaf.ID) {
 		p.stats.Damaged = append(p.stats.Damaged, h.leaf.ID)
 	}
@@ -187,16 +194,17 @@ func (p *plan) close() {
 	for _, x := range p.open {
 		p.s.files.release(x)
 	}
+	p.s.files.unpin(p.pinned)
 }
 
 // source opens a target.
 func (p *plan) source(t *target) (source, error) {
 	if t.mem != nil {
-		return memoryBlock{t.mem}, nil
+		return &memoryBlock{v: t.mem}, nil
 	}
 	h, err := t.x.reader.Header(t.n, &p.cost)
 	if err != nil {
 		return nil, err
 	}
-	return &sealedBlock{t.x, t.n, h, &p.cost}, nil
+	return &sealedBlock{x: t.x, n: t.n, header: h, cost: &p.cost}, nil
 }

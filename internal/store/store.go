@@ -9,7 +9,7 @@
 // Then the files get their final names and the journal is released.
 //
 //	DIR/journal/                             frames not yet sealed
-//	DIR/segments/TENANT/CLASS/DAY/ID.seg     named by a leaf of the ledger
+//	DIR/segments/TENANT/CLASS/DAY/ID.seg     named by a leaf of the ledger, and live
 //	DIR/segments/TENANT/CLASS/DAY/ID.seg.new not committed, or just about to be
 //	DIR/quarantine/                          damaged journal bytes
 //
@@ -18,6 +18,9 @@
 //	| 1 | encoded batch |                    spec/batch.md
 //	| 2 | encoded batch without records |    the account of a repeated batch
 //	| 3 | checkpoint |                       the windows of dedup.go
+//
+// Compact replaces small segments by one (compact.go), and Expire destroys days
+// whose retention has ended (expire.go); both are decided by a leaf.
 //
 // After a crash the leaves decide which segments exist; every frame beyond the
 // last sealed one is replayed into a new memtable. Whatever cannot be trusted
@@ -33,6 +36,7 @@ import (
 	"context"
 	"encoding/hex"
 	"errors"
+	"io"
 	"log/slog"
 	"slices"
 	"sync"
@@ -43,6 +47,8 @@ import (
 	"github.com/meshtrail/meshtrail/internal/fault"
 	"github.com/meshtrail/meshtrail/internal/journal"
 	"github.com/meshtrail/meshtrail/internal/ledger"
+	"github.com/meshtrail/meshtrail/internal/record"
+	"github.com/meshtrail/meshtrail/internal/store/catalog"
 	"github.com/meshtrail/meshtrail/internal/store/memtable"
 	"github.com/meshtrail/meshtrail/internal/store/segment"
 	"github.com/meshtrail/meshtrail/internal/telemetry"
@@ -58,6 +64,9 @@ type Keys interface {
 	DataKey(tenant, class, day string) (id string, key *crypt.Key, created bool, err error)
 	// OpenDataKey returns a data key by its id.
 	OpenDataKey(id string) (*crypt.Key, error)
+	// Destroy makes a data key unreadable for ever. The next DataKey of its
+	// place makes a new one.
+	Destroy(id string) error
 }
 
 // Options are what Open needs.
@@ -69,10 +78,18 @@ type Options struct {
 	Metrics *telemetry.Metrics // nil: none
 	Now     func() time.Time   // nil: time.Now
 	Limits  Limits
+	// Retention says when records may be destroyed; nil: never.
+	Retention Retention
 	// Fatal, if not nil, is called once when the store can not go on: the
 	// journal or the ledger is poisoned. The process is expected to end.
 	Fatal func(error)
+	// fixed, for tests, replaces what is random in a segment: two stores of the
+	// same batches then write the same bytes.
+	fixed *fixed
 }
+
+// fixed are sources of ids and nonces that are no secret.
+type fixed struct{ ids, nonces io.Reader }
 
 // Limits of a store. Zero fields are the defaults.
 type Limits struct {
@@ -81,6 +98,9 @@ type Limits struct {
 	// SealAge of the oldest record that is not sealed begins a seal (2 minutes).
 	// Below zero nothing is sealed by age or size: tests do it themselves.
 	SealAge time.Duration
+	// SealIdle after the newest record, an eighth of SealBytes is sealed: what a
+	// load leaves behind takes a fifth of the memory and disk then (3 seconds).
+	SealIdle time.Duration
 	// Unsealed bytes, as JSON would take, from which on Append waits (512 MiB).
 	Unsealed int64
 	// Reserve is how many bytes of the disk are kept free for what must go on when
@@ -93,7 +113,10 @@ type Limits struct {
 	// BlockRows and BlockBytes cut the blocks of segments (16,384 and 8 MiB).
 	BlockRows  int
 	BlockBytes int64
-	// CacheBytes of decoded columns are kept (64 MiB); below zero none.
+	// Columns is how many fields of a segment get columns of their own (1,000);
+	// the others share one chunk of each block.
+	Columns int
+	// CacheBytes of decoded columns are kept (128 MiB); below zero none.
 	CacheBytes int64
 	// OpenSegments is how many segment files are kept open (512).
 	OpenSegments int
@@ -101,6 +124,16 @@ type Limits struct {
 	Origins int
 	// Budget of a request that sets none (256 GiB, no bound of rows).
 	Budget Budget
+	// CompactFiles is how many small segments of one tenant, class and day are
+	// merged into one (24); below zero none are, ever. No file is merged that is
+	// larger than half of CompactBytes (256 MiB), and none grows beyond it.
+	CompactFiles int
+	CompactBytes int64
+	// CompactAfter is how long a segment is left alone first (10 minutes), unless
+	// there are four times CompactFiles. CloseAfter is how long after its end a day
+	// is closed (6 hours). Below zero: not at all.
+	CompactAfter time.Duration
+	CloseAfter   time.Duration
 	// JournalFile is the size of the journal's files; 0 is the journal's default.
 	JournalFile int64
 }
@@ -114,13 +147,19 @@ func orInt[T int | int64 | time.Duration](v *T, d T) {
 func (l *Limits) setDefaults() {
 	orInt(&l.SealBytes, 192<<20)
 	orInt(&l.SealAge, 2*time.Minute)
+	orInt(&l.SealIdle, 3*time.Second)
 	orInt(&l.Unsealed, 512<<20)
 	orInt(&l.AppendWait, 5*time.Second)
 	orInt(&l.BlockRows, memtable.MaxRows)
 	orInt(&l.BlockBytes, 8<<20)
-	orInt(&l.CacheBytes, 64<<20)
+	orInt(&l.Columns, memtable.MaxColumns)
+	orInt(&l.CacheBytes, 128<<20)
 	orInt(&l.OpenSegments, 512)
 	orInt(&l.Origins, 65_536)
+	orInt(&l.CompactFiles, 24)
+	orInt(&l.CompactBytes, 256<<20)
+	orInt(&l.CompactAfter, 10*time.Minute)
+	orInt(&l.CloseAfter, 6*time.Hour)
 	orInt(&l.Budget.Bytes, 256<<30)
 	orInt(&l.Budget.Rows, 1<<62)
 }
@@ -134,20 +173,32 @@ type Store struct {
 	cache   *segment.Cache
 	files   *openFiles
 	counts  counters
+	gate    *gate
 
-	// sealing serialises seals; ledgerMu serialises epoch and segment leaves.
-	sealing  sync.Mutex
-	ledgerMu sync.Mutex
+	// compacting serialises compactions and destructions, sealing serialises
+	// seals, ledgerMu serialises epoch and segment leaves. They are taken in this
+	// order.
+	compacting sync.Mutex
+	sealing    sync.Mutex
+	ledgerMu   sync.Mutex
+
+	doomed  map[string]ledger.Key // keys to be destroyed; guarded by compacting
+	shunned map[string]time.Time  // parts that could not be compacted; guarded by compacting
 
 	mu       sync.RWMutex
 	grouped  *sync.Cond // on mu: pos has caught up with last
 	active   *memtable.Table
 	pending  *generation // rotated and not yet in segments
-	segments []*handle   // in the order of their leaves
-	last     uint64      // seq of the last frame that was applied
+	segments []*handle
+	written  catalog.Written
+	holds    []ledger.Hold
+	last     uint64 // seq of the last frame that was applied
 	pos      journal.Position
 	dirty    bool      // frames other than checkpoints since the last rotation
 	since    time.Time // of the oldest record of active
+	latest   time.Time // of the newest
+	tail     bool      // active is what came after a generation worth a segment
+	resumed  time.Time // of the newest epoch before Open; zero: none
 	sealed   uint64    // frames up to here are in segments
 	totals   totals
 	dedup    *windows
@@ -242,6 +293,18 @@ type Status struct {
 	SealedSeq       uint64
 	Damaged         map[string]string // file → what is wrong with it
 	Failed          error             // the store accepts nothing any more
+	// Rest says how many field values were sealed without a column of their own
+	// since the start, by reason.
+	Rest []record.Count
+
+	// Since the history began: what was written, and what was destroyed with a
+	// certificate.
+	SealedBytes       int64
+	Compactions       int64
+	CompactedBytes    int64
+	DestroyedSegments int64
+	DestroyedRecords  uint64
+	Holds             int // in force
 }
 
 // Status returns the state of this moment.
@@ -253,9 +316,14 @@ func (s *Store) Status() Status {
 		st.SegmentBytes += h.leaf.Size
 	}
 	st.UnsealedBytes, st.UnsealedRecords = s.unsealed()
+	w := s.written
+	st.Holds = len(s.holds)
 	s.mu.RUnlock()
+	st.SealedBytes, st.Compactions, st.CompactedBytes = w.SealedBytes, w.Compactions, w.CompactedBytes
+	st.DestroyedSegments, st.DestroyedRecords = w.DestroyedSegments, w.DestroyedRecords
 	st.Records += uint64(st.UnsealedRecords)
 	st.JournalBytes = s.journal.Size()
+	st.Rest = s.counts.restList()
 	s.damageMu.Lock()
 	defer s.damageMu.Unlock()
 	st.Damaged = make(map[string]string, len(s.damaged))
@@ -265,7 +333,11 @@ func (s *Store) Status() Status {
 	return st
 }
 
-// Segments returns the leaves of all segments, in the order they were sealed.
+// Resumed returns the time of the newest epoch that was there before Open: when
+// the store was last known to run. It is zero if it never did.
+func (s *Store) Resumed() time.Time { return s.resumed }
+
+// Segments returns the leaves of all segments that live.
 func (s *Store) Segments() []ledger.Segment {
 	s.mu.RLock()
 	defer s.mu.RUnlock()

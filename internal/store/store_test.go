@@ -188,6 +188,7 @@ func TestSealsBySizeAndAge(t *testing.T) {
 	for name, l := range map[string]Limits{
 		"size": {SealAge: time.Hour, SealBytes: 1000},
 		"age":  {SealAge: 20 * time.Millisecond},
+		"idle": {SealAge: time.Hour, SealBytes: 40_000, SealIdle: 20 * time.Millisecond},
 	} {
 		s, _ := newWorld(t, l)
 		mustAppend(t, s, numbered(1, 100))
@@ -198,6 +199,24 @@ func TestSealsBySizeAndAge(t *testing.T) {
 		if got := scanAll(t, s, everything()); len(got) != 100 {
 			t.Errorf("%s: %d records", name, len(got))
 		}
+	}
+}
+
+// TestTailOfALoadIsSealed seals what is left of a load that was large enough, and
+// leaves a little that comes by itself to its age.
+func TestTailOfALoadIsSealed(t *testing.T) {
+	s, _ := newWorld(t, Limits{SealAge: time.Hour, SealBytes: 40_000, SealIdle: 20 * time.Millisecond})
+	mustAppend(t, s, numbered(1, 1000))
+	s.signal()
+	until(t, "seal by size", func() bool { return s.Status().UnsealedRecords == 0 })
+	mustAppend(t, s, numbered(1001, 2))
+	until(t, "seal of the tail", func() bool { return s.Status().UnsealedRecords == 0 })
+	mustAppend(t, s, numbered(1003, 2))
+	s.mu.Lock()
+	s.latest = s.latest.Add(-time.Minute)
+	s.mu.Unlock()
+	if s.due() {
+		t.Error("two records that came by themselves are due after a minute")
 	}
 }
 
@@ -352,7 +371,7 @@ func TestOtherTenantsAreNotSeen(t *testing.T) {
 	if got := scanAll(t, s, everything()); len(got) != 0 {
 		t.Errorf("%d records of another tenant", len(got))
 	}
-	if f, err := s.Fields(context.Background(), "acme", 0, 1<<62); err != nil || len(f) != 0 {
+	if f, _, err := s.Fields(context.Background(), "acme", 0, 1<<62); err != nil || len(f) != 0 {
 		t.Errorf("fields of another tenant: %v %v", f, err)
 	}
 }
@@ -375,7 +394,7 @@ func TestFieldsAndValues(t *testing.T) {
 			mustSeal(t, s)
 		}
 	}
-	fields, err := s.Fields(context.Background(), "acme", 0, 1<<62)
+	fields, _, err := s.Fields(context.Background(), "acme", 0, 1<<62)
 	want := []FieldInfo{{"zone", record.String, 30}, {"zone", record.Int, 3}}
 	if err != nil || !slices.Equal(fields, want) {
 		t.Errorf("fields %+v, want %+v: %v", fields, want, err)

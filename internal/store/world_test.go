@@ -17,6 +17,7 @@ import (
 	"github.com/meshtrail/meshtrail/internal/ledger"
 	"github.com/meshtrail/meshtrail/internal/match"
 	"github.com/meshtrail/meshtrail/internal/record"
+	"github.com/meshtrail/meshtrail/internal/store/memtable"
 	"github.com/meshtrail/meshtrail/internal/vfs"
 	"github.com/meshtrail/meshtrail/internal/vfs/memfs"
 )
@@ -34,6 +35,8 @@ func (k testKeys) DataKey(tenant, class, day string) (string, *crypt.Key, bool, 
 }
 
 func (k testKeys) OpenDataKey(id string) (*crypt.Key, error) { return k.root.Derive(id), nil }
+
+func (k testKeys) Destroy(string) error { return nil }
 
 var (
 	rootKey, _ = crypt.KeyFromBytes(bytes.Repeat([]byte{3}, crypt.KeySize))
@@ -159,7 +162,38 @@ func drawRecord(r *mrand.Rand, at int64) record.Record {
 	if r.IntN(8) == 0 {
 		add(record.Labels, record.StringValue("service.name"))
 	}
+	drawForms(r, add)
 	return rec
+}
+
+// drawForms adds values of the forms that blocks keep in ways of their own: ids,
+// addresses, numbers that follow from others, texts of one template, and fields
+// that few records have.
+func drawForms(r *mrand.Rand, add func(name string, v record.Value)) {
+	if r.IntN(3) == 0 {
+		add("request_id", record.StringValue(fmt.Sprintf("%08x-0000-4000-8000-%012x", r.Uint32N(300)*0x10001, r.IntN(3))))
+	}
+	if r.IntN(3) == 0 {
+		add("peer", record.StringValue(fmt.Sprintf("10.0.%d.%d:%d", r.IntN(3), r.IntN(256), 8080+r.IntN(2))))
+	}
+	if r.IntN(5) == 0 {
+		add("peer6", record.StringValue(fmt.Sprintf("fe80::%x", r.IntN(1<<16))))
+	}
+	if n := r.IntN(3000); n < 1000 {
+		add("took_ms", record.IntValue(int64(n)))
+		add("upstream_ms", record.StringValue(fmt.Sprint(max(n-1, 0))))
+	}
+	if r.IntN(3) == 0 {
+		add("event", record.StringValue(fmt.Sprintf("order %d of customer c-%05d left for zone-%d", r.IntN(1000), r.IntN(100), r.IntN(4))))
+	}
+	if r.IntN(4) == 0 {
+		add("price", record.StringValue(fmt.Sprintf("%d.%02d", r.IntN(90), r.IntN(100))))
+	}
+	if r.IntN(30) == 0 {
+		for range 1 + r.IntN(12) {
+			add(fmt.Sprintf("x.%d", r.IntN(1000)), record.StringValue(fmt.Sprint("value ", r.IntN(5))))
+		}
+	}
 }
 
 // drawPredicate makes a predicate of any shape about such records.
@@ -227,7 +261,8 @@ func drawPredicate(r *mrand.Rand, depth int) match.Predicate {
 
 // oracle is a plain slice that must agree with the store.
 type oracle struct {
-	recs []record.Record
+	recs    []record.Record
+	tenants []record.TenantID // of recs
 }
 
 // add notes what a batch must look like when it is read, once Append gave it
@@ -235,18 +270,24 @@ type oracle struct {
 func (o *oracle) add(b *record.Batch) {
 	for i := range b.Len() {
 		r := b.Record(i)
+		if r.Time < 0 || r.Time >= memtable.MaxTime { // a fault of the sender's clock
+			r.Fields = slices.DeleteFunc(r.Fields, func(f record.Field) bool { return f.Name == "time.original" && f.Value.Kind == record.Int })
+			r.Fields = append(r.Fields, record.Field{Name: "time.original", Value: record.IntValue(r.Time)})
+			r.Time = r.Ingest
+		}
 		slices.SortStableFunc(r.Fields, func(a, b record.Field) int {
 			return match.CompareFields(a.Name, a.Value.Kind, b.Name, b.Value.Kind)
 		})
-		o.recs = append(o.recs, r)
+		o.recs, o.tenants = append(o.recs, r), append(o.tenants, b.Tenant)
 	}
 }
 
-// ask returns what a scan must visit.
+// ask returns what a scan must visit; no tenant stands for all.
 func (o *oracle) ask(q ScanRequest) []record.Record {
 	var out []record.Record
-	for _, r := range o.recs {
-		if r.Time >= q.From && r.Time < q.To && match.Eval(q.Where, &r) && (q.Classes == nil || slices.Contains(q.Classes, r.Class)) {
+	for i, r := range o.recs {
+		if (q.Tenant == "" || q.Tenant == o.tenants[i]) && r.Time >= q.From && r.Time < q.To &&
+			(q.Classes == nil || slices.Contains(q.Classes, r.Class)) && match.Eval(q.Where, &r) {
 			out = append(out, r)
 		}
 	}

@@ -75,7 +75,7 @@ func (k *kept) Values(context.Context, store.ValuesRequest) ([]record.Count, sto
 	panic("not asked")
 }
 
-func (k *kept) Fields(context.Context, record.TenantID, int64, int64) ([]store.FieldInfo, error) {
+func (k *kept) Fields(context.Context, record.TenantID, int64, int64) ([]store.FieldInfo, uint64, error) {
 	panic("not asked")
 }
 

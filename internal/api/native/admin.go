@@ -92,20 +92,30 @@ func (a admin) sources(w http.ResponseWriter, r *http.Request) error {
 
 // StoreStatus is the state of the store. It holds nothing of any record.
 type StoreStatus struct {
-	Segments        int               `json:"segments"`
-	SegmentBytes    int64             `json:"segmentBytes"`
-	Records         uint64            `json:"records"` // sealed and not yet sealed
-	UnsealedRecords int64             `json:"unsealedRecords"`
-	UnsealedBytes   int64             `json:"unsealedBytes"` // as JSON would take
-	JournalBytes    int64             `json:"journalBytes"`
-	Damaged         map[string]string `json:"damaged"` // file → what is wrong with it
-	Failed          string            `json:"failed,omitempty"`
+	Segments        int    `json:"segments"`
+	SegmentBytes    int64  `json:"segmentBytes"`
+	Records         uint64 `json:"records"` // sealed and not yet sealed
+	UnsealedRecords int64  `json:"unsealedRecords"`
+	UnsealedBytes   int64  `json:"unsealedBytes"` // as JSON would take
+	JournalBytes    int64  `json:"journalBytes"`
+	// What was written and destroyed since the history began.
+	SealedBytes       int64  `json:"sealedBytes"`
+	Compactions       int64  `json:"compactions"`
+	CompactedBytes    int64  `json:"compactedBytes"`
+	DestroyedSegments int64  `json:"destroyedSegments"`
+	DestroyedRecords  uint64 `json:"destroyedRecords"`
+	Holds             int    `json:"holds"` // legal holds in force
+
+	Damaged map[string]string `json:"damaged"` // file → what is wrong with it
+	Failed  string            `json:"failed,omitempty"`
 }
 
 func storeStatus(st store.Status) StoreStatus {
 	out := StoreStatus{
 		Segments: st.Segments, SegmentBytes: st.SegmentBytes, Records: st.Records, UnsealedRecords: st.UnsealedRecords,
 		UnsealedBytes: st.UnsealedBytes, JournalBytes: st.JournalBytes, Damaged: st.Damaged,
+		SealedBytes: st.SealedBytes, Compactions: st.Compactions, CompactedBytes: st.CompactedBytes,
+		DestroyedSegments: st.DestroyedSegments, DestroyedRecords: st.DestroyedRecords, Holds: st.Holds,
 	}
 	if st.Failed != nil {
 		out.Failed = st.Failed.Error()

@@ -81,6 +81,8 @@ func (a reading) histogram(w http.ResponseWriter, r *http.Request) error {
 // FieldsAnswer lists the fields of a time range, in the order of the schema.
 type FieldsAnswer struct {
 	Fields []Field `json:"fields"`
+	// More is how many fields that few records have are not listed, at most.
+	More uint64 `json:"more,omitempty"`
 }
 
 // Field is one field of a time range.
@@ -104,11 +106,11 @@ func (a reading) fields(w http.ResponseWriter, r *http.Request) error {
 	if f.err != nil {
 		return f.err
 	}
-	list, err := a.o.Engine.Fields(r.Context(), scope, span)
+	list, more, err := a.o.Engine.Fields(r.Context(), scope, span)
 	if err != nil {
 		return err
 	}
-	out := FieldsAnswer{Fields: []Field{}}
+	out := FieldsAnswer{Fields: []Field{}, More: more}
 	for _, i := range list {
 		n := Field{Name: i.Name, Type: kinds[i.Kind], Records: i.Records, Query: schema.Identifier(i.Name)}
 		if known, ok := schema.Lookup(i.Name); ok {

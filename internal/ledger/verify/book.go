@@ -22,7 +22,8 @@ type place struct {
 // listed is a segment leaf and where it stands.
 type listed struct {
 	ledger.Segment
-	at place
+	at   place
+	fate fate
 }
 
 // book is what the leaves say, read in order, and what contradicts it.
@@ -33,10 +34,18 @@ type book struct {
 	unread map[string]int64 // what this version does not know, and how often
 
 	segments []listed
-	byPath   map[string]bool
-	byID     map[string]bool
-	ranges   map[string]ledger.Segment // newest by tenant, class and day
+	byPath   map[string]int // places in segments
+	byID     map[string]int
+	parts    map[string][]int          // places of live segments by tenant, class and day
+	ranges   map[string]ledger.Segment // newest sealed one by tenant, class and day
 	sealed   uint64                    // journal seq up to which records are in segments
+
+	expect   *expectation           // the leaf that must come next
+	cutting  *ledger.Destruction    // of which parts are missing
+	doomed   map[string]certificate // keys that a certificate names and that no key leaf says are destroyed
+	shredded map[string]bool        // keys that one says are
+	gone     map[string]uint64      // destroyed records by tenant
+	holds    map[string]ledger.Hold // by id
 
 	accounts map[[2]string]ledger.Source
 	epoch    ledger.Epoch       // newest, or the parts of it so far
@@ -47,7 +56,8 @@ type book struct {
 
 func newBook(rep *Report, cp ledger.Checkpoint) *book {
 	return &book{rep: rep, cp: cp, types: map[string]int64{}, unread: map[string]int64{},
-		byPath: map[string]bool{}, byID: map[string]bool{}, ranges: map[string]ledger.Segment{},
+		byPath: map[string]int{}, byID: map[string]int{}, parts: map[string][]int{}, ranges: map[string]ledger.Segment{},
+		doomed: map[string]certificate{}, shredded: map[string]bool{}, gone: map[string]uint64{}, holds: map[string]ledger.Hold{},
 		accounts: map[[2]string]ledger.Source{}, seen: map[[2]string]bool{}}
 }
 
@@ -77,36 +87,66 @@ func (b *book) leaf(at place, data []byte) {
 		b.find(KindEpoch, at, "", "a %s leaf between the parts of an epoch", l.Type)
 		b.open = false
 	}
+	expect := b.expect
+	b.expect = nil
+	s, isSegment := l.Value.(ledger.Segment)
+	if expect != nil && (!isSegment || s.ID != expect.id) {
+		b.find(KindLeaf, at, expect.id, "a %s leaf behind the compaction into %s, whose segment leaf must stand here", l.Type, expect.id)
+		expect = nil
+	}
+	if _, ok := l.Value.(ledger.Destruction); b.cutting != nil && !ok {
+		b.find(KindLeaf, at, "", "a %s leaf between the parts of a destruction", l.Type)
+		b.cutting = nil
+	}
 	switch v := l.Value.(type) {
 	case ledger.Genesis:
 		if v.Origin != b.cp.Origin {
 			b.find(KindGenesis, at, "", "the genesis of %q under a checkpoint of %q", v.Origin, b.cp.Origin)
 		}
 	case ledger.Segment:
-		b.segment(at, v)
+		b.segment(at, v, expect)
 	case ledger.Epoch:
 		b.takeEpoch(at, v)
 	case ledger.Damage:
 		b.find(KindDamage, at, "", "the server found damage in %s at byte %d and moved it to %q: %s", v.File, v.Offset, v.Moved, v.Detail)
+	case ledger.Key:
+		b.key(at, v)
+	case ledger.Compact:
+		b.expect = b.compact(at, v)
+	case ledger.Destruction:
+		b.destruction(at, v)
+	case ledger.Hold:
+		b.hold(at, v)
 	}
 }
 
-// segment notes a sealed segment. Segments of one tenant, class and day take
-// their records from ranges of the journal that follow one another; those of
-// one seal share a range.
-func (b *book) segment(at place, s ledger.Segment) {
+// segment notes a segment: the output of a compaction, or a sealed one. Sealed
+// segments of one tenant, class and day take their records from ranges of the
+// journal that follow one another; those of one seal share a range.
+func (b *book) segment(at place, s ledger.Segment, e *expectation) {
+	_, path := b.byPath[s.Path]
+	_, id := b.byID[s.ID]
 	switch {
 	case !fs.ValidPath(s.Path) || !strings.HasPrefix(s.Path, segmentsDir+"/"):
 		b.find(KindLeaf, at, s.ID, "segment %s has the path %q outside the segments", s.ID, s.Path)
 		return
-	case b.byPath[s.Path] || b.byID[s.ID]:
+	case path || id:
 		b.find(KindLeaf, at, s.ID, "segment %s at %s is listed twice", s.ID, s.Path)
 		return
 	case s.JournalAfter > s.JournalUpto:
 		b.find(KindLeaf, at, s.ID, "segment %s claims journal frames %d to %d", s.ID, s.JournalAfter+1, s.JournalUpto)
 	}
-	b.byPath[s.Path], b.byID[s.ID] = true, true
-	key := strings.Join([]string{s.Tenant, s.Class, s.Day}, "\x00")
+	key := partKey(s.Tenant, s.Class, s.Day)
+	b.byPath[s.Path], b.byID[s.ID] = len(b.segments), len(b.segments)
+	b.parts[key] = append(b.parts[key], len(b.segments))
+	b.segments = append(b.segments, listed{Segment: s, at: at})
+	if _, doomed := b.doomed[s.KeyID]; doomed || b.shredded[s.KeyID] {
+		b.find(KindLeaf, at, s.ID, "segment %s is under the data key %s, which was destroyed before", s.ID, s.KeyID)
+	}
+	if e != nil {
+		b.output(at, e, s)
+		return
+	}
 	last, again := b.ranges[key]
 	same := s.JournalAfter == last.JournalAfter && s.JournalUpto == last.JournalUpto
 	if again && !same && s.JournalAfter < last.JournalUpto {
@@ -114,7 +154,6 @@ func (b *book) segment(at place, s ledger.Segment) {
 	}
 	b.ranges[key] = s
 	b.sealed = max(b.sealed, s.JournalUpto)
-	b.segments = append(b.segments, listed{s, at})
 }
 
 // clockStep is how far a clock may be set back without it being a finding:
@@ -233,7 +272,7 @@ func (b *book) finish() {
 		b.rep.add(Finding{Kind: KindUnknown, File: ledgerDir, Detail: fmt.Sprintf("%s (%d times) is not known to this version and was not looked at", name, b.unread[name])})
 	}
 	b.rep.Epochs, b.rep.Sources = b.epochs, len(b.accounts)
-	b.rep.Segments.Listed = len(b.segments)
+	b.balance()
 }
 
 // anchor returns the journal position of the newest epoch, nil without one.

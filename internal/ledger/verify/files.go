@@ -7,10 +7,12 @@ import (
 	"fmt"
 	"io"
 	"io/fs"
+	"slices"
 	"strings"
 	"time"
 
 	"github.com/meshtrail/meshtrail/internal/journal"
+	"github.com/meshtrail/meshtrail/internal/ledger"
 	"github.com/meshtrail/meshtrail/internal/merkle"
 	"github.com/meshtrail/meshtrail/internal/merkle/chunkfile"
 	"github.com/meshtrail/meshtrail/internal/vfs"
@@ -26,13 +28,18 @@ const (
 func (r *run) segments(ctx context.Context) {
 	var done, total int64
 	for _, s := range r.book.segments {
-		total += s.Size
+		if s.fate == live {
+			total += s.Size
+		}
 	}
 	for _, s := range r.book.segments {
 		if ctx.Err() != nil {
 			return
 		}
-		if r.segment(s) {
+		if s.fate != live {
+			continue
+		}
+		if r.segment(ctx, s) {
 			r.rep.Segments.Verified++
 			r.rep.Segments.Bytes += s.Size
 			r.rep.Segments.Records += s.Records
@@ -43,10 +50,12 @@ func (r *run) segments(ctx context.Context) {
 	}
 	for _, name := range r.listed {
 		path, unfinished := strings.CutSuffix(name, newSuffix)
+		n, known := r.book.byPath[path]
 		switch {
-		case r.book.byPath[path]:
+		case known:
+			r.remains(name, &r.book.segments[n])
 		case unfinished:
-			r.rep.add(Finding{Kind: KindUnfinished, File: name, Detail: "a segment that was being sealed; its records are in the journal still"})
+			r.rep.add(Finding{Kind: KindUnfinished, File: name, Detail: "a segment that was being sealed or compacted; its records are elsewhere still"})
 		case strings.HasSuffix(name, segmentSuffix):
 			id := strings.TrimSuffix(name[strings.LastIndexByte(name, '/')+1:], segmentSuffix)
 			r.rep.add(Finding{Kind: KindExtra, File: name, Segment: id, Detail: "a segment that the ledger does not list: it was added, or the ledger was rolled back, or the folder was copied during a seal"})
@@ -83,10 +92,56 @@ func (r *run) isFile(name string) bool {
 	return true
 }
 
+// remains reports the file of a segment that is not live any more.
+func (r *run) remains(name string, s *listed) {
+	if s.fate == live {
+		return
+	}
+	if _, err := r.fs.Stat(name); errors.Is(err, fs.ErrNotExist) {
+		return // removed since the files were listed
+	}
+	if s.fate == compacted {
+		r.rep.add(Finding{Kind: KindUnfinished, File: name, Segment: s.ID, Detail: "a segment that was compacted: its records are in another one, and its file is not removed yet"})
+		return
+	}
+	r.rep.add(Finding{Kind: KindDestruction, File: name, Length: s.Size, Segment: s.ID, Detail: "a segment that was destroyed, and its file is still there; the next start of the server removes it"})
+}
+
+// retired reports whether a running server compacted or destroyed a segment
+// since the ledger was read: then its file is rightly gone. It is not known when
+// the ledger moves too fast to be read again.
+func (r *run) retired(ctx context.Context, id string) (gone, known bool) {
+	msg, err := ledger.ReadCheckpoint(vfs.Sub(r.fs, ledgerDir))
+	if err != nil || string(msg) == r.rep.Ledger.Note {
+		return false, true
+	}
+	if r.later == nil || r.later.rep.Ledger.Note != string(msg) {
+		again := &run{fs: r.fs, o: Options{Checkpoint: []byte(r.rep.Ledger.Note)}, rep: &Report{}, verifier: r.verifier}
+		if !again.ledger(ctx) {
+			return false, !slices.ContainsFunc(again.rep.Findings, func(f Finding) bool { return f.Kind == KindMoving })
+		}
+		if again.rep.tampered() > r.found {
+			return false, true // whatever is wrong with it, the file is missing
+		}
+		r.later = again
+	}
+	n, listed := r.later.book.byID[id]
+	return listed && r.later.book.segments[n].fate != live, true
+}
+
 // segment compares one segment with its leaf, and reports whether it is whole.
-func (r *run) segment(s listed) bool {
+func (r *run) segment(ctx context.Context, s listed) bool {
 	f, name, err := r.openSegment(s.Path)
 	if errors.Is(err, fs.ErrNotExist) {
+		gone, known := r.retired(ctx, s.ID)
+		if gone {
+			r.rep.add(Finding{Kind: KindUnfinished, File: s.Path, Segment: s.ID, Detail: "the server compacted or destroyed this segment while the folder was verified; it was not looked at"})
+			return false
+		}
+		if !known {
+			r.rep.add(Finding{Kind: KindMoving, File: s.Path, Segment: s.ID, Detail: "the file is not there, and the ledger grew faster than it could be asked why; try again"})
+			return false
+		}
 		r.rep.add(Finding{Kind: KindMissing, File: s.Path, Length: s.Size, Segment: s.ID, Detail: fmt.Sprintf("segment %s (%d records) is in the ledger, and its file is not there", s.ID, s.Records)})
 		return false
 	}

@@ -55,6 +55,7 @@ type folder struct {
 	at       int64
 	sealed   uint64
 	first    []byte // the checkpoint after the first seal
+	keyOf    func(day string) string
 }
 
 var journalKey = func() *crypt.Key {
@@ -70,7 +71,8 @@ var journalKey = func() *crypt.Key {
 func newFolder(t testing.TB, epochs int) *folder {
 	t.Helper()
 	signer, vkey := keys(t, 1)
-	f := &folder{t: t, fs: memfs.New(), vkey: vkey, rng: rand.New(rand.NewPCG(1, 2)), at: birth.UnixNano()}
+	f := &folder{t: t, fs: memfs.New(), vkey: vkey, rng: rand.New(rand.NewPCG(1, 2)), at: birth.UnixNano(),
+		keyOf: func(day string) string { return "key-" + day }}
 	f.write(verify.KeyFile, []byte(vkey+"\n"))
 	f.must(journal.Create(vfs.Sub(f.fs, "journal"), journalKey))
 	f.must(ledger.Create(vfs.Sub(f.fs, "ledger"), signer, origin, birth, "test"))
@@ -147,9 +149,15 @@ func (f *folder) seal(sizes ...int) {
 	var leaves []any
 	upto := f.journal.Head().Seq
 	var made []ledger.Segment
+	rest := upto - f.sealed
 	for i, size := range sizes {
+		if size == 0 {
+			continue // nothing of this day
+		}
 		s := f.segment(size, fmt.Sprintf("2023-11-%02d", 14+i))
 		s.JournalAfter, s.JournalUpto = f.sealed, upto
+		s.Records = rest / uint64(len(sizes)-i)
+		rest -= s.Records
 		made = append(made, s)
 		leaves = append(leaves, s)
 	}
@@ -183,7 +191,7 @@ func (f *folder) segment(size int, day string) ledger.Segment {
 	f.must(err)
 	name := hex.EncodeToString(id[:])
 	s := ledger.Segment{ID: name, Path: "segments/default/app/" + day + "/" + name + ".seg", Version: 1, Tenant: "default", Class: "app", Day: day,
-		Size: sum.Size, Root: hex.EncodeToString(sum.Root[:]), Records: 5, SealedAt: f.at}
+		Size: sum.Size, Root: hex.EncodeToString(sum.Root[:]), Records: 1, SealedAt: f.at, MinTime: f.at, MaxTime: f.at + 9, MinIngest: f.at, MaxIngest: f.at + 9, FirstOrd: f.sealed, LastOrd: f.sealed + 9, KeyID: f.keyOf(day), KeyCommitment: "c"}
 	f.write(s.Path+".new", b.Bytes())
 	return s
 }

@@ -57,6 +57,8 @@ const (
 	KindUnknown    = "unknown"    // written by a newer version, or not ours
 	KindUnfinished = "unfinished" // the rest of an act that did not finish
 	KindQuarantine = "quarantine" // bytes that were moved aside
+
+	KindDestruction = "destruction" // a destruction that did not come to its end
 )
 
 // meaning is what a finding of a kind makes of the verdict; others are notes.
@@ -64,7 +66,7 @@ var meaning = map[string]Verdict{
 	KindSignature: Tampered, KindKey: Tampered, KindCheckpoint: Tampered, KindRollback: Tampered,
 	KindMissing: Tampered, KindChanged: Tampered, KindExtra: Tampered, KindGenesis: Tampered,
 	KindLeaf: Tampered, KindEpoch: Tampered, KindAccount: Tampered, KindJournal: Tampered, KindDamage: Tampered,
-	KindUnreadable: Incomplete, KindMoving: Incomplete,
+	KindUnreadable: Incomplete, KindMoving: Incomplete, KindDestruction: Incomplete,
 	KindNoLedger: CannotVerify, KindNoKey: CannotVerify,
 }
 
@@ -101,10 +103,15 @@ type Ledger struct {
 
 // Segments says what was checked of the segments.
 type Segments struct {
-	Listed   int    `json:"listed"` // in the ledger
+	Listed   int    `json:"listed"` // in the ledger, and neither compacted nor destroyed
 	Verified int    `json:"verified"`
 	Bytes    int64  `json:"bytes"`
 	Records  uint64 `json:"records"` // of the verified ones
+	// Compacted ones were replaced by others that hold the same records.
+	Compacted int `json:"compacted"`
+	// Destroyed ones have a certificate.
+	Destroyed        int    `json:"destroyed"`
+	DestroyedRecords uint64 `json:"destroyedRecords"`
 }
 
 // Journal says what was checked of the journal.
@@ -158,6 +165,16 @@ func (r *Report) add(f Finding) {
 	}
 }
 
+// tampered counts what speaks of tampering.
+func (r *Report) tampered() (n int) {
+	for _, f := range r.Findings {
+		if meaning[f.Kind] == Tampered {
+			n++
+		}
+	}
+	return n
+}
+
 // conclude sets the verdict and what was not checked.
 func (r *Report) conclude() {
 	rank := []Verdict{Verified, Incomplete, CannotVerify, Tampered}
@@ -177,6 +194,12 @@ func (r *Report) conclude() {
 	}
 	if r.Ledger.Since == 0 {
 		r.NotChecked = append(r.NotChecked, "that the whole folder was not rolled back to an earlier state: give an earlier exported checkpoint (--checkpoint)")
+	}
+	if r.Segments.Compacted > 0 {
+		r.NotChecked = append(r.NotChecked, "that compaction copied what it replaced: the replaced files are gone; what their leaves say was held against the leaf of the one that took their place")
+	}
+	if r.Segments.Destroyed > 0 {
+		r.NotChecked = append(r.NotChecked, "that no copy of a destroyed data key is left: backups of the keys folder from before hold it")
 	}
 	r.NotChecked = append(r.NotChecked,
 		"journal frames after the newest epoch: they are chained, but no checkpoint covers them yet",

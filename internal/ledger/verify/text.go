@@ -27,6 +27,9 @@ func (r *Report) WriteText(w io.Writer) error {
 		}
 		line("  accounts  %d sources over %d epochs", r.Sources, r.Epochs)
 		line("  segments  %d of %d verified, %d records, %d bytes", r.Segments.Verified, r.Segments.Listed, r.Segments.Records, r.Segments.Bytes)
+		if n := r.Segments; n.Compacted+n.Destroyed > 0 {
+			line("            %d more were compacted, and %d destroyed with a certificate (%d records)", n.Compacted, n.Destroyed, n.DestroyedRecords)
+		}
 		line("  journal   %d frames in %d files, up to frame %d", r.Journal.Frames, r.Journal.Files, r.Journal.Head)
 		line("  unanchored %d frames since the epoch of %s", r.Unanchored.Frames, stamp(r.Unanchored.Since))
 		line("")

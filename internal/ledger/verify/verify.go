@@ -63,6 +63,8 @@ type run struct {
 	oldest   string   // journal file, before the checkpoint was read
 	cp       ledger.Checkpoint
 	book     *book
+	found    int  // of tampering, in the ledger alone
+	later    *run // of the ledger as it was found later; see retired
 }
 
 // Folder verifies a data folder. The error says that the expectations could not
@@ -87,6 +89,7 @@ func (r *run) all(ctx context.Context) error {
 		return ctx.Err()
 	}
 	if ok := r.ledger(ctx); ok {
+		r.found = r.rep.tampered()
 		r.segments(ctx)
 		r.journal()
 	} else {

@@ -28,7 +28,7 @@ func TestWhole(t *testing.T) {
 		if rep.Verdict != verify.Verified || len(rep.Findings)+len(rep.Notes) != 0 {
 			t.Fatalf("%+v", rep)
 		}
-		if rep.Segments.Listed != 4 || rep.Segments.Verified != 4 || rep.Segments.Records != 20 || rep.Segments.Bytes != progress {
+		if rep.Segments.Listed != 4 || rep.Segments.Verified != 4 || rep.Segments.Records != 11 || rep.Segments.Bytes != progress {
 			t.Errorf("segments: %+v", rep.Segments)
 		}
 		if rep.Ledger.Size != int64(8+epochs) || rep.Ledger.Since != 5 || !rep.Ledger.Pinned || rep.Epochs != 3+epochs || rep.Sources != 1 {

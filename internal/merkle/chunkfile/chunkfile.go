@@ -22,6 +22,7 @@ import (
 	"encoding/binary"
 	"fmt"
 	"io"
+	"sync"
 
 	"github.com/meshtrail/meshtrail/internal/fault"
 	"github.com/meshtrail/meshtrail/internal/merkle"
@@ -214,7 +215,9 @@ func Open(r io.ReaderAt, size int64) (*Reader, error) {
 	if size < minSize {
 		return nil, fault.Errorf(fault.Corrupt, "open chunk file: %d bytes, less than the smallest of %d", size, minSize)
 	}
-	tail := make([]byte, min(size, tailRead))
+	buf := tails.Get().(*[tailRead]byte)
+	defer tails.Put(buf)
+	tail := buf[:min(size, tailRead)]
 	start := size - int64(len(tail))
 	if err := readFull(r, tail, start); err != nil {
 		return nil, fmt.Errorf("open chunk file: %w", err)
@@ -232,6 +235,9 @@ func Open(r io.ReaderAt, size int64) (*Reader, error) {
 	}
 	return &Reader{t: t, footer: footer}, nil
 }
+
+// tails are buffers for the end of a file: a request may open hundreds.
+var tails = sync.Pool{New: func() any { return new([tailRead]byte) }}
 
 // readFull reads exactly len(p) bytes. A file that ends early is fault.Corrupt;
 // any other error is the reader's own.

@@ -4,6 +4,7 @@ import (
 	"bytes"
 
 	"github.com/meshtrail/meshtrail/internal/normalise/facts"
+	"github.com/meshtrail/meshtrail/internal/normalise/field"
 )
 
 // target is what the cluster and server names say of the exchange.
@@ -32,8 +33,8 @@ func (a *Access) target() target {
 			t.inbound, t.waypoint, t.istio = true, true, true
 		}
 		if t.istio {
-			_, rest, _ := bytes.Cut(c[i+1:], []byte("|")) // after the port
-			sub, host, _ := bytes.Cut(rest, []byte("|"))
+			_, rest := facts.CutByte(c[i+1:], '|') // after the port
+			sub, host := facts.CutByte(rest, '|')
 			t.host = host
 			if t.outbound {
 				t.subset = sub
@@ -44,8 +45,8 @@ func (a *Access) target() target {
 	}
 	if rest, ok := bytes.CutPrefix(a.str(ServerName), []byte("outbound_.")); ok {
 		t.istio = true
-		_, rest, _ = bytes.Cut(rest, []byte("_."))
-		sub, host, ok := bytes.Cut(rest, []byte("_."))
+		_, rest, _ = cutPart(rest)
+		sub, host, ok := cutPart(rest)
 		if ok && (t.inbound || len(t.host) == 0) {
 			t.host = host
 			if len(sub) > 0 && string(sub) != "_" {
@@ -56,6 +57,19 @@ func (a *Access) target() target {
 	t.service, t.known = facts.SplitService(t.host)
 	t.consul = t.consul || t.service.Consul
 	return t
+}
+
+// cutPart cuts a server name at its first "_.".
+func cutPart(b []byte) (part, rest []byte, ok bool) {
+	for i := 0; ; i++ {
+		n := bytes.IndexByte(b[i:], '_')
+		if n < 0 || i+n+1 >= len(b) {
+			return b, nil, false
+		}
+		if i += n; b[i+1] == '.' {
+			return b[:i], b[i+2:], true
+		}
+	}
 }
 
 // fixed reads cluster names that have no parts.
@@ -79,38 +93,38 @@ func (t *target) fixed(c []byte) {
 func (t *target) write(o *facts.Out, a *Access) {
 	switch {
 	case t.waypoint:
-		o.Derive("mesh.reporter", "waypoint")
+		o.Derive(field.MeshReporter, "waypoint")
 	case t.inbound:
-		o.Derive("mesh.reporter", "destination")
+		o.Derive(field.MeshReporter, "destination")
 	case t.outbound:
-		o.Derive("mesh.reporter", "source")
+		o.Derive(field.MeshReporter, "source")
 	}
 	switch {
 	case t.inbound:
-		o.Derive("mesh.direction", "inbound")
+		o.Derive(field.MeshDirection, "inbound")
 	case t.outbound:
-		o.Derive("mesh.direction", "outbound")
+		o.Derive(field.MeshDirection, "outbound")
 	}
 	if t.known {
-		o.DeriveBytes("mesh.destination.service", t.host)
-		o.DeriveBytes("mesh.destination.workload", t.service.Name)
-		o.DeriveBytes("mesh.destination.namespace", t.service.Namespace)
-		o.DeriveBytes("mesh.destination.cluster", t.service.Cluster)
+		o.DeriveBytes(field.MeshDestinationService, t.host)
+		o.DeriveBytes(field.MeshDestinationWorkload, t.service.Name)
+		o.DeriveBytes(field.MeshDestinationNamespace, t.service.Namespace)
+		o.DeriveBytes(field.MeshDestinationCluster, t.service.Cluster)
 		if t.inbound {
-			o.DeriveBytes("service.name", t.service.Name)
-			o.DeriveBytes("k8s.namespace.name", t.service.Namespace)
+			o.DeriveBytes(field.ServiceName, t.service.Name)
+			o.DeriveBytes(field.K8sNamespaceName, t.service.Namespace)
 		}
 	} else if len(t.host) > 0 {
-		o.DeriveBytes("mesh.destination.service", t.host)
+		o.DeriveBytes(field.MeshDestinationService, t.host)
 	}
-	o.DeriveBytes("mesh.destination.subset", t.subset)
+	o.DeriveBytes(field.MeshDestinationSubset, t.subset)
 	if !t.inbound || a.str(PeerURI) != nil {
 		return
 	}
 	if bytes.HasPrefix(a.str(ServerName), []byte("outbound_.")) {
-		o.Derive("mesh.mtls", "mutual")
+		o.Derive(field.MeshMTLS, "mutual")
 	} else if t.istio && !t.waypoint && a.null[ServerName] {
-		o.Derive("mesh.mtls", "none")
+		o.Derive(field.MeshMTLS, "none")
 	}
 }
 
@@ -120,6 +134,9 @@ const rbacDenied = "rbac_access_denied_matched_policy["
 // flags stay empty on an RBAC denial, so details come first.
 func (a *Access) decide(o *facts.Out) {
 	details, flags := a.str(Details), a.str(Flags)
+	if flags == nil && string(details) == "via_upstream" && a.slot[Termination] == nil && a.slot[Failure] == nil {
+		return // the upstream answered: nothing was decided here
+	}
 	denied := details
 	if !bytes.HasPrefix(denied, []byte(rbacDenied)) {
 		denied = a.str(Termination)
@@ -140,22 +157,22 @@ func (a *Access) decide(o *facts.Out) {
 		decision(o, "error", "ratelimit")
 	case string(details) == "filter_chain_not_found" && hasFlag(flags, "NR"):
 		decision(o, "deny", "mtls")
-		o.Derive("mesh.mtls", "none")
+		o.Derive(field.MeshMTLS, "none")
 	case bytes.Contains(a.str(Failure), []byte("CERTIFICATE_VERIFY_FAILED")):
 		decision(o, "error", "mtls")
 	}
 }
 
 func decision(o *facts.Out, what, engine string) {
-	o.Derive("mesh.policy.decision", what)
-	o.Derive("mesh.policy.engine", engine)
+	o.Derive(field.MeshPolicyDecision, what)
+	o.Derive(field.MeshPolicyEngine, engine)
 }
 
 // rbacPolicy reads none] or ns[NS]-policy[NAME]-rule[N]].
 func rbacPolicy(o *facts.Out, b []byte) {
-	o.DeriveBytes("mesh.policy.namespace", part(b, "ns["))
-	o.DeriveBytes("mesh.policy.name", part(b, "-policy["))
-	o.DeriveBytes("mesh.policy.rule", part(b, "-rule["))
+	o.DeriveBytes(field.MeshPolicyNamespace, part(b, "ns["))
+	o.DeriveBytes(field.MeshPolicyName, part(b, "-policy["))
+	o.DeriveBytes(field.MeshPolicyRule, part(b, "-rule["))
 }
 
 func part(b []byte, open string) []byte {

@@ -141,6 +141,8 @@ type Access struct {
 	line  bool          // read from text
 	odd   bool          // a value is of no type that an operator has
 	text  [numKeys]jsonscan.Member
+	// started is the start time that a text begins with.
+	started int64
 }
 
 // Reset empties the slots.

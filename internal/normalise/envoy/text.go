@@ -34,9 +34,11 @@ func (a *Access) Text(line []byte) (matched, whole bool) {
 		if end < 20 || end > 40 || end+2 >= len(s) || s[end+1] != ' ' {
 			return false, false
 		}
-		if _, n := facts.Stamp(s[1:end]); n != end-1 {
+		ns, n := facts.Stamp(s[1:end])
+		if n != end-1 {
 			return false, false
 		}
+		a.started = ns
 		a.put(StartTime, s[1:end])
 		s = s[end+2:]
 		if i := bytes.IndexByte(s, ' '); s[0] != '"' && i > 0 && i+1 < len(s) && s[i+1] == '"' {
@@ -67,7 +69,7 @@ func (a *Access) requestColumn(s []byte) (rest []byte, ok bool) {
 	}
 	end := 0
 	for {
-		i := bytes.Index(s[end+1:], []byte(`" `))
+		i := quoteEnd(s[end+1:])
 		if i < 0 {
 			return s, false
 		}
@@ -97,10 +99,33 @@ func (a *Access) requestColumn(s []byte) (rest []byte, ok bool) {
 	return rest, true
 }
 
+// quoteEnd returns where the first quote is that a space follows, or -1.
+func quoteEnd(s []byte) int {
+	for from := 0; ; {
+		i := bytes.IndexByte(s[from:], '"')
+		if i < 0 || from+i+1 >= len(s) {
+			return -1
+		}
+		if from += i + 1; s[from] == ' ' {
+			return from - 1
+		}
+	}
+}
+
+// lastQuoted returns where the last space is that a quote follows, or -1.
+func lastQuoted(s []byte) int {
+	for i := bytes.LastIndexByte(s, '"'); i > 0; i = bytes.LastIndexByte(s[:i], '"') {
+		if s[i-1] == ' ' {
+			return i - 1
+		}
+	}
+	return -1
+}
+
 // column cuts the next column; quoted ones without their quotes.
 func column(s []byte) (c, rest []byte) {
 	if len(s) > 0 && s[0] == '"' {
-		if i := bytes.Index(s[1:], []byte(`" `)); i >= 0 {
+		if i := quoteEnd(s[1:]); i >= 0 {
 			return s[1 : 1+i], s[i+3:]
 		}
 		return bytes.TrimSuffix(s[1:], []byte(`"`)), nil
@@ -181,7 +206,7 @@ func (a *Access) right(s []byte, kuma bool) (whole bool) {
 		quoted = kumaKeys[:]
 	}
 	for i := len(quoted) - 1; i >= 0; i-- {
-		start := bytes.LastIndex(s[:max(len(s)-1, 0)], []byte(` "`))
+		start := lastQuoted(s[:max(len(s)-1, 0)])
 		if start < 0 {
 			return false
 		}

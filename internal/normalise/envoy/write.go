@@ -6,6 +6,7 @@ import (
 	"strconv"
 
 	"github.com/meshtrail/meshtrail/internal/normalise/facts"
+	"github.com/meshtrail/meshtrail/internal/normalise/field"
 	"github.com/meshtrail/meshtrail/internal/normalise/jsonscan"
 )
 
@@ -28,12 +29,17 @@ func (a *Access) Write(o *facts.Out, declared string) {
 	a.name(o, declared, &t)
 }
 
-// formats are the layouts' names by mesh: JSON, text.
-var formats = map[string][2]string{
-	"envoy":  {"envoy-json", "envoy-text"},
-	"istio":  {"istio-json", "istio-text"},
-	"consul": {"consul-json", "consul-text"},
-	"kuma":   {"kuma-json", "kuma-text"},
+// formats returns the layouts' names of a mesh: JSON, text.
+func formats(mesh string) (known, json, text string) {
+	switch mesh {
+	case "istio":
+		return mesh, "istio-json", "istio-text"
+	case "consul":
+		return mesh, "consul-json", "consul-text"
+	case "kuma":
+		return mesh, "kuma-json", "kuma-text"
+	}
+	return "envoy", "envoy-json", "envoy-text"
 }
 
 // name sets the format and mesh.type: as declared, else Consul and Kuma by what
@@ -51,14 +57,11 @@ func (a *Access) name(o *facts.Out, declared string, t *target) {
 	default:
 		mesh = "envoy"
 	}
-	f, ok := formats[mesh]
-	if !ok {
-		mesh, f = "envoy", formats["envoy"]
-	}
+	mesh, json, text := formats(mesh)
 	o.MeshType(mesh)
-	o.Format = f[0]
+	o.Format = json
 	if a.line {
-		o.Format = f[1]
+		o.Format = text
 	}
 }
 
@@ -82,7 +85,7 @@ func (a *Access) leave(o *facts.Out, k Key) {
 }
 
 // copy writes a slot as text under name.
-func (a *Access) copy(o *facts.Out, k Key, name string) []byte {
+func (a *Access) copy(o *facts.Out, k Key, name field.ID) []byte {
 	v := a.str(k)
 	if v != nil {
 		o.Str(name, v)
@@ -118,7 +121,7 @@ func (a *Access) number(o *facts.Out, k Key) (n int64, ok bool) {
 
 // millis writes a slot of milliseconds in nanoseconds. A negative one means
 // that there is none.
-func (a *Access) millis(o *facts.Out, k Key, name string) {
+func (a *Access) millis(o *facts.Out, k Key, name field.ID) {
 	m := a.slot[k]
 	if m == nil {
 		return
@@ -166,17 +169,17 @@ func (a *Access) request(o *facts.Out) {
 	if v := a.str(Authority); v != nil {
 		o.Server(v)
 	}
-	a.copy(o, RequestID, "http.request.header.x-request-id")
-	a.copy(o, UserAgent, "user_agent.original")
+	a.copy(o, RequestID, field.HTTPRequestHeaderXRequestID)
+	a.copy(o, UserAgent, field.UserAgentOriginal)
 	if v := a.str(Traceparent); v != nil && !o.Traceparent(v) {
 		a.leave(o, Traceparent)
 	}
 	if v := a.str(B3TraceID); v != nil && !o.TraceID(v) {
 		a.leave(o, B3TraceID)
 	}
-	a.copy(o, B3SpanID, "span_id")
+	a.copy(o, B3SpanID, field.SpanID)
 	if n, ok := a.number(o, Attempts); ok && n > 0 {
-		o.Int("http.request.resend_count", n-1)
+		o.Int(field.HTTPRequestResendCount, n-1)
 	}
 }
 
@@ -191,19 +194,19 @@ func (a *Access) http() bool {
 
 func (a *Access) response(o *facts.Out) {
 	if n, ok := a.number(o, Code); ok && n != 0 {
-		o.Int("http.response.status_code", n)
+		o.Int(field.HTTPResponseStatusCode, n)
 	}
 	a.grpc(o)
-	a.copy(o, Flags, "mesh.response_flags")
-	a.copy(o, Details, "mesh.response_code_details")
-	a.copy(o, Termination, "mesh.connection_termination_details")
-	a.copy(o, Failure, "mesh.upstream_failure_reason")
+	a.copy(o, Flags, field.MeshResponseFlags)
+	a.copy(o, Details, field.MeshResponseCodeDetails)
+	a.copy(o, Termination, field.MeshConnectionTerminationDetails)
+	a.copy(o, Failure, field.MeshUpstreamFailureReason)
 	if v := a.str(PolicyStatus); v != nil {
-		o.Str("mesh.policy.status", v)
+		o.Str(field.MeshPolicyStatus, v)
 	}
-	received, sent := "mesh.bytes_received", "mesh.bytes_sent"
+	received, sent := field.MeshBytesReceived, field.MeshBytesSent
 	if a.http() {
-		received, sent = "http.request.body.size", "http.response.body.size"
+		received, sent = field.HTTPRequestBodySize, field.HTTPResponseBodySize
 	}
 	if n, ok := a.number(o, BytesReceived); ok {
 		o.Int(received, n)
@@ -220,23 +223,26 @@ var grpcCodes = [...]string{"OK", "Canceled", "Unknown", "InvalidArgument", "Dea
 
 func (a *Access) grpc(o *facts.Out) {
 	v := a.str(GRPCStatus)
+	if v == nil {
+		return
+	}
 	for code, name := range grpcCodes {
 		if string(v) == name {
-			o.Int("rpc.grpc.status_code", int64(code))
+			o.Int(field.RPCGRPCStatusCode, int64(code))
 			return
 		}
 	}
 	if n, ok := a.number(o, GRPCStatus); ok {
-		o.Int("rpc.grpc.status_code", n)
+		o.Int(field.RPCGRPCStatusCode, n)
 	}
 }
 
 // times writes durations, and the start as the record's own time unless the
 // protocol gave one.
 func (a *Access) times(o *facts.Out) {
-	a.millis(o, Duration, "mesh.duration_ns")
-	a.millis(o, UpstreamTime, "mesh.upstream_duration_ns")
-	a.millis(o, FirstByte, "mesh.first_byte_ns")
+	a.millis(o, Duration, field.MeshDurationNS)
+	a.millis(o, UpstreamTime, field.MeshUpstreamDurationNS)
+	a.millis(o, FirstByte, field.MeshFirstByteNS)
 	m := a.slot[StartTime]
 	if m == nil {
 		return
@@ -258,6 +264,9 @@ func (a *Access) Start() (ns int64, ok bool) {
 	if m == nil {
 		return 0, false
 	}
+	if m == &a.text[StartTime] { // Text read it already
+		return a.started, facts.Plausible(a.started)
+	}
 	switch m.Kind {
 	case jsonscan.Int:
 		return facts.Epoch(m.Int)
@@ -272,39 +281,43 @@ func (a *Access) Start() (ns int64, ok bool) {
 // then it is the client's and not the peer's. Otherwise the client is the header's
 // left-most address, which anyone can write, or else the peer.
 func (a *Access) peers(o *facts.Out) {
-	xff := a.copy(o, ForwardedFor, "http.request.header.x-forwarded-for")
-	client, known := facts.SplitAddress(facts.First(xff))
+	xff := a.copy(o, ForwardedFor, field.HTTPRequestHeaderXForwardedFor)
+	var client facts.Address
+	known := false
+	if xff != nil {
+		client, known = facts.SplitAddress(facts.First(xff))
+	}
 	if v := a.str(DownstreamRemote); v != nil {
 		peer, ok := facts.SplitAddress(v)
 		switch {
 		case !ok:
-			o.Str("network.peer.address", v)
+			o.Str(field.NetworkPeerAddress, v)
 			o.Partial()
 		case peer.Port == 0:
 			client, known = peer, true
 		default:
-			o.Str("network.peer.address", peer.Host)
-			o.Int("network.peer.port", peer.Port)
+			o.Str(field.NetworkPeerAddress, peer.Host)
+			o.Int(field.NetworkPeerPort, peer.Port)
 			if !known {
 				client, known = peer, true
 			}
 		}
 	}
 	if known {
-		o.DeriveBytes("client.address", client.Host)
+		o.DeriveBytes(field.ClientAddress, client.Host)
 		if client.Port > 0 && len(xff) == 0 {
-			o.Int("client.port", client.Port)
+			o.Int(field.ClientPort, client.Port)
 		}
 	}
 	if v := a.str(DownstreamLocal); v != nil {
 		local, ok := facts.SplitAddress(v)
 		if !ok {
-			o.Str("network.local.address", v)
+			o.Str(field.NetworkLocalAddress, v)
 			return
 		}
-		o.Str("network.local.address", local.Host)
+		o.Str(field.NetworkLocalAddress, local.Host)
 		if local.Port > 0 {
-			o.Int("network.local.port", local.Port)
+			o.Int(field.NetworkLocalPort, local.Port)
 		}
 	}
 }
@@ -314,35 +327,35 @@ func (a *Access) upstream(o *facts.Out) {
 		if addr, ok := facts.SplitAddress(v); ok && bytes.HasPrefix(v, []byte("tcp://")) && addr.Port > 0 {
 			v = v[len("tcp://"):]
 		}
-		o.Str("mesh.upstream.address", v)
+		o.Str(field.MeshUpstreamAddress, v)
 	}
 	if v := a.str(UpstreamCluster); v != nil {
-		o.Str("mesh.upstream.cluster", bytes.TrimSuffix(v, []byte(";")))
+		o.Str(field.MeshUpstreamCluster, bytes.TrimSuffix(v, []byte(";")))
 	}
-	a.copy(o, UpstreamLocal, "mesh.upstream.local_address")
-	a.copy(o, Route, "mesh.route")
-	a.copy(o, ServerName, "tls.client.server_name")
+	a.copy(o, UpstreamLocal, field.MeshUpstreamLocalAddress)
+	a.copy(o, Route, field.MeshRoute)
+	a.copy(o, ServerName, field.TLSClientServerName)
 }
 
 func (a *Access) security(o *facts.Out) {
-	a.copy(o, TLSVersion, "tls.protocol.version")
-	a.copy(o, TLSCipher, "tls.cipher")
-	a.copy(o, PeerSubject, "tls.client.subject")
-	a.copy(o, PeerIssuer, "tls.client.issuer")
+	a.copy(o, TLSVersion, field.TLSProtocolVersion)
+	a.copy(o, TLSCipher, field.TLSCipher)
+	a.copy(o, PeerSubject, field.TLSClientSubject)
+	a.copy(o, PeerIssuer, field.TLSClientIssuer)
 	if v := a.str(PeerURI); v != nil {
 		o.SourcePrincipal(facts.First(v))
 	}
-	a.copy(o, MeshID, "mesh.id")
-	if v := a.copy(o, SourceService, "mesh.source.service"); v != nil {
-		kumaService(o, v, "mesh.source.workload", "mesh.source.namespace")
+	a.copy(o, MeshID, field.MeshID)
+	if v := a.copy(o, SourceService, field.MeshSourceService); v != nil {
+		kumaService(o, v, field.MeshSourceWorkload, field.MeshSourceNamespace)
 	}
-	if v := a.copy(o, DestinationService, "mesh.destination.service"); v != nil {
-		kumaService(o, v, "mesh.destination.workload", "mesh.destination.namespace")
+	if v := a.copy(o, DestinationService, field.MeshDestinationService); v != nil {
+		kumaService(o, v, field.MeshDestinationWorkload, field.MeshDestinationNamespace)
 	}
 }
 
 // kumaService reads Kuma's service tag, name_namespace_svc_port.
-func kumaService(o *facts.Out, v []byte, workload, namespace string) {
+func kumaService(o *facts.Out, v []byte, workload, namespace field.ID) {
 	name, rest, _ := bytes.Cut(v, []byte("_"))
 	ns, rest, found := bytes.Cut(rest, []byte("_"))
 	if !found || !bytes.HasPrefix(rest, []byte("svc")) {

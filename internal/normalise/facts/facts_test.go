@@ -140,3 +140,17 @@ func FuzzFacts(f *testing.F) {
 		}
 	})
 }
+
+// FuzzSplitAddress holds the short way to the long one.
+func FuzzSplitAddress(f *testing.F) {
+	for _, s := range []string{"10.0.0.1:80", "10.0.0.1:", ":80", "a:65535", "a:65536", "a:99999", "a:100000", "::1", "[::1]:80", "tcp://a:1", "-", "a", "a:b", "a:1:2", "envoy://l/10.0.0.1:80"} {
+		f.Add([]byte(s))
+	}
+	f.Fuzz(func(t *testing.T, b []byte) {
+		got, ok := SplitAddress(b)
+		want, good := splitAny(b)
+		if ok != good || string(got.Host) != string(want.Host) || got.Port != want.Port {
+			t.Errorf("%q: %q %d %v, want %q %d %v", b, got.Host, got.Port, ok, want.Host, want.Port, good)
+		}
+	})
+}

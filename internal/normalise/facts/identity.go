@@ -1,6 +1,10 @@
 package facts
 
-import "bytes"
+import (
+	"bytes"
+
+	"github.com/meshtrail/meshtrail/internal/normalise/field"
+)
 
 // A Service is what a name within a mesh says: a Kubernetes service
 // (NAME.NS.svc.…), or a Consul one (NAME.NS.DC.internal.TRUST.consul).
@@ -69,11 +73,11 @@ func SplitPrincipal(b []byte) (p Principal, ok bool) {
 		}
 		return Principal{Workload: sa, Namespace: ns}, true
 	}
-	_, path, _ := bytes.Cut(rest, []byte("/"))
+	_, path := CutByte(rest, '/')
 	for len(path) > 0 {
 		var key, value []byte
-		key, path, _ = bytes.Cut(path, []byte("/"))
-		value, path, _ = bytes.Cut(path, []byte("/"))
+		key, path = CutByte(path, '/')
+		value, path = CutByte(path, '/')
 		switch string(key) {
 		case "ns":
 			p.Namespace = value
@@ -84,14 +88,23 @@ func SplitPrincipal(b []byte) (p Principal, ok bool) {
 	return p, len(p.Namespace) > 0 || len(p.Workload) > 0
 }
 
+// CutByte returns what is before the first c and after it: all and nothing when
+// there is none.
+func CutByte(b []byte, c byte) (before, after []byte) {
+	if i := bytes.IndexByte(b, c); i >= 0 {
+		return b[:i], b[i+1:]
+	}
+	return b, nil
+}
+
 // SourcePrincipal writes the proven identity of the source and what it implies:
 // mutual TLS, the source's workload and namespace.
 func (o *Out) SourcePrincipal(b []byte) {
-	o.Str("mesh.source.principal", b)
-	o.Derive("mesh.mtls", "mutual")
+	o.Str(field.MeshSourcePrincipal, b)
+	o.Derive(field.MeshMTLS, "mutual")
 	if p, ok := SplitPrincipal(b); ok {
-		o.DeriveBytes("mesh.source.workload", p.Workload)
-		o.DeriveBytes("mesh.source.namespace", p.Namespace)
+		o.DeriveBytes(field.MeshSourceWorkload, p.Workload)
+		o.DeriveBytes(field.MeshSourceNamespace, p.Namespace)
 	}
 }
 
@@ -101,9 +114,9 @@ func (o *Out) Traceparent(b []byte) bool {
 	if len(b) < 55 || b[2] != '-' || b[35] != '-' || b[52] != '-' || !Hex(b[3:35]) || !Hex(b[36:52]) || !Hex(b[53:55]) {
 		return false
 	}
-	o.DeriveBytes("trace_id", b[3:35])
-	o.DeriveBytes("span_id", b[36:52])
-	o.DeriveBytes("trace_flags", b[53:55])
+	o.DeriveBytes(field.TraceID, b[3:35])
+	o.DeriveBytes(field.SpanID, b[36:52])
+	o.DeriveBytes(field.TraceFlags, b[53:55])
 	return true
 }
 
@@ -124,13 +137,13 @@ func (o *Out) TraceID(b []byte) bool {
 		return false
 	}
 	if len(b) == 32 {
-		o.Str("trace_id", b)
+		o.Str(field.TraceID, b)
 		return true
 	}
 	var full [32]byte
 	copy(full[:], "0000000000000000")
 	copy(full[16:], b)
-	o.Str("trace_id", full[:])
+	o.Str(field.TraceID, full[:])
 	return true
 }
 

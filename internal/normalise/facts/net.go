@@ -1,6 +1,10 @@
 package facts
 
-import "bytes"
+import (
+	"bytes"
+
+	"github.com/meshtrail/meshtrail/internal/normalise/field"
+)
 
 // Absent reports whether a value is one of the ways to write that there is none.
 func Absent(b []byte) bool { return len(b) == 0 || len(b) == 1 && b[0] == '-' }
@@ -30,6 +34,25 @@ type Address struct {
 // scheme (tcp://10.0.0.1:80) or an internal listener's name
 // (envoy://listener/10.0.0.1:80). ok is false when there is no host.
 func SplitAddress(b []byte) (a Address, ok bool) {
+	i := bytes.IndexByte(b, ':')
+	if i <= 0 || b[0] == '[' || len(b)-i > 6 {
+		return splitAny(b)
+	}
+	for _, c := range b[i+1:] { // host:port, as nearly all are
+		if c -= '0'; c > 9 {
+			return splitAny(b)
+		}
+		a.Port = a.Port*10 + int64(c)
+	}
+	if a.Port > 65535 {
+		return Address{}, false
+	}
+	a.Host = b[:i]
+	return a, true
+}
+
+// splitAny is SplitAddress for every form.
+func splitAny(b []byte) (a Address, ok bool) {
 	if Absent(b) {
 		return a, false
 	}
@@ -122,27 +145,27 @@ func (o *Out) Protocol(b []byte) {
 	}
 	version, ok := bytes.CutPrefix(b, []byte("HTTP"))
 	if !ok {
-		o.DeriveLower("network.protocol.name", b)
+		o.DeriveLower(field.NetworkProtocolName, b)
 		return
 	}
-	o.Derive("network.protocol.name", "http")
+	o.Derive(field.NetworkProtocolName, "http")
 	version = bytes.TrimPrefix(version, []byte("/"))
 	switch string(version) {
 	case "1.1", "11", "1":
-		o.Derive("network.protocol.version", "1.1")
+		o.Derive(field.NetworkProtocolVersion, "1.1")
 	case "2", "2.0":
-		o.Derive("network.protocol.version", "2")
+		o.Derive(field.NetworkProtocolVersion, "2")
 	case "3", "3.0":
-		o.Derive("network.protocol.version", "3")
+		o.Derive(field.NetworkProtocolVersion, "3")
 	case "1.0", "10":
-		o.Derive("network.protocol.version", "1.0")
+		o.Derive(field.NetworkProtocolVersion, "1.0")
 	default:
-		o.DeriveBytes("network.protocol.version", version)
+		o.DeriveBytes(field.NetworkProtocolVersion, version)
 	}
 }
 
 // DeriveLower is DeriveBytes in lower case.
-func (o *Out) DeriveLower(name string, v []byte) {
+func (o *Out) DeriveLower(f field.ID, v []byte) {
 	var few [64]byte
 	low := append(few[:0], v...)
 	for i, c := range low {
@@ -150,7 +173,7 @@ func (o *Out) DeriveLower(name string, v []byte) {
 			low[i] = c | 0x20
 		}
 	}
-	o.DeriveBytes(name, low)
+	o.DeriveBytes(f, low)
 }
 
 // Method writes http.request.method. A method that no RFC knows becomes _OTHER
@@ -158,11 +181,11 @@ func (o *Out) DeriveLower(name string, v []byte) {
 func (o *Out) Method(b []byte) {
 	switch string(b) {
 	case "GET", "HEAD", "POST", "PUT", "DELETE", "CONNECT", "OPTIONS", "TRACE", "PATCH", "QUERY":
-		o.Str("http.request.method", b)
+		o.Str(field.HTTPRequestMethod, b)
 	case "", "-":
 	default:
-		o.Derive("http.request.method", "_OTHER")
-		o.Str("http.request.method_original", b)
+		o.Derive(field.HTTPRequestMethod, "_OTHER")
+		o.Str(field.HTTPRequestMethodOriginal, b)
 	}
 }
 
@@ -172,12 +195,12 @@ func (o *Out) URL(b []byte) {
 		return
 	}
 	u := SplitURL(b)
-	o.DeriveBytes("url.scheme", u.Scheme)
+	o.DeriveBytes(field.URLScheme, u.Scheme)
 	if len(u.Path) > 0 {
-		o.Str("url.path", u.Path)
+		o.Str(field.URLPath, u.Path)
 	}
 	if len(u.Query) > 0 {
-		o.Str("url.query", u.Query)
+		o.Str(field.URLQuery, u.Query)
 	}
 }
 
@@ -188,11 +211,11 @@ func (o *Out) Server(b []byte) {
 	}
 	a, ok := SplitAddress(b)
 	if !ok {
-		o.Str("server.address", b)
+		o.Str(field.ServerAddress, b)
 		return
 	}
-	o.Str("server.address", a.Host)
+	o.Str(field.ServerAddress, a.Host)
 	if a.Port > 0 {
-		o.Int("server.port", a.Port)
+		o.Int(field.ServerPort, a.Port)
 	}
 }

@@ -9,6 +9,7 @@ package facts
 import (
 	"strings"
 
+	"github.com/meshtrail/meshtrail/internal/normalise/field"
 	"github.com/meshtrail/meshtrail/internal/record"
 )
 
@@ -25,12 +26,33 @@ const (
 // String returns the status as parse.status shows it.
 func (s Status) String() string { return [...]string{"none", "partial", "ok"}[s] }
 
+// Columns remembers where the fields of package field are in the batch that is
+// being written, so that no name is looked up for a value. The zero Columns is
+// ready to use.
+type Columns struct {
+	b      *record.Batch
+	layout uint64
+	strs   [field.Count]*record.Column
+	ints   [field.Count]*record.Column
+}
+
+// Bind makes b the batch that is written, and reports whether what was
+// remembered had to be forgotten. It is called before every record.
+func (c *Columns) Bind(b *record.Batch) (forgot bool) {
+	if c.b == b && c.layout == b.Layout() {
+		return false
+	}
+	*c = Columns{b: b, layout: b.Layout()}
+	return true
+}
+
 // Out writes one record's fields into the open record of B. What the receiver
 // gave beside the payload (Attrs) was written before and is never overwritten: a
 // value of the payload under the same name is kept under NAME_extracted, as
 // LogQL names it, and a derived one is left out.
 type Out struct {
 	B     *record.Batch
+	Cols  *Columns // bound to B
 	Attrs []record.Field
 
 	Time   int64  // the record's own time, ns; 0 until found
@@ -80,32 +102,70 @@ func (o *Out) Own(name string) string {
 }
 
 // Str writes a value of the payload.
-func (o *Out) Str(name string, v []byte) { o.B.StrBytes(o.free(name), v) }
+func (o *Out) Str(f field.ID, v []byte) {
+	if c := o.Cols.strs[f]; c != nil && len(o.Attrs) == 0 {
+		o.B.PutBytes(c, v)
+		return
+	}
+	o.str(f, v)
+}
+
+func (o *Out) str(f field.ID, v []byte) {
+	if len(o.Attrs) > 0 && o.taken(f.String()) {
+		o.B.StrBytes(f.String()+Extracted, v)
+		return
+	}
+	o.B.PutBytes(o.text(f), v)
+}
+
+// text returns the String column of a field.
+func (o *Out) text(f field.ID) *record.Column {
+	c := o.Cols.strs[f]
+	if c == nil {
+		c = o.B.Open(f.String(), record.String)
+		o.Cols.strs[f] = c
+	}
+	return c
+}
 
 // Int writes a value of the payload.
-func (o *Out) Int(name string, v int64) { o.B.Int(o.free(name), v) }
+func (o *Out) Int(f field.ID, v int64) {
+	if len(o.Attrs) > 0 && o.taken(f.String()) {
+		o.B.Int(f.String()+Extracted, v)
+		return
+	}
+	c := o.Cols.ints[f]
+	if c == nil {
+		c = o.B.Open(f.String(), record.Int)
+		o.Cols.ints[f] = c
+	}
+	o.B.PutNum(c, uint64(v))
+}
 
 // Bool writes a value of the payload.
-func (o *Out) Bool(name string, v bool) { o.B.Bool(o.free(name), v) }
+func (o *Out) Bool(f field.ID, v bool) { o.B.Bool(o.free(f.String()), v) }
+
+// Put writes what only intake itself may set: no attribute has the name.
+func (o *Out) Put(f field.ID, v string) { o.B.PutStr(o.text(f), v) }
 
 // Derive writes a fact that the payload only implies.
-func (o *Out) Derive(name, v string) {
-	if len(o.Attrs) == 0 || !o.taken(name) {
-		o.B.Str(name, v)
+func (o *Out) Derive(f field.ID, v string) {
+	if len(o.Attrs) == 0 || !o.taken(f.String()) {
+		o.B.PutStr(o.text(f), v)
 	}
 }
 
 // DeriveBytes is Derive for bytes, which are copied. Empty derives nothing.
-func (o *Out) DeriveBytes(name string, v []byte) {
-	if len(v) > 0 && (len(o.Attrs) == 0 || !o.taken(name)) {
-		o.B.StrBytes(name, v)
+func (o *Out) DeriveBytes(f field.ID, v []byte) {
+	if len(v) > 0 && (len(o.Attrs) == 0 || !o.taken(f.String())) {
+		o.B.PutBytes(o.text(f), v)
 	}
 }
 
 // MeshType derives mesh.type, unless the sender said it.
 func (o *Out) MeshType(v string) {
 	if !o.Mesh {
-		o.Derive("mesh.type", v)
+		o.Derive(field.MeshType, v)
 	}
 }
 

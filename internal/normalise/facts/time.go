@@ -97,32 +97,37 @@ func Stamp(b []byte) (ns int64, n int) {
 	if len(b) < 19 || b[4] != '-' || b[7] != '-' || b[10] != 'T' && b[10] != ' ' && b[10] != 't' || b[13] != ':' || b[16] != ':' {
 		return 0, 0
 	}
-	c, ok1 := two(b, 0)
-	y, ok2 := two(b, 2)
-	mo, ok3 := two(b, 5)
-	d, ok4 := two(b, 8)
-	h, ok5 := two(b, 11)
-	mi, ok6 := two(b, 14)
-	s, ok7 := two(b, 17)
-	y += c * 100
-	if !(ok1 && ok2 && ok3 && ok4 && ok5 && ok6 && ok7) || mo < 1 || mo > 12 || d < 1 || d > daysIn(y, mo) || h > 23 || mi > 59 || s > 60 || y < 1678 || y > 2261 {
+	// bad is negative as soon as one of the fourteen is no digit.
+	cc, bad0 := pair(b[0], b[1])
+	yy, bad1 := pair(b[2], b[3])
+	mo, bad2 := pair(b[5], b[6])
+	d, bad3 := pair(b[8], b[9])
+	h, bad4 := pair(b[11], b[12])
+	mi, bad5 := pair(b[14], b[15])
+	s, bad6 := pair(b[17], b[18])
+	y, bad := cc*100+yy, bad0|bad1|bad2|bad3|bad4|bad5|bad6
+	if bad < 0 || mo < 1 || mo > 12 || d < 1 || d > daysIn(y, mo) || h > 23 || mi > 59 || s > 60 || y < 1678 || y > 2261 {
 		return 0, 0
 	}
 	n = 19
 	var frac int64
 	if n+1 < len(b) && (b[n] == '.' || b[n] == ',') && b[n+1]-'0' < 10 {
-		scale := int64(1e9)
+		digits := 0
 		for n++; n < len(b) && b[n]-'0' < 10; n++ {
-			if scale > 1 {
-				scale /= 10
-				frac += int64(b[n]-'0') * scale
+			if digits < 9 {
+				frac = frac*10 + int64(b[n]-'0')
+				digits++
 			}
 		}
+		frac *= scales[digits]
 	}
 	zone, n := zone(b, n)
 	sec := days(y, mo, d)*86400 + int64(h*3600+mi*60+s) - zone
 	return sec*1e9 + frac, n
 }
+
+// scales turn a fraction of so many digits into nanoseconds.
+var scales = [...]int64{1e9, 1e8, 1e7, 1e6, 1e5, 1e4, 1e3, 1e2, 1e1, 1}
 
 // zone reads Z, ±hh:mm or ±hhmm at n; without one the time is UTC.
 func zone(b []byte, n int) (seconds int64, end int) {
@@ -150,6 +155,12 @@ func zone(b []byte, n int) (seconds int64, end int) {
 		return seconds, end
 	}
 	return 0, n
+}
+
+// pair reads two digits; bad is negative when one of them is none.
+func pair(tens, ones byte) (n, bad int) {
+	a, b := int(tens)-'0', int(ones)-'0'
+	return a*10 + b, a | b | (9 - a) | (9 - b)
 }
 
 func two(b []byte, i int) (int, bool) {

@@ -4,12 +4,13 @@ import (
 	"bytes"
 
 	"github.com/meshtrail/meshtrail/internal/normalise/facts"
+	"github.com/meshtrail/meshtrail/internal/normalise/field"
 	"github.com/meshtrail/meshtrail/internal/normalise/jsonscan"
 )
 
 func (f *Flow) http(o *facts.Out) {
-	f.copy(o, L7Type, "mesh.flow.l7")
-	f.number(o, Latency, "mesh.duration_ns")
+	f.copy(o, L7Type, field.MeshFlowL7)
+	f.number(o, Latency, field.MeshDurationNS)
 	if v := f.str(HTTPMethod); v != nil {
 		o.Method(v)
 	}
@@ -19,7 +20,7 @@ func (f *Flow) http(o *facts.Out) {
 	}
 	o.Protocol(f.str(HTTPProtocol))
 	if m := f.slot[HTTPCode]; m != nil && (m.Kind != jsonscan.Int || m.Int != 0) {
-		f.number(o, HTTPCode, "http.response.status_code")
+		f.number(o, HTTPCode, field.HTTPResponseStatusCode)
 	}
 	m := f.slot[HTTPHeaders]
 	if m == nil {
@@ -48,9 +49,9 @@ func (f *Flow) header(o *facts.Out, e *jsonscan.Member) {
 	switch {
 	case len(value) == 0:
 	case bytes.EqualFold(key, []byte("x-request-id")):
-		o.DeriveBytes("http.request.header.x-request-id", value)
+		o.DeriveBytes(field.HTTPRequestHeaderXRequestID, value)
 	case bytes.EqualFold(key, []byte("user-agent")):
-		o.DeriveBytes("user_agent.original", value)
+		o.DeriveBytes(field.UserAgentOriginal, value)
 	case bytes.EqualFold(key, []byte("traceparent")):
 		o.Traceparent(value)
 	case bytes.EqualFold(key, []byte("x-b3-traceid")):
@@ -58,19 +59,19 @@ func (f *Flow) header(o *facts.Out, e *jsonscan.Member) {
 			o.TraceID(value)
 		}
 	case bytes.EqualFold(key, []byte("x-forwarded-for")):
-		o.DeriveBytes("http.request.header.x-forwarded-for", value)
+		o.DeriveBytes(field.HTTPRequestHeaderXForwardedFor, value)
 	}
 }
 
 func (f *Flow) dns(o *facts.Out) {
 	if v := f.str(DNSQuery); v != nil {
-		o.Str("dns.question.name", bytes.TrimSuffix(v, []byte(".")))
+		o.Str(field.DNSQuestionName, bytes.TrimSuffix(v, []byte(".")))
 	}
 	if v := f.join(DNSTypes); len(v) > 0 {
-		o.Str("dns.question.type", v)
+		o.Str(field.DNSQuestionType, v)
 	}
 	if v := f.join(DNSAnswers); len(v) > 0 {
-		o.Str("dns.answers", v)
+		o.Str(field.DNSAnswers, v)
 	}
 	m := f.slot[DNSCode]
 	if m == nil {
@@ -78,11 +79,11 @@ func (f *Flow) dns(o *facts.Out) {
 	}
 	if m.Kind == jsonscan.Int {
 		if codes := [...]string{"NOERROR", "FORMERR", "SERVFAIL", "NXDOMAIN", "NOTIMP", "REFUSED"}; m.Int >= 0 && m.Int < int64(len(codes)) {
-			o.Derive("dns.response_code", codes[m.Int])
+			o.Derive(field.DNSResponseCode, codes[m.Int])
 			return
 		}
 	}
-	o.Str("dns.response_code", m.Text)
+	o.Str(field.DNSResponseCode, m.Text)
 }
 
 // decide derives what a network policy decided. A FORWARDED trace is not a
@@ -103,8 +104,8 @@ func (f *Flow) decide(o *facts.Out) {
 		}
 	}
 	if what != "" {
-		o.Derive("mesh.policy.decision", what)
-		o.Derive("mesh.policy.engine", "network-policy")
+		o.Derive(field.MeshPolicyDecision, what)
+		o.Derive(field.MeshPolicyEngine, "network-policy")
 	}
 	named := false
 	for _, k := range [...]Key{IngressDeniedBy, EgressDeniedBy, IngressAllowedBy, EgressAllowedBy} {
@@ -146,8 +147,8 @@ func (f *Flow) policy(o *facts.Out, e *jsonscan.Member) bool {
 	if name == nil {
 		return false
 	}
-	o.DeriveBytes("mesh.policy.name", name)
-	o.DeriveBytes("mesh.policy.namespace", f.field(e, "namespace"))
-	o.DeriveBytes("mesh.policy.kind", f.field(e, "kind"))
+	o.DeriveBytes(field.MeshPolicyName, name)
+	o.DeriveBytes(field.MeshPolicyNamespace, f.field(e, "namespace"))
+	o.DeriveBytes(field.MeshPolicyKind, f.field(e, "kind"))
 	return true
 }

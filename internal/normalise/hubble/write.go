@@ -4,6 +4,7 @@ import (
 	"bytes"
 
 	"github.com/meshtrail/meshtrail/internal/normalise/facts"
+	"github.com/meshtrail/meshtrail/internal/normalise/field"
 	"github.com/meshtrail/meshtrail/internal/normalise/jsonscan"
 )
 
@@ -11,13 +12,13 @@ import (
 func (f *Flow) Write(o *facts.Out) {
 	o.Status, o.Format = facts.OK, "hubble-flow"
 	f.time(o)
-	f.copy(o, UUID, "log.record.uid")
-	f.copy(o, Verdict, "mesh.verdict")
+	f.copy(o, UUID, field.LogRecordUID)
+	f.copy(o, Verdict, field.MeshVerdict)
 	f.drop(o)
-	f.copy(o, Type, "mesh.flow.type")
+	f.copy(o, Type, field.MeshFlowType)
 	f.event(o)
-	f.copy(o, Observation, "mesh.flow.observation_point")
-	f.copy(o, Summary, "mesh.flow.summary")
+	f.copy(o, Observation, field.MeshFlowObservationPoint)
+	f.copy(o, Summary, field.MeshFlowSummary)
 	f.packet(o)
 	for side := range Key(2) {
 		f.side(o, side)
@@ -30,11 +31,11 @@ func (f *Flow) Write(o *facts.Out) {
 		f.leave(o, TraceID)
 	}
 	if string(f.str(AuthType)) == "SPIRE" {
-		o.Derive("mesh.mtls", "mutual")
+		o.Derive(field.MeshMTLS, "mutual")
 	}
 	f.own(o, AuthType)
 	f.own(o, IPEncrypted)
-	o.Derive("mesh.reporter", "node")
+	o.Derive(field.MeshReporter, "node")
 	o.MeshType("cilium")
 }
 
@@ -71,7 +72,7 @@ func (f *Flow) leave(o *facts.Out, k Key) {
 	f.own(o, k)
 }
 
-func (f *Flow) copy(o *facts.Out, k Key, name string) {
+func (f *Flow) copy(o *facts.Out, k Key, name field.ID) {
 	if v := f.str(k); v != nil {
 		o.Str(name, v)
 	} else if m := f.slot[k]; m != nil && m.Kind != jsonscan.String {
@@ -79,7 +80,7 @@ func (f *Flow) copy(o *facts.Out, k Key, name string) {
 	}
 }
 
-func (f *Flow) number(o *facts.Out, k Key, name string) (int64, bool) {
+func (f *Flow) number(o *facts.Out, k Key, name field.ID) (int64, bool) {
 	m := f.slot[k]
 	if m == nil {
 		return 0, false
@@ -113,17 +114,17 @@ func (f *Flow) time(o *facts.Out) {
 // drop writes the reason by name; the number alone is deprecated.
 func (f *Flow) drop(o *facts.Out) {
 	if f.str(DropReasonDesc) != nil {
-		f.copy(o, DropReasonDesc, "mesh.drop_reason")
+		f.copy(o, DropReasonDesc, field.MeshDropReason)
 		return
 	}
 	if m := f.slot[DropReason]; m != nil && m.Kind == jsonscan.Int && m.Int != 0 {
 		switch m.Int {
 		case 133:
-			o.Derive("mesh.drop_reason", "POLICY_DENIED")
+			o.Derive(field.MeshDropReason, "POLICY_DENIED")
 		case 181:
-			o.Derive("mesh.drop_reason", "POLICY_DENY")
+			o.Derive(field.MeshDropReason, "POLICY_DENY")
 		default:
-			o.Str("mesh.drop_reason", m.Text)
+			o.Str(field.MeshDropReason, m.Text)
 		}
 	}
 }
@@ -139,13 +140,13 @@ func (f *Flow) event(o *facts.Out) {
 		b = append(append(b, '/'), sub.Text...)
 	}
 	f.scratch = b
-	o.Str("mesh.flow.event", b)
+	o.Str(field.MeshFlowEvent, b)
 }
 
 // packet writes addresses, ports, transport and direction.
 func (f *Flow) packet(o *facts.Out) {
-	f.copy(o, SourceIP, "source.address")
-	f.copy(o, DestinationIP, "destination.address")
+	f.copy(o, SourceIP, field.SourceAddress)
+	f.copy(o, DestinationIP, field.DestinationAddress)
 	transport := ""
 	for _, p := range [...]struct {
 		source Key
@@ -153,8 +154,8 @@ func (f *Flow) packet(o *facts.Out) {
 	}{{TCPSourcePort, "tcp"}, {UDPSourcePort, "udp"}, {SCTPSourcePort, "sctp"}} {
 		if f.slot[p.source] != nil || f.slot[p.source+1] != nil {
 			transport = p.name
-			f.number(o, p.source, "source.port")
-			f.number(o, p.source+1, "destination.port")
+			f.number(o, p.source, field.SourcePort)
+			f.number(o, p.source+1, field.DestinationPort)
 		}
 	}
 	switch {
@@ -169,26 +170,26 @@ func (f *Flow) packet(o *facts.Out) {
 		f.icmp(o, ICMPv6)
 	}
 	if transport != "" {
-		o.Derive("network.transport", transport)
+		o.Derive(field.NetworkTransport, transport)
 	}
 	if v := f.str(IPVersion); v != nil {
-		o.DeriveLower("network.type", v)
+		o.DeriveLower(field.NetworkType, v)
 	}
 	if len(f.flags) > 0 {
-		o.Str("mesh.flow.tcp_flags", f.flags)
+		o.Str(field.MeshFlowTCPFlags, f.flags)
 	}
 	if m := f.slot[IsReply]; m != nil {
 		if m.Kind == jsonscan.Bool {
-			o.Bool("mesh.flow.is_reply", m.Int != 0)
+			o.Bool(field.MeshFlowIsReply, m.Int != 0)
 		} else {
 			f.leave(o, IsReply)
 		}
 	}
 	switch string(f.str(Direction)) {
 	case "INGRESS":
-		o.Derive("mesh.direction", "inbound")
+		o.Derive(field.MeshDirection, "inbound")
 	case "EGRESS":
-		o.Derive("mesh.direction", "outbound")
+		o.Derive(field.MeshDirection, "outbound")
 	default:
 		f.own(o, Direction)
 	}
@@ -202,9 +203,9 @@ func (f *Flow) icmp(o *facts.Out, k Key) {
 }
 
 // sides are the canonical names of source (0) and destination (1).
-var sides = [2]struct{ workload, namespace, cluster, pod, service, identity, labels string }{
-	{"mesh.source.workload", "mesh.source.namespace", "mesh.source.cluster", "mesh.source.pod", "mesh.source.service", "mesh.source.identity_id", "mesh.source.labels"},
-	{"mesh.destination.workload", "mesh.destination.namespace", "mesh.destination.cluster", "mesh.destination.pod", "mesh.destination.service", "mesh.destination.identity_id", "mesh.destination.labels"},
+var sides = [2]struct{ workload, namespace, cluster, pod, service, identity, labels field.ID }{
+	{field.MeshSourceWorkload, field.MeshSourceNamespace, field.MeshSourceCluster, field.MeshSourcePod, field.MeshSourceService, field.MeshSourceIdentityID, field.MeshSourceLabels},
+	{field.MeshDestinationWorkload, field.MeshDestinationNamespace, field.MeshDestinationCluster, field.MeshDestinationPod, field.MeshDestinationService, field.MeshDestinationIdentityID, field.MeshDestinationLabels},
 }
 
 func (f *Flow) side(o *facts.Out, side Key) {
@@ -276,7 +277,7 @@ func (f *Flow) field(e *jsonscan.Member, name string) []byte {
 
 // observed writes what the record is about: the endpoint whose node saw it.
 func (f *Flow) observed(o *facts.Out) {
-	f.copy(o, NodeName, "k8s.node.name")
+	f.copy(o, NodeName, field.K8sNodeName)
 	var side Key
 	switch string(f.str(Direction)) {
 	case "INGRESS":
@@ -288,14 +289,14 @@ func (f *Flow) observed(o *facts.Out) {
 	if m := f.slot[IsReply]; m != nil && m.Kind == jsonscan.Bool && m.Int == 1 {
 		side = 1 - side
 	}
-	o.DeriveBytes("service.name", f.workload(side))
-	o.DeriveBytes("k8s.namespace.name", f.str(SourceNamespace+side))
-	o.DeriveBytes("k8s.pod.name", f.str(SourcePod+side))
-	o.DeriveBytes("k8s.cluster.name", f.str(SourceCluster+side))
+	o.DeriveBytes(field.ServiceName, f.workload(side))
+	o.DeriveBytes(field.K8sNamespaceName, f.str(SourceNamespace+side))
+	o.DeriveBytes(field.K8sPodName, f.str(SourcePod+side))
+	o.DeriveBytes(field.K8sClusterName, f.str(SourceCluster+side))
 	if m := f.slot[SourceLabels+side]; m != nil && m.Kind == jsonscan.JSON {
 		f.array.Elements(m.Text, func(e *jsonscan.Member) {
 			if app, ok := bytes.CutPrefix(e.Text, []byte("k8s:app=")); ok {
-				o.DeriveBytes("k8s.pod.label.app", app)
+				o.DeriveBytes(field.K8sPodLabelApp, app)
 			}
 		})
 	}

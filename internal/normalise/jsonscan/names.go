@@ -6,6 +6,8 @@ type Name struct {
 	// Mark is what the owner of the Names wants to know of the name; it is
 	// computed once. Count is what the name adds to Object.Counts.
 	Mark, Count uint64
+	// ID numbers the names of a table from 0, as they come.
+	ID int
 
 	next *Name  // the name that followed it last time
 	seen uint32 // the scan that met it last, and where
@@ -23,6 +25,9 @@ type Names struct {
 	m    map[string]*Name
 	head Name
 	gen  uint32
+
+	shapes shapes
+	epoch  int
 }
 
 // NewNames returns an empty table. mark computes Name.Mark and Name.Count; nil
@@ -34,12 +39,17 @@ func NewNames(mark func(name string) (mark, count uint64)) *Names {
 // Len returns the number of names in the table.
 func (t *Names) Len() int { return len(t.m) }
 
+// Epoch changes when the table starts anew: names and IDs of another epoch are
+// of no use.
+func (t *Names) Epoch() int { return t.epoch }
+
 // generation numbers scans. At its wrap every name would look seen in some old
 // scan, so the table starts anew.
 func (t *Names) generation() uint32 {
 	t.gen++
 	if t.gen == 0 || len(t.m) > maxNames {
-		t.m, t.head, t.gen = make(map[string]*Name), Name{}, 1
+		t.m, t.head, t.gen, t.shapes = make(map[string]*Name), Name{}, 1, shapes{}
+		t.epoch++
 	}
 	return t.gen
 }
@@ -53,7 +63,7 @@ func (t *Names) find(prev *Name, text []byte) *Name {
 	n, ok := t.m[string(text)]
 	if !ok {
 		s := string(text)
-		n = &Name{Text: s}
+		n = &Name{Text: s, ID: len(t.m)}
 		if t.mark != nil {
 			n.Mark, n.Count = t.mark(s)
 		}

@@ -64,6 +64,8 @@ type Object struct {
 	// Marks and Counts sum up the names of Members and Nulls: the marks ORed, the
 	// counts added.
 	Marks, Counts uint64
+	// Shape is that of the object; nil if it is not one that is remembered.
+	Shape *Shape
 	// Escaped reports that bytes which are not UTF-8 were rewritten.
 	Escaped bool
 
@@ -74,6 +76,9 @@ type Object struct {
 	names *Names
 	last  *Name
 	gen   uint32
+	spans []span            // of Members' values, as long as there is one for each
+	slots *[maxLearn]Member // memory of Members when the shape was known
+	list  []Member          // and when it was not
 
 	element Member // lent by Elements; what goes to Overflow
 }
@@ -92,15 +97,38 @@ func (e *Error) Error() string { return fmt.Sprintf("%s at byte %d", e.What, e.O
 // space. Errors are *Error within fault.Invalid or fault.TooLarge; the Object is
 // then empty.
 func (o *Object) Scan(data []byte, names *Names) error {
-	o.Members, o.Nulls, o.Overflow, o.arena, o.path = o.Members[:0], o.Nulls[:0], o.Overflow[:0], o.arena[:0], o.path[:0]
-	o.Escaped, o.names, o.last = false, names, &names.head
-	o.Marks, o.Counts = 0, 0
-	o.gen = names.generation()
-	if !utf8.Valid(data) {
+	o.reset(names)
+	valid := ascii(data) || utf8.Valid(data)
+	if valid && o.walk(data, &names.shapes) {
+		return nil
+	}
+	o.reset(names)
+	if !valid {
 		o.clean = EscapeUTF8(o.clean[:0], data, `\\x`)
 		data, o.Escaped = o.clean, true
 	}
-	o.data = data
+	err := o.scan(data)
+	o.list = o.Members
+	if err != nil {
+		o.Members, o.Nulls, o.Overflow = o.Members[:0], o.Nulls[:0], o.Overflow[:0]
+		return err
+	}
+	if len(o.Overflow) > 0 {
+		o.Overflow = append(o.Overflow, '}')
+	}
+	o.learn(&names.shapes)
+	return nil
+}
+
+func (o *Object) reset(names *Names) {
+	o.Members, o.Nulls, o.Overflow, o.arena, o.path = o.list[:0], o.Nulls[:0], o.Overflow[:0], o.arena[:0], o.path[:0]
+	o.Marks, o.Counts, o.Shape, o.Escaped = 0, 0, nil, false
+	o.names = names
+}
+
+// scan reads an object of any shape.
+func (o *Object) scan(data []byte) error {
+	o.gen, o.last, o.data, o.spans = o.names.generation(), &o.names.head, data, o.spans[:0]
 	i := space(data, 0)
 	if i >= len(data) || data[i] != '{' {
 		return o.bad(i, "no object")
@@ -111,14 +139,7 @@ func (o *Object) Scan(data []byte, names *Names) error {
 			err = o.bad(i, "bytes after the object")
 		}
 	}
-	if err != nil {
-		o.Members, o.Nulls, o.Overflow = o.Members[:0], o.Nulls[:0], o.Overflow[:0]
-		return err
-	}
-	if len(o.Overflow) > 0 {
-		o.Overflow = append(o.Overflow, '}')
-	}
-	return nil
+	return err
 }
 
 func (o *Object) bad(at int, what string) error {
@@ -207,7 +228,9 @@ func (o *Object) member(key []byte, i, depth int) (int, error) {
 		}
 		return next, err
 	}
-	return o.value(o.slot(full), i, depth)
+	next, err := o.value(o.slot(full), i, depth)
+	o.spans = append(o.spans, span{i, next, depth})
+	return next, err
 }
 
 // nested reads the members of an object that is not empty; i is after its brace.

@@ -15,6 +15,7 @@ import (
 	"bytes"
 
 	"github.com/meshtrail/meshtrail/internal/normalise/facts"
+	"github.com/meshtrail/meshtrail/internal/normalise/field"
 	"github.com/meshtrail/meshtrail/internal/normalise/jsonscan"
 )
 
@@ -114,7 +115,7 @@ func (a *Access) leave(o *facts.Out, k Key) {
 	}
 }
 
-func (a *Access) number(o *facts.Out, k Key, name string) {
+func (a *Access) number(o *facts.Out, k Key, name field.ID) {
 	m := a.slot[k]
 	if m == nil {
 		return
@@ -159,18 +160,18 @@ func (a *Access) Write(o *facts.Out, format string) {
 	} else if len(u.Host) > 0 {
 		o.Server(u.Host)
 	}
-	a.number(o, Status, "http.response.status_code")
-	a.number(o, RequestBytes, "http.request.body.size")
-	a.number(o, ResponseBytes, "http.response.body.size")
-	a.number(o, Total, "mesh.duration_ns")
-	a.number(o, Processing, "mesh.processing_ns")
+	a.number(o, Status, field.HTTPResponseStatusCode)
+	a.number(o, RequestBytes, field.HTTPRequestBodySize)
+	a.number(o, ResponseBytes, field.HTTPResponseBodySize)
+	a.number(o, Total, field.MeshDurationNS)
+	a.number(o, Processing, field.MeshProcessingNS)
 	if v := a.str(UserAgent); v != nil {
-		o.Str("user_agent.original", v)
+		o.Str(field.UserAgentOriginal, v)
 	}
 	a.trace(o)
 	a.client(o)
-	o.Derive("mesh.direction", "inbound")
-	o.Derive("mesh.reporter", "destination")
+	o.Derive(field.MeshDirection, "inbound")
+	o.Derive(field.MeshReporter, "destination")
 	a.destination(o, u)
 	o.MeshType("linkerd")
 }
@@ -197,7 +198,7 @@ func (a *Access) trace(o *facts.Out) {
 	case v == nil:
 	case o.TraceID(v):
 	case len(v) == 36 && v[8] == '-' && v[13] == '-' && v[18] == '-' && v[23] == '-':
-		o.Str("http.request.header.x-request-id", v)
+		o.Str(field.HTTPRequestHeaderXRequestID, v)
 	default:
 		if name := a.slot[TraceID].Name; name != nil {
 			o.B.StrBytes(o.Own(name.Text), v)
@@ -208,10 +209,10 @@ func (a *Access) trace(o *facts.Out) {
 func (a *Access) client(o *facts.Out) {
 	if v := a.str(ClientAddr); v != nil {
 		if addr, ok := facts.SplitAddress(v); ok {
-			o.DeriveBytes("client.address", addr.Host)
-			o.Str("network.peer.address", addr.Host)
+			o.DeriveBytes(field.ClientAddress, addr.Host)
+			o.Str(field.NetworkPeerAddress, addr.Host)
 			if addr.Port > 0 {
-				o.Int("network.peer.port", addr.Port)
+				o.Int(field.NetworkPeerPort, addr.Port)
 			}
 		} else {
 			a.leave(o, ClientAddr)
@@ -220,7 +221,7 @@ func (a *Access) client(o *facts.Out) {
 	if v := a.str(ClientID); v != nil {
 		o.SourcePrincipal(v)
 	} else if a.slot[ClientID] != nil || o.Format == Apache {
-		o.Derive("mesh.mtls", "none")
+		o.Derive(field.MeshMTLS, "none")
 	}
 }
 
@@ -235,11 +236,11 @@ func (a *Access) destination(o *facts.Out, u facts.URL) {
 		return
 	}
 	if s, ok := facts.SplitService(addr.Host); ok {
-		o.DeriveBytes("mesh.destination.service", addr.Host)
-		o.DeriveBytes("mesh.destination.workload", s.Name)
-		o.DeriveBytes("mesh.destination.namespace", s.Namespace)
-		o.DeriveBytes("service.name", s.Name)
-		o.DeriveBytes("k8s.namespace.name", s.Namespace)
+		o.DeriveBytes(field.MeshDestinationService, addr.Host)
+		o.DeriveBytes(field.MeshDestinationWorkload, s.Name)
+		o.DeriveBytes(field.MeshDestinationNamespace, s.Namespace)
+		o.DeriveBytes(field.ServiceName, s.Name)
+		o.DeriveBytes(field.K8sNamespaceName, s.Namespace)
 	}
 }
 

@@ -117,6 +117,9 @@ func addStats(a *store.Stats, b store.Stats) {
 	a.Blocks += b.Blocks
 	a.BlocksPruned += b.BlocksPruned
 	a.BlocksScanned += b.BlocksScanned
+	a.PrunedByTime += b.PrunedByTime
+	a.PrunedByColumns += b.PrunedByColumns
+	a.PrunedByTokens += b.PrunedByTokens
 	a.RowsScanned += b.RowsScanned
 	a.RowsMatched += b.RowsMatched
 	a.BytesRead += b.BytesRead

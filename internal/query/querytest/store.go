@@ -197,11 +197,11 @@ func (s *Store) Values(ctx context.Context, req store.ValuesRequest) ([]record.C
 }
 
 // Fields implements store.Reader.
-func (s *Store) Fields(_ context.Context, tenant record.TenantID, from, to int64) ([]store.FieldInfo, error) {
+func (s *Store) Fields(_ context.Context, tenant record.TenantID, from, to int64) ([]store.FieldInfo, uint64, error) {
 	var st store.Stats
 	all, err := s.matching(tenant, nil, from, to, nil, store.Budget{}, &st)
 	if err != nil {
-		return nil, err
+		return nil, 0, err
 	}
 	var out []store.FieldInfo
 	for i := range all {
@@ -217,5 +217,5 @@ func (s *Store) Fields(_ context.Context, tenant record.TenantID, from, to int64
 	slices.SortFunc(out, func(a, b store.FieldInfo) int {
 		return cmp.Or(cmp.Compare(a.Name, b.Name), cmp.Compare(a.Kind, b.Kind))
 	})
-	return out, nil
+	return out, 0, nil
 }

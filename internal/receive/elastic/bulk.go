@@ -302,13 +302,29 @@ func (b *bulk) respond(took int64, refused []pipeline.Refusal, raws int, brief b
 	a = append(a, `,"errors":`...)
 	a = strconv.AppendBool(a, failed)
 	a = append(a, `,"items":[`...)
+	last := 0 // where the answer of the item before begins
 	for i := range b.items {
 		if i > 0 {
 			a = append(a, ',')
 		}
-		a = b.appendItem(a, &b.items[i], refused, brief)
+		start := len(a)
+		if i > 0 && b.alike(&b.items[i-1], &b.items[i]) {
+			a = append(a, a[last:start-1]...)
+		} else {
+			a = b.appendItem(a, &b.items[i], refused, brief)
+		}
+		last = start
 	}
 	b.answer = append(a, "]}"...)
+}
+
+// alike reports whether two items have one answer: both were kept, in the same
+// way, and have no name of their own.
+func (b *bulk) alike(x, y *item) bool {
+	if x.op != y.op || x.prob != noProblem || y.prob != noProblem || x.id != "" || y.id != "" || x.index != y.index {
+		return false
+	}
+	return len(b.refs) == 0 || x.raw >= 0 && y.raw >= 0 && b.refs[x.raw] == 0 && b.refs[y.raw] == 0
 }
 
 func (b *bulk) appendItem(a []byte, it *item, refused []pipeline.Refusal, brief bool) []byte {

@@ -341,6 +341,13 @@ func FuzzBulk(f *testing.F) {
 		if err := json.Unmarshal(b.answer, &answer); err != nil {
 			t.Fatalf("answer is not JSON: %v: %s", err, b.answer)
 		}
+		var one []byte // what was copied from the item before is what it would have been
+		for i := range b.items {
+			one = append(b.appendItem(one, &b.items[i], refused, false), ',')
+		}
+		if !bytes.HasSuffix(b.answer, append(one[:len(one)-1], "]}"...)) {
+			t.Fatalf("%s\nits items are %s", b.answer, one)
+		}
 		bad := 0
 		for _, it := range answer.Items {
 			for _, s := range it {

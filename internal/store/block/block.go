@@ -29,9 +29,10 @@ import (
 	"github.com/meshtrail/meshtrail/internal/record"
 )
 
-// Version of the block format; part of every header and of the sealed frames'
-// additional data.
-const Version = 1
+// Version of the block format that is written, in front of every header. Those
+// before it are read: one of version 1 does not say how many values each entry
+// of a dictionary has.
+const Version = 2
 
 // Limits of a block. A builder stays below them; a decoder refuses what exceeds
 // them.
@@ -147,3 +148,6 @@ func FromColumn(c *record.Column, rows int) *Vector {
 func corrupt(format string, args ...any) error {
 	return fault.Errorf(fault.Corrupt, "decode block: "+format, args...)
 }
+
+// cut copies s to its exact size.
+func cut[T any](s []T) []T { return append(make([]T, 0, len(s)), s...) }

@@ -1,6 +1,8 @@
 package block
 
-import "github.com/meshtrail/meshtrail/internal/record"
+import (
+	"encoding/binary"
+)
 
 // A ByteSet is a set of byte values: those that the strings of a column are made
 // of. A text with any other byte is in none of them, so that most columns need
@@ -9,6 +11,23 @@ type ByteSet [4]uint64
 
 // Has reports whether c is in the set.
 func (s *ByteSet) Has(c byte) bool { return s[c>>6]>>(c&63)&1 != 0 }
+
+// append writes the set: four words.
+func (s *ByteSet) append(dst []byte) []byte {
+	for _, w := range s {
+		dst = binary.LittleEndian.AppendUint64(dst, w)
+	}
+	return dst
+}
+
+// byteSet reads a set.
+func (c *cursor) byteSet() *ByteSet {
+	var s ByteSet
+	for i := range s {
+		s[i] = c.u64()
+	}
+	return &s
+}
 
 // BytesOf returns the bytes that occur in b.
 func BytesOf(b []byte) *ByteSet {
@@ -30,35 +49,38 @@ var (
 	hexBytes     = BytesOf([]byte("0123456789abcdef"))
 	uuidBytes    = BytesOf([]byte("0123456789abcdef-"))
 	decimalBytes = BytesOf([]byte("0123456789"))
+	ipv4Bytes    = BytesOf([]byte("0123456789."))
+	ipv6Bytes    = BytesOf([]byte("0123456789abcdef:."))
+	pointBytes   = BytesOf([]byte("0123456789.-"))
 )
 
 // Alphabet returns the bytes that the values of a string column are made of, at
 // most, or nil when neither its header tells nor anybody has Learned it.
 func (h *Header) Alphabet(column int) *ByteSet {
-	switch c := &h.Columns[column]; {
+	c := &h.Columns[column]
+	if c.codec == codecDerived && c.derived == derivedSame {
+		column = c.base
+		c = &h.Columns[column]
+	}
+	switch {
 	case c.codec == codecHex:
 		return hexBytes
 	case c.codec == codecUUID:
 		return uuidBytes
 	case c.codec == codecDecimal:
 		return decimalBytes
+	case c.codec == codecIPv4:
+		return ipv4Bytes
+	case c.codec == codecIPv6:
+		return ipv6Bytes
+	case c.codec == codecFraction:
+		return pointBytes
 	}
-	return h.alphabets[column].Load()
+	return h.alphabet(column)
 }
 
 // Learn keeps what Alphabet could not tell: v is the column's vector. It is safe
 // for concurrent use, and returns what it keeps.
 func (h *Header) Learn(column int, v *Vector) *ByteSet {
-	s := BytesOf(v.Data)
-	h.alphabets[column].Store(s)
-	return s
-}
-
-// learnHeads finds the alphabets of the columns whose entries the header has.
-func (h *Header) learnHeads() {
-	for i := range h.Columns {
-		if c := &h.Columns[i]; c.head != nil && c.Kind == record.String {
-			h.Learn(i, c.head)
-		}
-	}
+	return h.keepAlphabet(column, BytesOf(v.Data))
 }

@@ -10,6 +10,20 @@ import (
 type cursor struct {
 	b   []byte
 	err error
+
+	// Memory for the next section of numbers or codes, if it is large enough.
+	nums    []uint64
+	codes16 []uint16
+}
+
+// numbers returns room for n numbers.
+func (c *cursor) numbers(n int) []uint64 {
+	out := c.nums
+	c.nums = nil
+	if cap(out) < n {
+		return make([]uint64, n)
+	}
+	return out[:n]
 }
 
 func (c *cursor) fail(format string, args ...any) {

@@ -158,7 +158,11 @@ func appendCodes(dst []byte, codes []uint16, entries int) []byte {
 
 // codes reads n codes below entries.
 func (c *cursor) codes(n, entries int) []uint16 {
-	out := make([]uint16, n)
+	out := c.codes16
+	if c.codes16 = nil; cap(out) < n {
+		out = make([]uint16, n)
+	}
+	out = out[:n]
 	switch form := c.u8(); form {
 	case codesPacked:
 		w := uint(c.u8())

@@ -116,6 +116,7 @@ const (
 	presentAll    = 0 // every row has a value
 	presentBitmap = 1 // | blob of a bit per row |
 	presentRows   = 2 // | ints of rows |
+	presentBase   = 3 // as the column it derives from; of derived maps only
 )
 
 func appendPresence(dst []byte, rows []uint32, n int) []byte {

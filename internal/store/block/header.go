@@ -1,11 +1,11 @@
 package block
 
 import (
+	"cmp"
 	"encoding/binary"
 	"fmt"
 	"slices"
 	"sync"
-	"sync/atomic"
 
 	"github.com/meshtrail/meshtrail/internal/record"
 )
@@ -21,7 +21,9 @@ type Input struct {
 	// has: the column then holds every distinct value once, in the order of first
 	// use, and Compact holds for them.
 	Codes [][]uint16
-	Raw   int64 // bytes of the records before encoding, about
+	// Rest holds the fields that get no column of their own, or is nil.
+	Rest *Rest
+	Raw  int64 // bytes of the records before encoding, about
 }
 
 // Compact reports whether a string column is best written as a dictionary, when
@@ -67,12 +69,22 @@ type Header struct {
 	MinTime, MaxTime int64
 	Time, Origin     *Column
 	Columns          []Column // of the records' fields
+	Rest             *Column  // what holds the other fields, or nil
 
-	alphabets []atomic.Pointer[ByteSet] // by column; see Alphabet
+	plain   []byte // all of it, which columns and entries alias
+	version byte
+	parts   []parts // by column of the records' fields
+	grew    func(bytes int64)
 }
 
-// scratch holds a body while it is written.
-type scratch struct{ body []byte }
+// scratch holds what one Encode needs besides its result.
+type scratch struct {
+	body   []byte
+	header []byte
+	drafts []draft
+	codes  []uint16 // of all dictionaries
+	derive deriver
+}
 
 var scratches = sync.Pool{New: func() any { return new(scratch) }}
 
@@ -91,28 +103,38 @@ func Encode(in *Input) *Encoded {
 	}
 	scratch := scratches.Get().(*scratch)
 	defer scratches.Put(scratch)
-	h := binary.AppendUvarint(make([]byte, 0, 4096), uint64(rows))
+	scratch.drafts, scratch.codes = scratch.drafts[:0], scratch.codes[:0]
+	for i, c := range in.Columns {
+		if len(c.Rows) > 0 {
+			scratch.drafts = append(scratch.drafts, newDraft(c, in.codes(i), &scratch.codes))
+		}
+	}
+	drafts := scratch.drafts
+	defer clear(drafts)
+	scratch.derive.run(drafts, rows)
+	h := binary.AppendUvarint(scratch.header[:0], uint64(rows))
 	h = binary.AppendUvarint(h, uint64(in.Raw))
 	h = binary.AppendVarint(h, e.MinTime)
 	h = binary.AppendVarint(h, e.MaxTime)
-	columns := 0
-	for _, c := range in.Columns {
-		if len(c.Rows) > 0 {
-			columns++
-		}
+	columns := len(drafts)
+	if in.Rest.Len() > 0 {
+		columns++
 	}
 	h = binary.AppendUvarint(h, uint64(columns)+2)
 	h = e.column(h, "", TimeKind, rows, encoded{codec: codecInts, body: appendInts(nil, times)})
 	h = e.column(h, "", OriginKind, rows, encoded{codec: codecOrigin, body: appendOrigin(nil, in.Ords, in.Ingests)})
-	for i, c := range in.Columns {
-		if len(c.Rows) > 0 {
-			enc := encodeColumn(c, in.codes(i), rows, scratch.body[:0])
-			scratch.body = enc.body
-			h = e.column(h, c.Name, c.Kind, len(c.Rows), enc)
-			e.columns = append(e.columns, Column{Name: c.Name, Kind: c.Kind, Values: len(c.Rows), Min: enc.min, Max: enc.max})
-			e.distinct = append(e.distinct, enc.first)
-		}
+	for i := range drafts {
+		c := drafts[i].c
+		enc := encode(drafts, i, rows, scratch.body[:0])
+		scratch.body = enc.body
+		h = e.column(h, c.Name, c.Kind, len(c.Rows), enc)
+		e.columns = append(e.columns, Column{Name: c.Name, Kind: c.Kind, Values: len(c.Rows), Min: enc.min, Max: enc.max})
+		e.distinct = append(e.distinct, enc.first)
 	}
+	if in.Rest.Len() > 0 {
+		h = e.column(h, "", RestKind, in.Rest.present(rows), encodeRest(in.Rest))
+	}
+	scratch.header = h
 	e.Header = appendBlob([]byte{Version}, h)
 	return e
 }
@@ -143,18 +165,27 @@ func (e *Encoded) column(h []byte, name string, kind record.Kind, values int, c 
 	return binary.AppendUvarint(append(h, placeChunk), uint64(len(c.body)))
 }
 
-// DecodeHeader reads a header, which it does not keep.
+// DecodeHeader reads a header, which it does not keep. It reads the list of
+// columns; what a header says of the values of a column is read, and may turn out
+// to be damaged, when it is asked for.
 func DecodeHeader(b []byte) (*Header, error) {
+	return DecodeNamed(b, func(name []byte) string { return string(name) })
+}
+
+// DecodeNamed is DecodeHeader for a caller who knows most names, and returns each
+// as a string.
+func DecodeNamed(b []byte, names func(name []byte) string) (*Header, error) {
 	in := cursor{b: b}
-	if v := in.u8(); in.err == nil && v != Version {
-		return nil, corrupt("version %d is not known, only %d", v, Version)
+	version := in.u8()
+	if in.err == nil && (version == 0 || version > Version) {
+		return nil, corrupt("version %d is not known, only 1 to %d", version, Version)
 	}
 	plain := in.blob(MaxBody, true)
 	if err := in.end("the header"); err != nil {
 		return nil, err
 	}
 	in = cursor{b: plain}
-	h := &Header{Rows: in.count(MaxRows, "rows of a block")}
+	h := &Header{Rows: in.count(MaxRows, "rows of a block"), plain: plain, version: version}
 	h.Raw = int64(in.uvarint())
 	h.MinTime, h.MaxTime = in.varint(), in.varint()
 	n := in.count(min(MaxColumns, len(in.b)), "columns of a block")
@@ -166,24 +197,36 @@ func DecodeHeader(b []byte) (*Header, error) {
 	}
 	all := make([]Column, n)
 	for i := range all {
-		if err := in.column(&all[i], h.Rows); err != nil {
+		c := &all[i]
+		if i > 0 {
+			c.chunk = all[i-1].after()
+		}
+		if err := in.column(c, h, names); err != nil {
 			return nil, err
 		}
-		if k := all[i].Kind; (i == 0) != (k == TimeKind) || (i == 1) != (k == OriginKind) {
+		if k := c.Kind; (i == 0) != (k == TimeKind) || (i == 1) != (k == OriginKind) || k == RestKind && i < n-1 {
 			return nil, corrupt("column %d has kind %d", i, k)
 		}
 	}
+	if last := &all[n-1]; last.Kind == RestKind {
+		h.Rest, all = last, all[:n-1]
+	}
 	h.Time, h.Origin, h.Columns = &all[0], &all[1], all[2:]
-	h.alphabets = make([]atomic.Pointer[ByteSet], len(h.Columns))
-	h.learnHeads()
-	return h, in.end("the columns")
+	h.parts = make([]parts, len(h.Columns))
+	for i := range h.Columns {
+		h.Columns[i].number = i
+	}
+	if err := cmp.Or(in.end("the columns"), h.link()); err != nil {
+		return nil, err
+	}
+	return h, nil
 }
 
-func (c *cursor) column(col *Column, rows int) error {
-	col.rows = rows
-	col.Name = string(c.bytes(MaxBody, "length of a name"))
+func (c *cursor) column(col *Column, h *Header, names func([]byte) string) error {
+	col.of, col.rows = h, h.Rows
+	col.Name = names(c.bytes(MaxBody, "length of a name"))
 	col.Kind = record.Kind(c.u8())
-	col.Values = c.count(rows, "values of column "+col.Name)
+	col.Values = c.count(h.Rows, "values of a column")
 	col.codec = codec(c.u8())
 	switch col.Kind {
 	case record.Int:
@@ -192,9 +235,11 @@ func (c *cursor) column(col *Column, rows int) error {
 		col.Min, col.Max = c.u64(), c.u64()
 	}
 	head := c.bytes(MaxBody, "size of a head")
+	end := len(h.plain) - len(c.b)
 	switch place := c.u8(); place {
 	case placeInline:
-		col.inline = c.bytes(MaxBody, "size of a body")
+		body := c.bytes(MaxBody, "size of a body")
+		col.inline = piece{len(h.plain) - len(c.b) - len(body), len(body)}
 	case placeChunk:
 		col.Body = c.count(MaxBody, "size of a body")
 		if col.Body == 0 {
@@ -209,7 +254,7 @@ func (c *cursor) column(col *Column, rows int) error {
 	if !col.codec.fits(col.Kind) || col.Values == 0 {
 		return corrupt("column %q of kind %d has codec %d and %d values", col.Name, col.Kind, col.codec, col.Values)
 	}
-	return col.decodeHead(head)
+	return col.readHead(head, end)
 }
 
 // Columns lists the field columns as the header has them.

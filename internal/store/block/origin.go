@@ -15,10 +15,13 @@ const OrdShift = 20
 //	| sequences uvarint | ints of sequences | ints of ingest times | ints of codes | ints of indexes |
 func appendOrigin(dst []byte, ords []uint64, ingests []int64) []byte {
 	seqs := make([]uint64, len(ords))
+	var distinct []uint64
 	for i, o := range ords {
 		seqs[i] = o >> OrdShift
+		if i == 0 || seqs[i] != seqs[i-1] { // the records of a batch stand together, mostly
+			distinct = append(distinct, seqs[i])
+		}
 	}
-	distinct := slices.Clone(seqs)
 	slices.Sort(distinct)
 	distinct = slices.Compact(distinct)
 	times := make([]uint64, len(distinct))

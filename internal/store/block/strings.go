@@ -50,41 +50,41 @@ func (c *cursor) strings(v *Vector, n int) {
 	v.Ends, v.Data = ends, data
 }
 
+// maxHex is the most digits of a hexadecimal value.
+const maxHex = 128
+
 // uuidLen is the length of a UUID's text (RFC 9562, section 4).
 const uuidLen = 36
 
-// packedForm says whether every value of a string column is lower-case
-// hexadecimal of one even length, a UUID, or a plain decimal number.
+// packedForm says whether the first values of a string column are lower-case
+// hexadecimal of one even length, UUIDs, decimal numbers or addresses.
 func packedForm(c *record.Column) codec {
 	n := len(c.Ends)
 	if n == 0 {
 		return codecString
 	}
-	size := len(c.Bytes(0))
+	first := c.Bytes(0)
 	form := codecString
-	switch first := c.Bytes(0); {
-	case size == uuidLen && isUUID(first):
+	switch {
+	case len(first) == uuidLen && isUUID(first):
 		form = codecUUID
-	case size >= 16 && size <= 128 && size%2 == 0 && isHex(first):
+		if len(c.Data) != n*uuidLen {
+			return codecString
+		}
+	case len(first) >= 16 && len(first) <= maxHex && len(first)%2 == 0 && isHex(first):
 		form = codecHex
+		if len(c.Data) != n*len(first) {
+			return codecString
+		}
 	case isDecimal(first):
 		form = codecDecimal
+	case isIPv6(first):
+		form = codecIPv6
 	default:
-		return codecString
-	}
-	for i := 1; i < n; i++ {
-		v := c.Bytes(i)
-		var ok bool
-		switch form {
-		case codecUUID:
-			ok = len(v) == uuidLen && isUUID(v)
-		case codecHex:
-			ok = len(v) == size && isHex(v)
-		case codecDecimal:
-			ok = isDecimal(v)
-		}
-		if !ok {
-			return codecString
+		if _, ok := parseIPv4(first); ok {
+			form = codecIPv4
+		} else if _, _, ok := parseFraction(first); ok {
+			form = codecFraction
 		}
 	}
 	return form
@@ -128,46 +128,79 @@ func isDecimal(b []byte) bool {
 }
 
 // appendHex packs hexadecimal values, two digits a byte: | size uvarint | bytes |.
-func appendHex(dst []byte, c *record.Column) []byte {
-	dst = binary.AppendUvarint(dst, uint64(len(c.Bytes(0))))
-	return appendBlob(dst, appendNibbles(make([]byte, 0, len(c.Data)/2+1), c.Data))
+// It reports false when one is of another size or not hexadecimal, or when that
+// size is odd or more than readers take.
+func appendHex(dst []byte, c *record.Column) ([]byte, bool) {
+	size := len(c.Bytes(0))
+	if size%2 != 0 || size > maxHex {
+		return dst, false
+	}
+	for i, end := range c.Ends {
+		if int(end) != (i+1)*size {
+			return dst, false
+		}
+	}
+	out, bad := appendNibbles(make([]byte, 0, len(c.Data)/2+1), c.Data, 0)
+	if bad > 15 {
+		return dst, false
+	}
+	dst = binary.AppendUvarint(dst, uint64(size))
+	return appendBlob(dst, out), true
 }
 
-// appendUUIDs packs UUIDs: | 16 bytes each |.
-func appendUUIDs(dst []byte, c *record.Column) []byte {
+// appendUUIDs packs UUIDs: | 16 bytes each |. It reports false when one is none.
+func appendUUIDs(dst []byte, c *record.Column) ([]byte, bool) {
 	out := make([]byte, 0, 16*len(c.Ends))
-	for i := range c.Ends {
-		v := c.Bytes(i)
-		out = appendNibbles(out, v[:8])
-		out = appendNibbles(out, v[9:13])
-		out = appendNibbles(out, v[14:18])
-		out = appendNibbles(out, v[19:23])
-		out = appendNibbles(out, v[24:])
+	bad := byte(0)
+	for i, end := range c.Ends {
+		if int(end) != (i+1)*uuidLen {
+			return dst, false
+		}
+		v := c.Data[i*uuidLen : end]
+		if v[8] != '-' || v[13] != '-' || v[18] != '-' || v[23] != '-' {
+			return dst, false
+		}
+		out, bad = appendNibbles(out, v[:8], bad)
+		out, bad = appendNibbles(out, v[9:13], bad)
+		out, bad = appendNibbles(out, v[14:18], bad)
+		out, bad = appendNibbles(out, v[19:23], bad)
+		out, bad = appendNibbles(out, v[24:], bad)
 	}
-	return appendBlob(dst, out)
+	if bad > 15 {
+		return dst, false
+	}
+	return appendBlob(dst, out), true
 }
 
-// appendNibbles packs an even number of lower-case digits.
-func appendNibbles(dst, src []byte) []byte {
+// appendNibbles packs an even number of lower-case digits. What it returns in
+// bad is above 15 when a byte was none, or bad was.
+func appendNibbles(dst, src []byte, bad byte) ([]byte, byte) {
 	for i := 0; i+1 < len(src); i += 2 {
-		dst = append(dst, digits[src[i]]<<4|digits[src[i+1]])
+		hi, lo := digits[src[i]], digits[src[i+1]]
+		bad |= hi | lo
+		dst = append(dst, hi<<4|lo)
 	}
-	return dst
+	return dst, bad
 }
 
-// appendDecimals packs decimal texts as integers.
-func appendDecimals(dst []byte, c *record.Column) []byte {
+// appendDecimals packs decimal texts as integers. It reports false when a value
+// is none.
+func appendDecimals(dst []byte, c *record.Column) ([]byte, bool) {
 	vals := make([]uint64, len(c.Ends))
 	for i := range vals {
-		for _, d := range c.Bytes(i) {
+		v := c.Bytes(i)
+		if !isDecimal(v) {
+			return dst, false
+		}
+		for _, d := range v {
 			vals[i] = vals[i]*10 + uint64(d-'0')
 		}
 	}
-	return appendInts(dst, vals)
+	return appendInts(dst, vals), true
 }
 
 func (c *cursor) hex(v *Vector, n int) {
-	size := c.count(128, "length of a hexadecimal value")
+	size := c.count(maxHex, "length of a hexadecimal value")
 	packed := c.blob(n*size/2, false)
 	if c.err != nil || size%2 != 0 || len(packed) != n*size/2 {
 		c.fail("%d bytes of %d hexadecimal values of length %d", len(packed), n, size)

@@ -44,7 +44,7 @@ const minCompress = 48
 //
 //	| form u8 | size uvarint | stored uvarint, when compressed | bytes |
 func appendBlob(dst, data []byte) []byte {
-	if len(data) >= minCompress {
+	if len(data) >= minCompress && !noise(data) {
 		start := len(dst)
 		dst = appendZstd(dst, data)
 		if len(dst)-start < len(data)-len(data)/16 {
@@ -55,6 +55,33 @@ func appendBlob(dst, data []byte) []byte {
 	dst = append(dst, blobRaw)
 	return appendBytes(dst, data)
 }
+
+// noise reports whether data looks like what compression does nothing to, judged
+// by a part of it: identifiers and numbers drawn at random.
+func noise(data []byte) bool {
+	const part = 4 << 10
+	if len(data) < 4*part {
+		return false
+	}
+	middle := data[len(data)/2:][:part]
+	var with [256]uint16
+	for _, b := range middle {
+		with[b]++
+	}
+	squares := 0 // 16 for each value when all are as frequent
+	for _, n := range with {
+		squares += int(n) * int(n)
+	}
+	if squares > 2*part*part/256 {
+		return false
+	}
+	buf := noisePool.Get().(*[]byte)
+	defer noisePool.Put(buf)
+	*buf = appendZstd((*buf)[:0], middle)
+	return len(*buf) > part-part/32
+}
+
+var noisePool = sync.Pool{New: func() any { return new([]byte) }}
 
 func appendZstd(dst, data []byte) []byte {
 	e := encoders.Get().(*zstd.Encoder)

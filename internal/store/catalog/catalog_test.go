@@ -2,6 +2,10 @@ package catalog
 
 import (
 	"encoding/json"
+	"fmt"
+	"maps"
+	"slices"
+	"strings"
 	"testing"
 
 	"github.com/meshtrail/meshtrail/internal/fault"
@@ -69,5 +73,59 @@ func TestLoad(t *testing.T) {
 func TestLoadRefusesWhatIsNoLeaf(t *testing.T) {
 	if _, err := Load(log{[]byte("not a leaf")}); !fault.Is(err, fault.Corrupt) {
 		t.Errorf("load: %v", err)
+	}
+}
+
+// TestLives follows segments through compaction and destruction.
+func TestLives(t *testing.T) {
+	seg := func(id, key string) ledger.Segment {
+		return ledger.Segment{Type: ledger.TypeSegment, ID: id, Path: "p/" + id, KeyID: key, Size: 10}
+	}
+	hold := func(action, id string) ledger.Hold {
+		return ledger.Hold{Type: ledger.TypeHold, Action: action, ID: id}
+	}
+	leaves := []any{
+		ledger.Genesis{Type: ledger.TypeGenesis},
+		seg("a", "k"), seg("b", "k"), seg("c", "k"), seg("x", "l"),
+		ledger.Compact{Type: ledger.TypeCompact, Reason: Merge, Output: "ab", Inputs: []string{"a", "b"}}, seg("ab", "k"),
+		hold("placed", "h1"), hold("placed", "h2"),
+		ledger.Compact{Type: ledger.TypeCompact, Reason: Close, Output: "abc", Inputs: []string{"ab", "c"}}, seg("abc", "k"),
+		hold("released", "h1"),
+		ledger.Destruction{Type: ledger.TypeDestruction, Segments: []string{"abc"}, KeyIDs: []string{"k", "m"}, Records: 7},
+		ledger.Key{Type: ledger.TypeKey, Action: "destroyed", ID: "m"},
+	}
+	for _, step := range []struct {
+		leaves          int
+		live, removed   string
+		doomed, holding string
+	}{
+		{5, "a0 b0 c0 x0", "", "", ""},
+		{7, "c0 x0 ab1", "p/a p/b", "", ""},
+		{9, "c0 x0 ab1", "p/a p/b", "", "h1 h2"},
+		{11, "x0 abc2", "p/a p/ab p/b p/c", "", "h1 h2"},
+		{12, "x0 abc2", "p/a p/ab p/b p/c", "", "h2"},
+		{13, "x0", "p/a p/ab p/abc p/b p/c", "k m", "h2"},
+		{14, "x0", "p/a p/ab p/abc p/b p/c", "k", "h2"},
+	} {
+		c, err := Load(logOf(t, leaves[:step.leaves]...))
+		if err != nil {
+			t.Fatal(err)
+		}
+		var live, holds []string
+		for _, s := range c.Segments {
+			live = append(live, fmt.Sprint(s.ID, s.Level))
+		}
+		for _, h := range c.Holds {
+			holds = append(holds, h.ID)
+		}
+		removed, doomed := slices.Sorted(maps.Keys(c.Removed)), slices.Sorted(maps.Keys(c.Doomed))
+		for _, x := range [][2]string{{strings.Join(live, " "), step.live}, {strings.Join(removed, " "), step.removed}, {strings.Join(doomed, " "), step.doomed}, {strings.Join(holds, " "), step.holding}} {
+			if x[0] != x[1] {
+				t.Errorf("after %d leaves: %q, want %q", step.leaves, x[0], x[1])
+			}
+		}
+		if step.leaves == len(leaves) && c.Written != (Written{SealedBytes: 40, Compactions: 2, CompactedBytes: 20, DestroyedSegments: 1, DestroyedRecords: 7}) {
+			t.Errorf("written: %+v", c.Written)
+		}
 	}
 }

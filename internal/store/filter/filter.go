@@ -1,10 +1,10 @@
 // Package filter evaluates predicates of package match on blocks of columns.
 //
 // It works in three steps, each cheaper than the next: Prune asks a segment's
-// directory and token index which blocks can hold a match, Possible asks a
+// directory and token index which blocks can hold a match, Settle asks a
 // block's header, and Eval evaluates whole columns into a bitmap of rows.
-// Pruning may keep too much and never drops a match; Eval agrees with
-// match.Eval on every record.
+// Pruning may keep too much and never drops a match; what Settle is sure of,
+// and Eval, agree with match.Eval on every record.
 //
 // A Filter is immutable and safe for concurrent use; an Evaluator has scratch
 // memory and belongs to one goroutine. The package reads no file itself and
@@ -42,7 +42,10 @@ type Alphabets interface {
 }
 
 // A Filter is a predicate made ready for many blocks.
-type Filter struct{ root node }
+type Filter struct {
+	root   node
+	leaves int
+}
 
 type kind uint8
 
@@ -64,17 +67,37 @@ type node struct {
 
 // A leaf is a predicate on one asked name.
 type leaf struct {
-	p      match.Predicate
-	res    schema.Resolution
-	own    match.Interval // of a value that is no stored column
-	want   alternatives   // tokens a matching text must hold
-	needle string         // a text that a matching value must contain; "" if unknown
-	inLine []string       // texts of which each must be in a value or a name of a matching line
-	exact  bool           // the line holds exactly when inLine[0] does
+	id      int
+	p       match.Predicate
+	res     schema.Resolution
+	own     match.Interval // of a value that is no stored column
+	want    alternatives   // tokens a matching text must hold
+	needles []string       // texts of which a matching value must contain one; nil if unknown
+	steps   int64          // of a regular expression: what it costs for a byte
+	inLine  []string       // texts of which each must be in a value or a name of a matching line
+	exact   bool           // the line holds exactly when inLine[0] does
+
+	patterns []*block.Pattern // of which a matching value must have one; nil: not known
+	holds    bool             // a value that has one matches
 }
 
 // New makes p ready. A nil p holds for every record.
-func New(p match.Predicate) *Filter { return &Filter{root: compile(p)} }
+func New(p match.Predicate) *Filter {
+	f := &Filter{root: compile(p)}
+	f.number(&f.root)
+	return f
+}
+
+// number gives each leaf its place in an Evaluator.
+func (f *Filter) number(n *node) {
+	if n.kind == kindLeaf {
+		n.leaf.id = f.leaves
+		f.leaves++
+	}
+	for i := range n.parts {
+		f.number(&n.parts[i])
+	}
+}
 
 // All reports whether the filter holds for every record.
 func (f *Filter) All() bool { return f.root.kind == kindTrue }
@@ -113,7 +136,16 @@ func newLeaf(p match.Predicate) *leaf {
 	if r, ok := p.(match.Range); ok {
 		l.own = r.Numbers(&l.res, 1)
 	}
-	l.want, l.needle = tokensOf(p)
+	l.want, _ = tokensOf(p)
+	switch p := p.(type) {
+	case match.Regex:
+		l.prepareRegexp(p.Re.String())
+	case match.Word:
+		if p.Value != "" {
+			l.needles = []string{p.Value}
+		}
+	}
+	l.preparePatterns()
 	if l.res.Asked == match.Line {
 		l.inLine, l.exact = lineTexts(p)
 	}

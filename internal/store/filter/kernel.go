@@ -1,8 +1,8 @@
 package filter
 
 import (
-	"bytes"
 	"math"
+	"math/bits"
 	"unsafe"
 
 	"github.com/meshtrail/meshtrail/internal/match"
@@ -92,34 +92,45 @@ func (e *Evaluator) dict(l *leaf, v *block.Vector, numbers *match.Interval, want
 		e.table = make([]bool, n)
 	}
 	e.table = e.table[:n]
-	hits := 0
-	for i := range e.table {
-		e.table[i] = l.entry(v, i, numbers, &e.buf)
-		if e.table[i] {
-			hits++
+	switch l.entries(v, *numbers, e.table, &e.buf) {
+	case 0:
+	case n:
+		e.present(v, want, out)
+	default:
+		e.coded(v, e.table, want, out)
+	}
+}
+
+// coded sets in out the rows of want whose entry is in table.
+func (e *Evaluator) coded(v *block.Vector, table []bool, want, out Bitmap) {
+	if cap(e.bits) < len(table) {
+		e.bits = make([]uint8, len(table))
+	}
+	bit := e.bits[:len(table)]
+	for i, ok := range table {
+		bit[i] = 0
+		if ok {
+			bit[i] = 1
 		}
 	}
-	switch {
-	case hits == 0:
-	case hits == n:
-		e.present(v, want, out)
-	case v.Rows == nil:
+	if v.Rows == nil {
 		for w := range out {
+			if want[w] == 0 {
+				continue
+			}
 			var word uint64
 			base := w * 64
 			for i, c := range v.Codes[base:min(base+64, v.N)] {
-				if e.table[c] {
-					word |= 1 << i
-				}
+				word |= uint64(bit[c]) << i
 			}
 			out[w] |= word & want[w]
 		}
-	default:
-		for i, c := range v.Codes {
-			if e.table[c] && want.Has(int(v.Rows[i])) {
-				out.Set(int(v.Rows[i]))
-			}
-		}
+		return
+	}
+	rows := v.Rows
+	for i, c := range v.Codes[:len(rows)] {
+		r := rows[i]
+		out[r/64] |= uint64(bit[c]) << (r % 64) & want[r/64]
 	}
 }
 
@@ -156,21 +167,25 @@ func (e *Evaluator) ints(l *leaf, v *block.Vector, numbers *match.Interval, want
 		}
 		return
 	}
+	span := uint64(hi) - uint64(lo)
 	if v.Rows != nil {
-		for i, x := range v.Nums {
-			if n := int64(x); n >= lo && n <= hi && want.Has(int(v.Rows[i])) {
-				out.Set(int(v.Rows[i]))
-			}
+		rows := v.Rows
+		for i, x := range v.Nums[:len(rows)] {
+			_, beyond := bits.Sub64(span, x-uint64(lo), 0)
+			r := rows[i]
+			out[r/64] |= (beyond ^ 1) << (r % 64) & want[r/64]
 		}
 		return
 	}
 	for w := range out {
 		var word uint64
 		base := w * 64
+		if want[w] == 0 {
+			continue
+		}
 		for i, x := range v.Nums[base:min(base+64, v.N)] {
-			if n := int64(x); n >= lo && n <= hi {
-				word |= 1 << i
-			}
+			_, beyond := bits.Sub64(span, x-uint64(lo), 0)
+			word |= (beyond ^ 1) << i
 		}
 		out[w] |= word & want[w]
 	}
@@ -217,83 +232,4 @@ func intBounds(v *match.Interval) (lo, hi int64, ok bool) {
 		}
 	}
 	return lo, hi, lo <= hi
-}
-
-func (e *Evaluator) strings(l *leaf, v *block.Vector, numbers *match.Interval, want, out Bitmap) {
-	switch p := l.p.(type) {
-	case match.Eq:
-		start := uint32(0)
-		for i, end := range v.Ends {
-			if int(end-start) == len(p.Value) && view(v.Data[start:end]) == p.Value {
-				if row := v.Row(i); want.Has(row) {
-					out.Set(row)
-				}
-			}
-			start = end
-		}
-		return
-	case match.Contains:
-		if !p.Fold && p.Value != "" {
-			e.holding(v, p.Value, func(i int) {
-				if row := v.Row(i); want.Has(row) {
-					out.Set(row)
-				}
-			})
-			return
-		}
-	case match.Regex, match.Word:
-		if l.needle != "" {
-			e.holding(v, l.needle, func(i int) {
-				if row := v.Row(i); want.Has(row) && l.text(view(v.Bytes(i)), numbers) {
-					out.Set(row)
-				}
-			})
-			return
-		}
-	}
-	for i := range v.Ends {
-		if row := v.Row(i); want.Has(row) && l.text(view(v.Bytes(i)), numbers) {
-			out.Set(row)
-		}
-	}
-}
-
-// holding calls f for each value of a plain string vector that contains text,
-// by one search over all values' bytes.
-func (e *Evaluator) holding(v *block.Vector, text string, f func(i int)) {
-	needle := []byte(text)
-	at, i := 0, 0
-	for {
-		n := bytes.Index(v.Data[at:], needle)
-		if n < 0 {
-			return
-		}
-		at += n
-		i = gallop(v.Ends, i, uint32(at))
-		if at+len(needle) <= int(v.Ends[i]) {
-			f(i)
-			at = int(v.Ends[i])
-		} else {
-			at++ // over the end of a value
-		}
-	}
-}
-
-// gallop returns the first index from i on with ends[index] > at.
-func gallop(ends []uint32, i int, at uint32) int {
-	step := 1
-	for i+step < len(ends) && ends[i+step-1] <= at {
-		i += step
-		step *= 2
-	}
-	lo, hi := i, min(i+step, len(ends))
-	for lo < hi {
-		m := int(uint(lo+hi) >> 1)
-		if ends[m] <= at {
-			lo = m + 1
-		} else {
-			hi = m
-		}
-	}
-	return lo
 }

@@ -1,8 +1,8 @@
 package filter
 
 import (
+	"math"
 	"slices"
-	"strings"
 
 	"github.com/meshtrail/meshtrail/internal/match"
 	"github.com/meshtrail/meshtrail/internal/record"
@@ -16,6 +16,9 @@ func (e *Evaluator) line(l *leaf, s Source, want, out Bitmap) error {
 	rest := e.get(s.Rows())
 	defer e.put(rest)
 	copy(rest, want)
+	if err := Widen(s, &body); err != nil {
+		return err
+	}
 	cols := s.Columns()
 	var bodies []int
 	for i := range cols {
@@ -25,6 +28,17 @@ func (e *Evaluator) line(l *leaf, s Source, want, out Bitmap) error {
 	}
 	slices.SortFunc(bodies, func(a, b int) int { return int(cols[a].Kind) - int(cols[b].Kind) })
 	for _, i := range bodies {
+		if parts, err := l.splitOf(s, i); err != nil {
+			return err
+		} else if parts != nil {
+			if err := e.split(l, parts, rest, out); err != nil {
+				return err
+			}
+			if removeRows(rest, parts.Rows); rest.Empty() {
+				return nil
+			}
+			continue
+		}
 		v, err := s.Load(i)
 		if err != nil {
 			return err
@@ -71,8 +85,14 @@ func (e *Evaluator) body(l *leaf, v *block.Vector, want, out Bitmap) {
 // inJSON sets in out the rows of want, which have no body, where a value or a
 // name as it stands in the JSON line contains text (match.LineText).
 func (e *Evaluator) inJSON(s Source, text string, fold bool, want, out Bitmap) error {
-	cols := s.Columns()
+	loose, own, err := restOf(s)
+	if err != nil {
+		return err
+	}
+	cols := s.Columns()[:own]
 	in := &leaf{p: match.Contains{Field: match.Line, Value: text, Fold: fold}}
+	in.preparePatterns()
+	e.inRest(in.p, loose, want, out)
 	rest := e.get(s.Rows())
 	defer e.put(rest)
 	for i := range cols {
@@ -84,8 +104,18 @@ func (e *Evaluator) inJSON(s Source, text string, fold bool, want, out Bitmap) e
 			return nil
 		}
 		named := inText(in.p, cols[i].Name)
-		if !named && !fold && lacks(s, i, text) {
+		if !named && lacks(s, i, text, fold) {
 			continue
+		}
+		if !named && unescaped(s, i) {
+			if parts, err := in.splitOf(s, i); err != nil {
+				return err
+			} else if parts != nil {
+				if err := e.split(in, parts, rest, out); err != nil {
+					return err
+				}
+				continue
+			}
 		}
 		v, err := s.Load(i)
 		if err != nil {
@@ -112,8 +142,8 @@ func inText(p match.Predicate, s string) bool {
 }
 
 // lacks reports whether it is known, without loading the column, that text is in
-// none of its values as JSON writes them.
-func lacks(s Source, column int, text string) bool {
+// none of its values as JSON writes them; with fold, in letters of either case.
+func lacks(s Source, column int, text string, fold bool) bool {
 	c := &s.Columns()[column]
 	if c.Kind != record.String {
 		return !numeric(text)
@@ -127,12 +157,31 @@ func lacks(s Source, column int, text string) bool {
 		return false
 	}
 	for i := range len(text) {
-		if !set.Has(text[i]) {
+		if b := text[i]; !set.Has(b) && !(fold && set.Has(otherCase(b))) {
 			return true
 		}
 	}
 	head := c.Head() // text in it may be of two entries: then one has to look
-	return head != nil && !strings.Contains(view(head.Data), text)
+	return head != nil && !match.HoldsText(match.Contains{Value: text, Fold: fold}, view(head.Data))
+}
+
+// otherCase returns an ASCII letter in the other case, and another byte as it is.
+func otherCase(b byte) byte {
+	if b|0x20 >= 'a' && b|0x20 <= 'z' {
+		return b ^ 0x20
+	}
+	return b
+}
+
+// unescaped reports whether it is known, without loading the column, that JSON
+// writes its values as they are.
+func unescaped(s Source, column int) bool {
+	a, ok := s.(Alphabets)
+	if !ok {
+		return false
+	}
+	set := a.Alphabet(column)
+	return set != nil && !escapes(set)
 }
 
 // alphabet returns the bytes of a loaded string column.
@@ -199,27 +248,51 @@ func (e *Evaluator) rendered(l *leaf, s Source, want, out Bitmap) error {
 // Rows reads whole records out of a block, column by column loaded on demand.
 type Rows struct {
 	s     Source
-	order []int // columns in the order that lines show them
+	want  Fields
+	ready bool        // order is known
+	order []int       // columns in the order that lines show them
+	rest  *block.Rest // fields that are wanted beside them, or nil
 	vecs  []*block.Vector
 }
 
-// Reset begins with a block, of which only the columns that want holds for are
-// read; nil means all.
-func (r *Rows) Reset(s Source, want func(column string) bool) {
-	cols := s.Columns()
-	r.s, r.order, r.vecs = s, r.order[:0], r.vecs[:0]
+// Reset begins with a block, of which only the columns that are wanted are read.
+func (r *Rows) Reset(s Source, want Fields) {
+	r.s, r.want, r.ready, r.rest = s, want, false, nil
+	r.order, r.vecs = r.order[:0], r.vecs[:0]
+}
+
+// begin finds the columns that are read.
+func (r *Rows) begin() error {
+	if err := r.want.widen(r.s); err != nil {
+		return err
+	}
+	cols := r.s.Columns()
+	if r.want == nil {
+		rest, own, err := restOf(r.s)
+		if err != nil {
+			return err
+		}
+		r.rest, cols = rest, cols[:own]
+	}
+	r.ready = true
 	for i := range cols {
-		if want == nil || want(cols[i].Name) {
+		if r.want.Has(cols[i].Name) {
 			r.order = append(r.order, i)
 		}
 	}
 	slices.SortFunc(r.order, func(a, b int) int {
 		return match.CompareFields(cols[a].Name, cols[a].Kind, cols[b].Name, cols[b].Kind)
 	})
+	return nil
 }
 
 // Load reads the columns ahead of Fields.
 func (r *Rows) Load() error {
+	if !r.ready {
+		if err := r.begin(); err != nil {
+			return err
+		}
+	}
 	for len(r.vecs) < len(r.order) {
 		v, err := r.s.Load(r.order[len(r.vecs)])
 		if err != nil {
@@ -236,12 +309,49 @@ func (r *Rows) Fields(dst []record.Field, row int) ([]record.Field, error) {
 		return dst, err
 	}
 	cols := r.s.Columns()
+	start := len(dst)
 	for k, v := range r.vecs {
 		if i, ok := v.Find(row); ok {
 			dst = append(dst, record.Field{Name: cols[r.order[k]].Name, Value: ValueOf(v, v.Entry(i))})
 		}
 	}
+	loose := len(dst)
+	if dst = r.Loose(dst, row); len(dst) > loose {
+		InOrder(dst[start:])
+	}
 	return dst, nil
+}
+
+// InOrder sorts the fields of a record as lines show them.
+func InOrder(fields []record.Field) {
+	slices.SortFunc(fields, func(a, b record.Field) int {
+		return match.CompareFields(a.Name, a.Value.Kind, b.Name, b.Value.Kind)
+	})
+}
+
+// Loose appends the fields that a row has in the rest, of which Columns says
+// nothing. Strings alias the block.
+func (r *Rows) Loose(dst []record.Field, row int) []record.Field {
+	if r.rest == nil {
+		return dst
+	}
+	values := r.rest.Row(row)
+	for _, i := range values {
+		name, kind, n, text := r.rest.Value(i)
+		f := record.Field{Name: name}
+		switch kind {
+		case record.String:
+			f.Value = record.StringValue(view(text))
+		case record.Int:
+			f.Value = record.IntValue(int64(n))
+		case record.Float:
+			f.Value = record.FloatValue(math.Float64frombits(n))
+		default:
+			f.Value = record.BoolValue(n != 0)
+		}
+		dst = append(dst, f)
+	}
+	return dst
 }
 
 // Columns returns the names and vectors that Load read, in the order in which

@@ -2,24 +2,68 @@ package filter
 
 import (
 	"math"
+	"math/bits"
 	"strconv"
 	"strings"
 
 	"github.com/meshtrail/meshtrail/internal/match"
 	"github.com/meshtrail/meshtrail/internal/record"
-	"github.com/meshtrail/meshtrail/internal/store/block"
 	"github.com/meshtrail/meshtrail/internal/store/segment"
 )
 
-// Prune clears in blocks the bit of every block of r that can hold no match.
-func (f *Filter) Prune(r *segment.Reader, blocks []uint64, cost *segment.Cost) error {
-	p := pruner{r: r, cost: cost}
-	return p.node(&f.root, blocks)
+// A Pruner rules out blocks of one segment after the other, for one request. It
+// learns in how many blocks each token is, and asks for the rarest first. It
+// belongs to one goroutine.
+type Pruner struct {
+	f *Filter
+	p pruner
+
+	// What was ruled out so far: by names, kinds and bounds of the columns, and by
+	// the token index.
+	ByColumns, ByTokens int
+}
+
+// Pruner returns a Pruner for f.
+func (f *Filter) Pruner(cost *segment.Cost) *Pruner {
+	return &Pruner{f: f, p: pruner{cost: cost, seen: make(map[string]*seen)}}
+}
+
+// Prune clears in blocks the bit of every block of r that can hold no match. The
+// directory is asked first, for every part of the filter, because that reads
+// nothing; then the token index about what is left.
+func (p *Pruner) Prune(r *segment.Reader, blocks []uint64) error {
+	if p.f.All() {
+		return nil
+	}
+	p.p.r = r
+	n := count(blocks)
+	p.p.bounds = true
+	if err := p.p.node(&p.f.root, blocks); err != nil {
+		return err
+	}
+	left := count(blocks)
+	p.ByColumns += n - left
+	if left == 0 {
+		return nil
+	}
+	p.p.bounds = false
+	err := p.p.node(&p.f.root, blocks)
+	p.ByTokens += left - count(blocks)
+	return err
+}
+
+func count(set []uint64) (n int) {
+	for _, w := range set {
+		n += bits.OnesCount64(w)
+	}
+	return n
 }
 
 type pruner struct {
-	r    *segment.Reader
-	cost *segment.Cost
+	r      *segment.Reader
+	cost   *segment.Cost
+	bounds bool             // ask the directory only
+	seen   map[string]*seen // by token; nil: nothing is learnt
 }
 
 func empty(set []uint64) bool {
@@ -36,7 +80,7 @@ func (p *pruner) node(n *node, set []uint64) error {
 	case kindFalse:
 		clear(set)
 	case kindAnd:
-		for i := range n.parts {
+		for _, i := range p.order(n.parts) {
 			if err := p.node(&n.parts[i], set); err != nil || empty(set) {
 				return err
 			}
@@ -51,6 +95,9 @@ func (p *pruner) node(n *node, set []uint64) error {
 
 // any keeps the blocks that one of n ways keeps.
 func (p *pruner) any(set []uint64, n int, keep func(i int, some []uint64) error) error {
+	if n == 1 {
+		return keep(0, set)
+	}
 	some, out := make([]uint64, len(set)), make([]uint64, len(set))
 	for i := range n {
 		for w := range set {
@@ -83,6 +130,9 @@ func (p *pruner) leaf(l *leaf, set []uint64) error {
 	cols := p.r.Directory.Columns
 	return p.any(set, len(cols), func(i int, some []uint64) error {
 		c := &cols[i]
+		if isRest(c) {
+			return p.rest(l, c, some)
+		}
 		mul, _, ok := l.res.Match(c.Name)
 		if !ok || !l.within(c.Kind, c.Min, c.Max, mul) {
 			clear(some)
@@ -104,13 +154,26 @@ func and(set, with []uint64) {
 
 // tokens keeps the blocks whose column may hold every token of an alternative.
 func (p *pruner) tokens(column string, want alternatives, set []uint64) error {
-	if want == nil {
+	seed := segment.Seed(column)
+	return p.hashes(want, func(token string) uint64 { return segment.HashToken(token, seed) }, set)
+}
+
+func (p *pruner) hashes(want alternatives, hash func(token string) uint64, set []uint64) error {
+	if want == nil || p.bounds {
 		return nil
 	}
-	seed := segment.Seed(column)
 	return p.any(set, len(want), func(i int, some []uint64) error {
-		for _, t := range want[i] {
-			if err := p.r.Probe(segment.HashToken(t, seed), some, p.cost); err != nil || empty(some) {
+		var buf [maxTokens]asked
+		for _, t := range p.rarestFirst(buf[:0], want[i]) {
+			s := t.seen
+			if s.useless() {
+				continue
+			}
+			have, of, err := p.r.Lookup(hash(t.token), some, p.cost)
+			if s != nil {
+				s.have, s.of, s.asked = s.have+have, s.of+of, s.asked+1
+			}
+			if err != nil || empty(some) {
 				return err
 			}
 		}
@@ -133,6 +196,9 @@ func (p *pruner) line(l *leaf, set []uint64) error {
 	}
 	return p.any(set, len(cols), func(i int, some []uint64) error {
 		c := &cols[i]
+		if isRest(c) {
+			return p.restLine(l, c, bodies >= p.r.Records, some)
+		}
 		and(some, c.Blocks)
 		if c.Name == record.Body {
 			if c.Kind == record.String {
@@ -153,21 +219,31 @@ func (p *pruner) inJSON(l *leaf, c *segment.Column, set []uint64) error {
 	if empty(set) {
 		return nil
 	}
-	text := l.inLine[0]
-	fold := false
-	if x, ok := l.p.(match.Contains); ok {
-		fold = x.Fold
-	}
-	if inName(c.Name, text, fold) {
+	x := l.firstInLine()
+	if inName(c.Name, x.text, x.fold) {
 		return nil
 	}
 	if c.Kind != record.String {
-		if !numeric(text) {
+		if !numeric(x.text) {
 			clear(set)
 		}
 		return nil
 	}
-	return p.tokens(c.Name, alternativesOf([][]piece{{{text: text, fold: fold}}}), set)
+	return p.tokens(c.Name, alternativesOf([][]piece{{x}}), set)
+}
+
+// firstInLine returns the first text that is in one value or name of a matching
+// line, and how it is bounded there. Beside a word is no part of a word, in the
+// line and so in the value, but that a word may begin with the letter of an
+// escape: \n, \t, \r and \u, which JSON writes for what is no part of a word.
+func (l *leaf) firstInLine() piece {
+	x := piece{text: l.inLine[0], fold: folded(l.p)}
+	if w, ok := l.p.(match.Word); ok && w.Value == x.text {
+		if x.right = segment.WordEnd; strings.IndexByte("ntru", x.text[0]) < 0 {
+			x.left = segment.WordEnd
+		}
+	}
+	return x
 }
 
 func inName(name, text string, fold bool) bool {
@@ -175,10 +251,11 @@ func inName(name, text string, fold bool) bool {
 		fold && strings.Contains(lower(name), lower(text)))
 }
 
-// numeric reports whether text may stand in the text form of a number or bool.
+// numeric reports whether text may stand in the text form of a number or bool,
+// with or without regard to case.
 func numeric(text string) bool {
 	for i := 0; i < len(text); i++ {
-		if strings.IndexByte("0123456789+-.eEINanftrulsFATRUL", text[i]) < 0 {
+		if strings.IndexByte("0123456789+-.eEiInNaAtTrRuUlLsSfF", text[i]) < 0 {
 			return false
 		}
 	}
@@ -239,65 +316,4 @@ func overlapsFloat(v match.Interval, lo, hi float64) bool {
 		return false
 	}
 	return !v.Empty() && (match.Interval{Min: v.Min}).HasFloat(hi) && (match.Interval{Max: v.Max}).HasFloat(lo)
-}
-
-// Possible reports whether a block can hold a match, as far as its header says.
-func (f *Filter) Possible(s Source) bool { return possible(&f.root, s) }
-
-func possible(n *node, s Source) bool {
-	switch n.kind {
-	case kindFalse:
-		return false
-	case kindAnd:
-		for i := range n.parts {
-			if !possible(&n.parts[i], s) {
-				return false
-			}
-		}
-	case kindOr:
-		for i := range n.parts {
-			if possible(&n.parts[i], s) {
-				return true
-			}
-		}
-		return false
-	case kindLeaf:
-		return n.leaf.possible(s)
-	}
-	return true
-}
-
-func (l *leaf) possible(s Source) bool {
-	switch l.res.Asked {
-	case match.Class:
-		return l.ofClass(s.Class())
-	case match.Line:
-		return true
-	}
-	cols := s.Columns()
-	for i := range cols {
-		c := &cols[i]
-		mul, _, ok := l.res.Match(c.Name)
-		if ok && l.within(c.Kind, c.Min, c.Max, mul) && l.inHead(c, mul) {
-			return true
-		}
-	}
-	return false
-}
-
-// inHead reports whether one of the entries that the header has can match. A
-// column whose entries are not there may hold anything.
-func (l *leaf) inHead(c *block.Column, mul float64) bool {
-	head := c.Head()
-	if head == nil {
-		return true
-	}
-	numbers := l.numbers(mul)
-	var buf []byte
-	for e := range head.Entries() {
-		if l.entry(head, e, &numbers, &buf) {
-			return true
-		}
-	}
-	return false
 }

@@ -69,7 +69,11 @@ func alternativesOf(all [][]piece) alternatives {
 				text = lower(text)
 			}
 			segment.Tokens(text, x.left, x.right, func(t string) {
-				if len(tokens) < maxTokens && (!x.fold || len(t) <= segment.MaxFolded) {
+				if x.fold && len(t) > segment.MaxFolded {
+					return
+				}
+				tokens = withoutParts(tokens, t)
+				if len(tokens) < maxTokens {
 					tokens = append(tokens, t)
 				}
 			})
@@ -80,6 +84,23 @@ func alternativesOf(all [][]piece) alternatives {
 		out = append(out, tokens)
 	}
 	return out
+}
+
+// withoutParts takes from tokens the parts of t, which come before it when it is
+// a compound: what holds the whole holds them. The longest stays, for the few
+// blocks that a table names falsely.
+func withoutParts(tokens []string, t string) []string {
+	n := segment.Parts(t)
+	if n < 2 || n > len(tokens) {
+		return tokens
+	}
+	longest := ""
+	for _, part := range tokens[len(tokens)-n:] {
+		if len(part) > len(longest) {
+			longest = part
+		}
+	}
+	return append(tokens[:len(tokens)-n], longest)
 }
 
 func lower(s string) string {

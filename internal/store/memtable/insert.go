@@ -8,19 +8,21 @@ import (
 
 // scatter is the scratch of one Insert.
 type scatter struct {
-	target []uint16 // by record: index into targets
+	target []uint16 // by record: index into blocks
+	place  []uint32 // by record: its row in that block
 	parts  []Part
 	blocks []*Block
 	base   []int // rows of the block before this insert
 	added  []int
-	place  []uint32 // by record: its row in the target's block
-	cols   []*column
+	over   []int64 // cost of the block's overflow before this insert
+	split  split
+	codes  []uint32
 
 	clamped bool // some record's time was
 }
 
 // Insert copies the records of b, whose Ord is set. Either all of it is visible
-// to Views or nothing.
+// to Views or nothing. Numbers of values, where b has them, are used.
 func (t *Table) Insert(b *record.Batch) {
 	t.mu.Lock()
 	defer t.mu.Unlock()
@@ -57,33 +59,66 @@ func (t *Table) insert(b *record.Batch, lo, hi int, raw int64) {
 			x.sources = append(x.sources, SourceRun{s.base[i], b.Source})
 		}
 	}
-	single := len(s.blocks) == 1
-	for _, c := range b.Columns() {
+	s.split.begin(len(s.blocks))
+	for i, c := range b.Columns() {
 		from, to := rowRange(c.Rows, lo, hi)
 		if from == to || s.clamped && c.Name == OriginalTime && c.Kind == record.Int {
 			continue
 		}
-		if single {
-			s.blocks[0].column(c.Name, c.Kind).appendRange(c, from, to, s.base[0]-lo)
+		if len(s.blocks) == 1 {
+			p := picked{c: c, from: from, to: to, shift: s.base[0] - lo}
+			s.blocks[0].add(i, &p, &s.codes)
 			continue
 		}
-		s.cols = append(s.cols[:0], make([]*column, len(s.blocks))...)
-		for i := from; i < to; i++ {
-			row := int(c.Rows[i]) - lo
-			k := s.target[row]
-			if s.cols[k] == nil {
-				s.cols[k] = s.blocks[k].column(c.Name, c.Kind)
+		s.split.divide(s, c.Rows[from:to], from, lo)
+		for k, is := range s.split.is {
+			if len(is) > 0 {
+				p := picked{c: c, is: is, rows: s.split.rows[k]}
+				s.blocks[k].add(i, &p, &s.codes)
 			}
-			s.cols[k].appendValue(c, i, s.place[row])
 		}
 	}
 	if s.clamped {
 		t.originals(b, lo, hi)
 	}
 	for i, x := range s.blocks {
-		if len(x.times) >= MaxRows || x.raw >= MaxRaw || len(x.cols) >= maxColumns {
+		t.raw += x.over.cost() - s.over[i]
+		if len(x.times) >= MaxRows || x.raw+x.over.cost() >= MaxRaw {
 			t.close(t.parts[s.parts[i]])
 		}
+	}
+}
+
+// A split divides the values of a column among the blocks of an insert. Columns
+// of one shape have the same rows, and their split is the same.
+type split struct {
+	of   []uint32 // the rows that were divided last
+	from int
+	is   [][]uint32 // by block: its values
+	rows [][]uint32 // and the rows that they get there
+}
+
+func (x *split) begin(blocks int) {
+	x.of = x.of[:0]
+	for len(x.is) < blocks {
+		x.is, x.rows = append(x.is, nil), append(x.rows, nil)
+	}
+	x.is, x.rows = x.is[:blocks], x.rows[:blocks]
+}
+
+// divide splits the values of which these are the records; the first is value
+// from of its column, and lo is the first record of the insert.
+func (x *split) divide(s *scatter, rows []uint32, from, lo int) {
+	if from == x.from && slices.Equal(rows, x.of) {
+		return
+	}
+	x.of, x.from = append(x.of[:0], rows...), from
+	for k := range x.is {
+		x.is[k], x.rows[k] = x.is[k][:0], x.rows[k][:0]
+	}
+	for i, r := range rows {
+		k := s.target[int(r)-lo]
+		x.is[k], x.rows[k] = append(x.is[k], uint32(from+i)), append(x.rows[k], s.place[int(r)-lo])
 	}
 }
 
@@ -92,25 +127,25 @@ func (t *Table) aim(b *record.Batch, lo, hi int) {
 	s := &t.scratch
 	s.target, s.place = s.target[:0], s.place[:0]
 	s.parts, s.blocks, s.base, s.added = s.parts[:0], s.blocks[:0], s.base[:0], s.added[:0]
+	s.over = s.over[:0]
 	s.clamped = false
 	last := -1
 	for i := lo; i < hi; i++ {
 		at, clamped := clamp(b, i)
 		s.clamped = s.clamped || clamped
-		p := Part{b.Tenant, b.ClassAt(i), at / day}
-		if last < 0 || s.parts[last] != p {
+		if last < 0 || at/day != s.parts[last].Day || b.ClassAt(i) != s.parts[last].Class {
+			p := Part{b.Tenant, b.ClassAt(i), at / day}
 			if last = slices.Index(s.parts, p); last < 0 {
 				last = t.open(p, hi-lo)
 			}
 		}
 		x := s.blocks[last]
-		row := uint32(len(x.times))
-		s.target, s.place = append(s.target, uint16(last)), append(s.place, row)
+		s.target, s.place = append(s.target, uint16(last)), append(s.place, uint32(len(x.times)))
 		s.added[last]++
 		x.times = append(x.times, at)
+		x.minTime, x.maxTime = min(x.minTime, at), max(x.maxTime, at)
 		x.ords = append(x.ords, b.Ord+uint64(i))
 		x.ingests = append(x.ingests, b.Ingest)
-		x.minTime, x.maxTime = min(x.minTime, at), max(x.maxTime, at)
 	}
 }
 
@@ -144,9 +179,9 @@ func (t *Table) originals(b *record.Batch, lo, hi int) {
 			}
 			v = own.Nums[k]
 		}
-		c := s.blocks[s.target[i-lo]].column(OriginalTime, record.Int)
-		c.present(s.place[i-lo])
-		c.nums = append(c.nums, v)
+		one := record.Column{Name: OriginalTime, Kind: record.Int, Nums: []uint64{v}}
+		p := picked{c: &one, is: []uint32{0}, rows: s.place[i-lo : i-lo+1]}
+		s.blocks[s.target[i-lo]].add(-1, &p, &s.codes)
 	}
 }
 
@@ -164,10 +199,11 @@ func (t *Table) open(p Part, n int) int {
 	}
 	if x.open == nil {
 		x.open = blocks.Get().(*Block)
+		x.open.few = t.few
 	}
 	last := x.open
 	s.parts, s.blocks = append(s.parts, p), append(s.blocks, last)
-	s.base, s.added = append(s.base, len(last.times)), append(s.added, 0)
+	s.base, s.added, s.over = append(s.base, len(last.times)), append(s.added, 0), append(s.over, last.over.cost())
 	return len(s.parts) - 1
 }
 
@@ -188,62 +224,47 @@ func rowRange(rows []uint32, lo, hi int) (from, to int) {
 	return from, to
 }
 
-func (b *Block) column(name string, kind record.Kind) *column {
+// add adds values to the column of their name, or to the overflow if it has
+// none.
+func (b *Block) add(hint int, p *picked, scratch *[]uint32) {
+	if k := b.column(hint, p.c.Name, p.c.Kind, p.len()); k != nil {
+		k.add(p, scratch)
+		return
+	}
+	for j := range p.len() {
+		i, row := p.at(j)
+		b.over.append(p.c, i, row)
+	}
+}
+
+// column returns the column of a name and kind, of which n values come, or nil
+// when they go into the overflow. Batches of one sender have the same columns in
+// the same order: hint, if not negative, is which column of the batch it is, and
+// the map is rarely asked.
+func (b *Block) column(hint int, name string, kind record.Kind, n int) *column {
+	if hint >= 0 && hint < len(b.hints) {
+		if c := b.cols[b.hints[hint]]; c.name == name && c.kind == kind {
+			return c
+		}
+	}
 	k := columnKey{name, kind}
 	i, ok := b.index[k]
 	if !ok {
+		if name != OriginalTime && len(b.cols) >= b.few && (n < manyValues || len(b.cols) >= maxColumns) {
+			return nil
+		}
+		if _, ok := b.over.index[k]; ok {
+			return nil // where its other values are
+		}
 		i = len(b.cols)
 		b.index[k] = i
-		b.cols = append(b.cols, &column{name: name, kind: kind, dense: true})
+		b.cols = append(b.cols, &column{name: name, kind: kind, dense: true, coded: true})
+	}
+	for hint >= len(b.hints) {
+		b.hints = append(b.hints, i)
+	}
+	if hint >= 0 {
+		b.hints[hint] = i
 	}
 	return b.cols[i]
-}
-
-// appendRange adds values from to to of c; shift turns a record's index into
-// its row.
-func (k *column) appendRange(c *record.Column, from, to, shift int) {
-	n := to - from
-	if k.dense && !(k.n == int(c.Rows[from])+shift && int(c.Rows[to-1]-c.Rows[from]) == n-1) {
-		k.sparse()
-	}
-	if !k.dense {
-		for _, r := range c.Rows[from:to] {
-			k.rows = append(k.rows, uint32(int(r)+shift))
-		}
-	}
-	k.n += n
-	if c.Kind != record.String {
-		k.nums = append(k.nums, c.Nums[from:to]...)
-		return
-	}
-	start := uint32(0)
-	if from > 0 {
-		start = c.Ends[from-1]
-	}
-	move := uint32(len(k.data)) - start
-	k.data = append(k.data, c.Data[start:c.Ends[to-1]]...)
-	for _, e := range c.Ends[from:to] {
-		k.ends = append(k.ends, e+move)
-	}
-}
-
-func (k *column) appendValue(c *record.Column, i int, row uint32) {
-	k.present(row)
-	if c.Kind != record.String {
-		k.nums = append(k.nums, c.Nums[i])
-		return
-	}
-	k.data = append(k.data, c.Bytes(i)...)
-	k.ends = append(k.ends, uint32(len(k.data)))
-}
-
-// present notes that row has the next value.
-func (k *column) present(row uint32) {
-	if k.dense && k.n != int(row) {
-		k.sparse()
-	}
-	if !k.dense {
-		k.rows = append(k.rows, row)
-	}
-	k.n++
 }

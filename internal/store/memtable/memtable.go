@@ -6,13 +6,13 @@
 // one for each tenant, class and event day, and a part of blocks shaped like
 // the blocks of a segment.
 //
-// Memory: Insert copies what it keeps. A full block is copied once more, into
-// vectors that hold a repeated value once (block.Compactor): a table takes about
-// two fifths of what mesh access records would as JSON. The memory in which a block grew
-// is for the next block, unless a View of it was given out: then it is left to
-// that View. The columns of an open block only ever grow behind the lengths that
-// a View has, so a View never changes and needs no lock. Nothing survives a
-// crash; the journal does.
+// Memory: Insert copies what it keeps, a value that repeats once for each block.
+// A full block is copied once more, into vectors of exactly its size. Fields
+// beyond the columns of a block lie in its overflow, which costs a few bytes a
+// value. The memory in which a block grew is for the next block, unless a View
+// of it was given out: then it is left to that View. The columns of an open
+// block only ever grow behind the lengths that a View has, so a View never
+// changes and needs no lock. Nothing survives a crash; the journal does.
 package memtable
 
 import (
@@ -26,11 +26,8 @@ import (
 
 // Limits of one block under construction.
 const (
-	MaxRows    = 16 << 10 // records
-	MaxRaw     = 2 << 20  // bytes, as JSON would take
-	maxColumns = 2000
-
-	keepColumns = 256 // columns of a block whose memory is used again
+	MaxRows = 16 << 10 // records
+	MaxRaw  = 8 << 20  // bytes, as JSON would take
 )
 
 // Event times outside of [MinTime, MaxTime) are taken for a fault of the
@@ -60,9 +57,9 @@ type Table struct {
 	parts map[Part]*part
 	rows  int64
 	raw   int64
+	few   int // columns that a block gives to any field
 
 	scratch scatter
-	compact block.Compactor
 }
 
 type part struct {
@@ -72,10 +69,14 @@ type part struct {
 }
 
 // New returns an empty table.
-func New() *Table { return &Table{parts: make(map[Part]*part)} }
+func New() *Table { return &Table{parts: make(map[Part]*part), few: fewColumns} }
 
-// Raw returns the bytes of all records, about as JSON would take, and their
-// number.
+// Limit sets how many columns an open block gives to fields of few values, at
+// most what New does: to be called before the first Insert.
+func (t *Table) Limit(columns int) { t.few = min(columns, fewColumns) }
+
+// Raw returns the bytes of all records, about as JSON would take or, where
+// senders invent names, as memory holds, and their number.
 func (t *Table) Raw() (raw, rows int64) {
 	t.mu.RLock()
 	defer t.mu.RUnlock()
@@ -94,6 +95,10 @@ type View struct {
 	MinTime, MaxTime int64
 	Columns          []block.Column
 	Vectors          []*block.Vector // by column
+
+	once sync.Once
+	flow overflow // what rest is made of, when it is asked for
+	rest *block.Rest
 }
 
 // A SourceRun says that rows from Start on came from Source.
@@ -137,16 +142,8 @@ func (t *Table) Close() {
 func (t *Table) close(x *part) {
 	b := x.open
 	x.open = nil
-	v := b.view(x.at)
-	v.Times, v.Ords, v.Ingests = slices.Clone(v.Times), slices.Clone(v.Ords), slices.Clone(v.Ingests)
-	v.Sources = slices.Clone(v.Sources)
-	for _, c := range v.Vectors {
-		t.compact.Add(c)
-	}
-	small := t.compact.Take()
-	for i := range small {
-		v.Vectors[i] = &small[i]
-	}
+	v := b.compact(x.at)
+	v.Rest()
 	x.full = append(x.full, v)
 	if !b.shared && b.reset() {
 		blocks.Put(b)
@@ -159,17 +156,36 @@ var blocks = sync.Pool{New: func() any { return newBlock() }}
 // reset empties a block that nobody shares, and reports whether it is worth
 // keeping: one of unusual shape is not.
 func (b *Block) reset() bool {
-	if len(b.cols) > keepColumns || len(b.times) > MaxRows || b.raw > 2*MaxRaw {
+	if len(b.cols) > fewColumns || len(b.times) > MaxRows || b.raw > 2*MaxRaw {
 		return false
 	}
 	clear(b.sources)
+	if len(b.over.keys) > 0 {
+		b.forget()
+		b.over.reset()
+	}
 	b.raw, b.minTime, b.maxTime = 0, MaxTime, MinTime
 	b.times, b.ords, b.ingests, b.sources = b.times[:0], b.ords[:0], b.ingests[:0], b.sources[:0]
 	for _, c := range b.cols {
-		c.n, c.dense = 0, true
-		c.rows, c.nums, c.ends, c.data = c.rows[:0], c.nums[:0], c.ends[:0], c.data[:0]
+		c.reset()
 	}
 	return true
+}
+
+// forget drops the columns of fields that few records had, so that names which
+// somebody invented leave room for others.
+func (b *Block) forget() {
+	clear(b.index)
+	b.hints = b.hints[:0]
+	kept := b.cols[:0]
+	for _, c := range b.cols {
+		if c.n >= manyValues {
+			b.index[columnKey{c.name, c.kind}] = len(kept)
+			kept = append(kept, c)
+		}
+	}
+	clear(b.cols[len(kept):])
+	b.cols = kept
 }
 
 // A Block is a block under construction.
@@ -182,24 +198,15 @@ type Block struct {
 	minTime, maxTime int64
 	cols             []*column
 	index            map[columnKey]int
-	shared           bool // a view has its memory
+	few              int      // columns for fields of few values
+	over             overflow // values of fields without a column
+	hints            []int    // by column of a batch: the column it went to last
+	shared           bool     // a view has its memory
 }
 
 type columnKey struct {
 	name string
 	kind record.Kind
-}
-
-// A column is record.Column whose rows are left out while it has every one.
-type column struct {
-	name  string
-	kind  record.Kind
-	n     int
-	rows  []uint32 // nil while dense
-	dense bool
-	nums  []uint64
-	ends  []uint32
-	data  []byte
 }
 
 func newBlock() *Block {
@@ -213,6 +220,7 @@ func (b *Block) view(p Part) *View {
 	v := &View{
 		Part: p, Rows: n, Raw: b.raw, Times: b.times[:n:n], Ords: b.ords[:n:n], Ingests: b.ingests[:n:n],
 		Sources: b.sources[:len(b.sources):len(b.sources)], MinTime: b.minTime, MaxTime: b.maxTime,
+		flow: b.over.snapshot(),
 	}
 	v.Columns, v.Vectors = make([]block.Column, 0, len(b.cols)), make([]*block.Vector, 0, len(b.cols))
 	vectors := make([]block.Vector, len(b.cols))
@@ -220,30 +228,46 @@ func (b *Block) view(p Part) *View {
 		if c.n == 0 {
 			continue // of a block before
 		}
+		vectors[i] = c.vector(n)
 		v.Columns = append(v.Columns, block.MemoryColumn(c.name, c.kind, c.n))
-		x := &vectors[i]
-		*x = block.Vector{Kind: c.kind, N: c.n, Nums: c.nums, Ends: c.ends, Data: c.data}
-		if !c.dense || c.n < n {
-			x.Rows = c.presentRows()
-		}
-		v.Vectors = append(v.Vectors, x)
+		v.Vectors = append(v.Vectors, &vectors[i])
 	}
 	return v
 }
 
-// presentRows returns the rows of a column, also of one that was dense and fell
-// behind the block.
-func (c *column) presentRows() []uint32 {
-	if c.dense {
-		c.sparse()
+// compact returns the block as a view that shares nothing with it: all of its
+// values lie in a few pieces of memory of their exact size.
+func (b *Block) compact(p Part) *View {
+	v := b.view(p)
+	v.Times, v.Ords, v.Ingests = slices.Clone(v.Times), slices.Clone(v.Ords), slices.Clone(v.Ingests)
+	v.Sources = slices.Clone(v.Sources)
+	var rows, codes, nums, ends, data int
+	for _, x := range v.Vectors {
+		rows, codes, nums = rows+len(x.Rows), codes+len(x.Codes), nums+len(x.Nums)
+		ends, data = ends+len(x.Ends), data+len(x.Data)
 	}
-	return c.rows
+	words, shorts, longs, bytes := make([]uint32, 0, rows+ends), make([]uint16, 0, codes), make([]uint64, 0, nums), make([]byte, 0, data)
+	var before []uint32 // rows of the column before: columns of one shape share theirs
+	for _, x := range v.Vectors {
+		if len(x.Rows) == 0 {
+			x.Rows = nil
+		} else if slices.Equal(x.Rows, before) {
+			x.Rows = before
+		} else {
+			words, x.Rows = move(words, x.Rows)
+			before = x.Rows
+		}
+		shorts, x.Codes = move(shorts, x.Codes)
+		longs, x.Nums = move(longs, x.Nums)
+		words, x.Ends = move(words, x.Ends)
+		bytes, x.Data = move(bytes, x.Data)
+	}
+	return v
 }
 
-func (c *column) sparse() {
-	c.rows = slices.Grow(c.rows[:0], c.n+8)[:c.n]
-	for i := range c.rows {
-		c.rows[i] = uint32(i)
-	}
-	c.dense = false
+// move appends s to dst and returns both.
+func move[T any](dst, s []T) (all, moved []T) {
+	at := len(dst)
+	dst = append(dst, s...)
+	return dst, dst[at:len(dst):len(dst)]
 }

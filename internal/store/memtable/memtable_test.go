@@ -43,7 +43,20 @@ func batch(r *rand.Rand, seq uint64, n int) *record.Batch {
 		if seq%2 == 0 {
 			b.Bool("even", true)
 		}
+		switch r.IntN(6) { // what somebody invents
+		case 0:
+			b.Str(fmt.Sprint("user.", r.IntN(200)), fmt.Sprint("u", i))
+		case 1:
+			b.Int(fmt.Sprint("count.", r.IntN(200)), int64(i))
+			b.Bool(fmt.Sprint("flag.", seq, i), i%2 == 0)
+		}
+		b.Str("few", fmt.Sprint(r.IntN(1+int(seq)%9)))
+		b.Str("turns", fmt.Sprint(r.IntN(1+int(seq)*int(seq)*8))) // more and more values
+		b.Int("code", 200+r.Int64N(1+int64(seq)%5))
 		b.End()
+	}
+	if seq%3 != 0 {
+		b.Number()
 	}
 	return b
 }
@@ -70,21 +83,34 @@ func render(at int64, ord uint64, ingest int64, class record.Class, fields map[s
 	return s
 }
 
-func put(fields map[string]string, name string, v *block.Vector, row int) {
-	if i, ok := v.Find(row); ok {
-		c := record.Column{Kind: v.Kind, Nums: v.Nums, Ends: v.Ends, Data: v.Data}
-		fields[name] = c.Value(v.Entry(i)).Text()
+// put notes the values of a column by row.
+func put(rows []map[string]string, name string, v *block.Vector) {
+	c := record.Column{Kind: v.Kind, Nums: v.Nums, Ends: v.Ends, Data: v.Data}
+	for i := range v.N {
+		row := v.Row(i)
+		if rows[row] == nil {
+			rows[row] = map[string]string{}
+		}
+		rows[row][name] = c.Value(v.Entry(i)).Text()
+	}
+}
+
+func putRest(rows []map[string]string, r *block.Rest) {
+	for i := range r.Len() {
+		name, _, _ := r.Name(i)
+		put(rows, name, r.Vector(i))
 	}
 }
 
 func rowsOf(v *View) []string {
+	fields := make([]map[string]string, v.Rows)
+	for i := range v.Columns {
+		put(fields, v.Columns[i].Name, v.Vectors[i])
+	}
+	putRest(fields, v.Rest())
 	var out []string
 	for row := range v.Rows {
-		fields := map[string]string{}
-		for i := range v.Columns {
-			put(fields, v.Columns[i].Name, v.Vectors[i], row)
-		}
-		out = append(out, render(v.Times[row], v.Ords[row], v.Ingests[row], v.Part.Class, fields))
+		out = append(out, render(v.Times[row], v.Ords[row], v.Ingests[row], v.Part.Class, fields[row]))
 	}
 	return out
 }
@@ -92,8 +118,15 @@ func rowsOf(v *View) []string {
 func all(Part) bool { return true }
 
 func TestTableHoldsWhatWasInserted(t *testing.T) {
+	for _, columns := range []int{MaxColumns, 300, 20, 3, 0} {
+		t.Run(fmt.Sprint(columns, " columns"), func(t *testing.T) { testTable(t, columns) })
+	}
+}
+
+func testTable(t *testing.T, columns int) {
 	r := rand.New(rand.NewPCG(1, 1))
 	tab := New()
+	tab.Limit(columns)
 	var wanted []string
 	for seq := range uint64(60) {
 		n := 1 + r.IntN(40)
@@ -121,12 +154,19 @@ func TestTableHoldsWhatWasInserted(t *testing.T) {
 		parts[v.Part] = append(parts[v.Part], v)
 	}
 	for p, views := range parts {
-		for _, plan := range Plans(views, 1000, 64<<10) {
-			var in *block.Input
-			for i := range plan.Blocks() {
-				in = plan.Block(i, in)
-				cut = append(cut, inputRows(t, p, in)...)
+		plan := Cut{1000, 64 << 10, columns}.Plan(views)
+		few, many := plan.Spilled()
+		var in *block.Input
+		for i := range plan.Blocks() {
+			in = plan.Block(i, in)
+			if len(in.Columns) > columns {
+				t.Errorf("block of %d columns", len(in.Columns))
 			}
+			few -= in.Rest.Values()
+			cut = append(cut, inputRows(t, p, in)...)
+		}
+		if few+many != 0 {
+			t.Errorf("the blocks lack %d values of the rest", few+many)
 		}
 	}
 	slices.Sort(wanted)
@@ -146,17 +186,18 @@ func inputRows(t *testing.T, p Part, in *block.Input) []string {
 	if len(in.Times) > 1000 {
 		t.Errorf("block of %d rows", len(in.Times))
 	}
+	fields := make([]map[string]string, len(in.Times))
+	for i, c := range in.Columns {
+		v := block.FromColumn(c, len(in.Times))
+		if in.Codes[i] != nil {
+			v.Form, v.Codes = block.Dict, in.Codes[i]
+		}
+		put(fields, c.Name, v)
+	}
+	putRest(fields, in.Rest)
 	var out []string
 	for row := range in.Times {
-		fields := map[string]string{}
-		for i, c := range in.Columns {
-			v := block.FromColumn(c, len(in.Times))
-			if in.Codes[i] != nil {
-				v.Form, v.Codes = block.Dict, in.Codes[i]
-			}
-			put(fields, c.Name, v, row)
-		}
-		out = append(out, render(in.Times[row], in.Ords[row], in.Ingests[row], p.Class, fields))
+		out = append(out, render(in.Times[row], in.Ords[row], in.Ingests[row], p.Class, fields[row]))
 	}
 	return out
 }
@@ -297,7 +338,7 @@ func TestCodesChangeNoByte(t *testing.T) {
 	tab.Close()
 	coded := 0
 	for _, rows := range []int{1, 100, 5000} {
-		for _, plan := range Plans(tab.Views(all), rows, 1<<30) {
+		for _, plan := range []*Plan{Cut{rows, 1 << 30, MaxColumns}.Plan(tab.Views(all))} {
 			var in *block.Input
 			for i := range min(plan.Blocks(), 40) {
 				in = plan.Block(i, in)

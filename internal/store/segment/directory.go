@@ -24,12 +24,10 @@ type Directory struct {
 	MinTime, MaxTime     int64
 	MinIngest, MaxIngest int64
 	FirstOrd, LastOrd    uint64
-	Columns              []Column // by name, then kind
+	Columns              []Column // by name, then kind; the first may be the Rest
 	Blocks               []Block
 
-	parts     int   // of the token index
-	indexAt   int64 // offset of its first chunk
-	indexRows int   // rows of a chunk, the last may have fewer
+	index tokenIndex
 }
 
 // A Column is one name and kind of a segment's records.
@@ -85,11 +83,7 @@ func (d *Directory) encode() []byte {
 			b = binary.LittleEndian.AppendUint64(b, w)
 		}
 	}
-	b = append(b, indexBloom)
-	b = binary.AppendUvarint(b, uint64(d.parts))
-	b = binary.AppendUvarint(b, uint64(d.indexAt))
-	b = binary.AppendUvarint(b, uint64(d.indexRows))
-	return block.AppendBlob(nil, b)
+	return block.AppendBlob(nil, d.index.append(b))
 }
 
 func decodeDirectory(data []byte) (*Directory, error) {
@@ -134,17 +128,12 @@ func decodeDirectory(data []byte) (*Directory, error) {
 			c.Blocks[w] = in.U64()
 		}
 	}
-	if kind := in.U8(); in.Err() == nil && kind != indexBloom {
-		return nil, corrupt("token index of kind %d is not known", kind)
-	}
-	d.parts = int(in.Max(1 << 30))
-	d.indexAt = int64(in.Uvarint())
-	d.indexRows = int(in.Max(1 << 30))
+	d.index.decode(in, n)
 	if err := in.Done(); err != nil {
 		return nil, corrupt("directory: %w", err)
 	}
-	if rows != d.Records || n == 0 || d.parts == 0 || d.indexRows == 0 {
-		return nil, corrupt("%d records in %d blocks of %d rows, %d parts", d.Records, n, rows, d.parts)
+	if rows != d.Records || n == 0 {
+		return nil, corrupt("%d records in %d blocks of %d rows", d.Records, n, rows)
 	}
 	return d, nil
 }
@@ -158,6 +147,9 @@ func (d *Directory) merge(index map[columnKey]int, h []blockColumn, n int) {
 			i = len(d.Columns)
 			index[k] = i
 			d.Columns = append(d.Columns, Column{Name: c.name, Kind: c.kind, Min: c.min, Max: c.max})
+			if c.kind == block.RestKind {
+				d.Columns[i].Max = 0 // it is a sum
+			}
 		}
 		col := &d.Columns[i]
 		col.Values += uint64(c.values)
@@ -171,6 +163,8 @@ func (d *Directory) merge(index map[columnKey]int, h []blockColumn, n int) {
 
 func (c *Column) widen(lo, hi uint64) {
 	switch c.Kind {
+	case block.RestKind:
+		c.Max += hi
 	case record.Int:
 		c.Min, c.Max = uint64(min(int64(c.Min), int64(lo))), uint64(max(int64(c.Max), int64(hi)))
 	case record.Float:

@@ -29,13 +29,14 @@ func (c *Cost) add(read, decoded int) {
 // A Reader reads one segment. It is safe for concurrent use.
 type Reader struct {
 	*Directory
-	ID     ID
-	KeyID  string
-	root   merkle.Hash
-	file   io.ReaderAt
-	sealer *crypt.Sealer
-	cache  *Cache
-	end    int64 // of the chunks
+	ID         ID
+	KeyID      string
+	root       merkle.Hash
+	commitment [32]byte // of the key
+	file       io.ReaderAt
+	sealer     *crypt.Sealer
+	cache      *Cache
+	end        int64 // of the chunks
 }
 
 // Open reads footer and directory of the segment in file. It asks keys for the
@@ -47,8 +48,8 @@ func Open(file io.ReaderAt, size int64, keys func(id string) (*crypt.Key, error)
 		return nil, err
 	}
 	h := cf.Header()
-	if h.Version != Version {
-		return nil, corrupt("version %d is not known, only %d", h.Version, Version)
+	if h.Version < 1 || h.Version > Version {
+		return nil, corrupt("version %d is not known, only 1 to %d", h.Version, Version)
 	}
 	in := wire.NewReader(cf.FooterChunk())
 	version := in.U8()
@@ -58,8 +59,8 @@ func Open(file io.ReaderAt, size int64, keys func(id string) (*crypt.Key, error)
 	if err := in.Err(); err != nil {
 		return nil, corrupt("footer: %w", err)
 	}
-	if version != Version {
-		return nil, corrupt("footer of version %d is not known, only %d", version, Version)
+	if uint16(version) != h.Version {
+		return nil, corrupt("a footer of version %d in a file of version %d", version, h.Version)
 	}
 	key, err := keys(keyID)
 	if err != nil {
@@ -68,7 +69,7 @@ func Open(file io.ReaderAt, size int64, keys func(id string) (*crypt.Key, error)
 	if Commitment(key, keyID) != commitment {
 		return nil, fault.Errorf(fault.Tampered, "open segment %s: the key named %s is not the one it was sealed with", ID(h.ID), keyID)
 	}
-	r := &Reader{ID: h.ID, KeyID: keyID, root: cf.Root(), file: file, sealer: crypt.NewSealer(key), cache: cache, end: size}
+	r := &Reader{ID: h.ID, KeyID: keyID, root: cf.Root(), commitment: commitment, file: file, sealer: crypt.NewSealer(key), cache: cache, end: size}
 	plain, err := r.sealer.Open(nil, in.Rest(), aad(nil, chunkDirectory, uidOf(r.ID, 0), 0))
 	if err == nil {
 		r.Directory, err = decodeDirectory(plain)
@@ -103,11 +104,9 @@ func (r *Reader) chunk(off int64, size int, ad []byte, cost *Cost) ([]byte, erro
 	return plain, nil
 }
 
-// header is a decoded header with the place of each body.
+// header is a decoded header.
 type header struct {
 	*block.Header
-	at []int64 // of the body's chunk by column, times and origins first
-	no []int   // number of the body's chunk
 }
 
 func (r *Reader) header(b int, cost *Cost) (*header, error) {
@@ -115,30 +114,49 @@ func (r *Reader) header(b int, cost *Cost) (*header, error) {
 	if v, ok := r.cache.get(key).(*header); ok {
 		return v, nil
 	}
+	h, err := r.readHeader(b, cost)
+	if err != nil {
+		return nil, r.wrap(b, err)
+	}
+	h.Watch(func(bytes int64) { r.cache.grow(key, h, bytes) })
+	r.cache.put(key, h, h.Size())
+	return h, nil
+}
+
+// readHeader reads the header of block b.
+func (r *Reader) readHeader(b int, cost *Cost) (*header, error) {
 	k := &r.Blocks[b]
 	plain, err := r.chunk(k.Offset, k.Header, aad(nil, chunkHeader, k.UID, 0), cost)
 	if err != nil {
-		return nil, r.wrap(b, err)
+		return nil, err
 	}
-	bh, err := block.DecodeHeader(plain)
+	h, err := block.DecodeNamed(plain, r.name)
 	if err != nil {
-		return nil, r.wrap(b, err)
+		return nil, err
 	}
-	if bh.Rows != k.Rows || bh.MinTime != k.MinTime || bh.MaxTime != k.MaxTime {
-		return nil, r.wrap(b, corrupt("the header does not agree with the directory"))
+	if h.Rows != k.Rows || h.MinTime != k.MinTime || h.MaxTime != k.MaxTime {
+		return nil, corrupt("the header does not agree with the directory")
 	}
-	h := &header{Header: bh, at: make([]int64, len(bh.Columns)+2), no: make([]int, len(bh.Columns)+2)}
-	at, no := k.Offset+int64(k.Header), 0
-	for i := range h.at {
-		c := h.col(i - 2)
-		h.at[i], h.no[i] = at, no
-		if c.Body > 0 {
-			at += int64(c.Body) + crypt.Overhead
-			no++
+	return &header{h}, nil
+}
+
+// name returns the name of a column, the directory's own if it is there: headers
+// share it.
+func (r *Reader) name(b []byte) string {
+	cols := r.Columns
+	lo, hi := 0, len(cols)
+	for lo < hi {
+		m := int(uint(lo+hi) >> 1)
+		if cols[m].Name < string(b) {
+			lo = m + 1
+		} else {
+			hi = m
 		}
 	}
-	r.cache.put(key, h, int64(2*len(plain)+240*len(h.at)))
-	return h, nil
+	if lo < len(cols) && cols[lo].Name == string(b) {
+		return cols[lo].Name
+	}
+	return string(b)
 }
 
 // Numbers of the two columns that are no fields.
@@ -153,6 +171,8 @@ func (h *header) col(i int) *block.Column {
 		return h.Time
 	case OriginColumn:
 		return h.Origin
+	case len(h.Columns):
+		return h.Rest
 	}
 	return &h.Columns[i]
 }
@@ -181,51 +201,58 @@ func (r *Reader) Load(b, column int, cost *Cost) (*block.Vector, error) {
 	if err != nil {
 		return nil, err
 	}
-	c := h.col(column)
-	body := c.Inline()
-	if c.Body > 0 {
-		ad := aad(nil, chunkBody, r.Blocks[b].UID, h.no[column+2])
-		body, err = r.chunk(h.at[column+2], c.Body+crypt.Overhead, ad, cost)
-		if err != nil {
-			return nil, r.wrap(b, err)
-		}
-	}
-	v, err := c.Decode(body)
+	v, err := r.decode(b, column, h, cost)
 	if err != nil {
 		return nil, r.wrap(b, err)
 	}
-	cost.add(0, int(v.Size()))
 	r.cache.put(key, v, v.Size())
 	return v, nil
 }
 
-// Probe clears in blocks the bit of every block that has no value with the
-// token of hash h (HashToken). A bit that stays may be a false positive.
-func (r *Reader) Probe(h uint64, blocks []uint64, cost *Cost) error {
-	row := len(r.Blocks) * partSize
-	part := partOf(h, r.parts)
-	n := part / r.indexRows
-	key := cacheKey{r.ID, chunkIndex, int32(n), 0}
-	rows, ok := r.cache.get(key).([]byte)
-	if !ok {
-		full := r.indexRows * row
-		size := min(full, r.parts*row-n*full)
-		off := r.indexAt + int64(n)*int64(full+crypt.Overhead)
-		var err error
-		rows, err = r.chunk(off, size+crypt.Overhead, aad(nil, chunkIndex, uidOf(r.ID, 0), n), cost)
+// body returns the plain body of a column of block b.
+func (r *Reader) body(b, column int, h *header, cost *Cost) ([]byte, error) {
+	c := h.col(column)
+	if c.Body == 0 {
+		return c.Inline(), nil
+	}
+	at, number := r.place(b, c)
+	return r.chunk(at, c.Body+crypt.Overhead, aad(nil, chunkBody, r.Blocks[b].UID, number), cost)
+}
+
+// place returns where the chunk of a column of block b is, and its number.
+func (r *Reader) place(b int, c *block.Column) (at int64, number int) {
+	k, p := &r.Blocks[b], c.Chunk()
+	return k.Offset + int64(k.Header) + p.Before + int64(p.Number)*crypt.Overhead, p.Number
+}
+
+// decode reads a column of block b.
+func (r *Reader) decode(b, column int, h *header, cost *Cost) (*block.Vector, error) {
+	c := h.col(column)
+	if c.IsSplit() {
+		s, err := r.split(b, column, c, h, cost)
 		if err != nil {
-			return fmt.Errorf("read token index of segment %s: %w", r.ID, err)
+			return nil, err
 		}
-		r.cache.put(key, rows, int64(cap(rows)))
+		v, err := s.Vector()
+		if err == nil {
+			cost.add(0, int(v.Size()))
+		}
+		return v, err
 	}
-	rows = rows[(part-n*r.indexRows)*row:]
-	p := newProbe(h)
-	for w, set := range blocks {
-		for b := w * 64; set != 0; b, set = b+1, set>>1 {
-			if set&1 != 0 && !p.in(rows[b*partSize:]) {
-				blocks[w] &^= 1 << (b % 64)
-			}
+	body, err := r.body(b, column, h, cost)
+	if err != nil {
+		return nil, err
+	}
+	var base *block.Vector
+	if k := c.Base(); k >= 0 {
+		if base, err = r.Load(b, k, cost); err != nil {
+			return nil, err
 		}
 	}
-	return nil
+	v, err := c.Decode(body, base)
+	if err != nil {
+		return nil, err
+	}
+	cost.add(0, int(v.Size()))
+	return v, nil
 }

@@ -12,7 +12,7 @@
 // column but not the segment, so a block can move to another segment byte for
 // byte; that it was not moved by somebody else is what the root says.
 //
-//	AAD | "meshtrail segment" | version u8 | kind u8 | uid 20 | number u32 |
+//	AAD | "meshtrail segment" | u8 = 1 | kind u8 | uid 20 | number u32 |
 //
 // GCM does not commit to its key, so the footer does (crypt.Key.Commitment):
 // nobody who holds keys can show two contents for one file.
@@ -32,8 +32,13 @@ import (
 	"github.com/meshtrail/meshtrail/internal/fault"
 )
 
-// Version of the segment format, in the chunk file's header and in the footer.
-const Version = 1
+// Version of the segment format that a Writer writes, in the chunk file's header
+// and in the footer. A Reader reads every version from 1 on.
+const Version = 2
+
+// sealVersion is how chunks are sealed; part of their additional data. It is the
+// same in all versions of the format, or no block could move between them.
+const sealVersion = 1
 
 // ID names a segment; it is drawn at random.
 type ID [16]byte
@@ -77,7 +82,7 @@ const aadLabel = "meshtrail segment"
 // block, or the chunk's in the index.
 func aad(dst []byte, kind byte, uid UID, number int) []byte {
 	dst = append(dst, aadLabel...)
-	dst = append(dst, Version, kind)
+	dst = append(dst, sealVersion, kind)
 	dst = append(dst, uid[:]...)
 	return binary.LittleEndian.AppendUint32(dst, uint32(number))
 }

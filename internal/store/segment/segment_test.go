@@ -232,30 +232,60 @@ func TestEveryFlippedByteIsNoticed(t *testing.T) {
 					t.Fatalf("byte %d: error %v of kind %v", i, err, fault.KindOf(err))
 				}
 			}
+			set := []uint64{1}
+			n, _, err := r.Lookup(HashToken("reset", Seed(record.Body)), set, nil)
+			if err == nil && (n != 1 || set[0] != 1) {
+				t.Fatalf("byte %d: a token is lost", i)
+			} else if err != nil && !fault.Is(err, fault.Corrupt) && !fault.Is(err, fault.Tampered) {
+				t.Fatalf("byte %d: error %v of kind %v", i, err, fault.KindOf(err))
+			}
 		}
 		data[i] ^= 0x40
 	}
 }
 
-// TestGolden reads a segment written by the first version. It is never written
-// anew for a released version: every released version stays readable.
+// TestGolden reads a segment of every version. That of a released version is
+// never written anew: it stays readable.
 func TestGolden(t *testing.T) {
-	const name = "testdata/v1.seg"
-	r := rand.New(rand.NewPCG(5, 1))
-	ins := []*block.Input{input(r, 200, 1), input(r, 80, 2)}
-	if *update {
-		data, _ := write(t, ins...)
-		if err := os.WriteFile(name, data, 0o644); err != nil {
+	f := func(name string, version uint16, seed uint64) {
+		t.Helper()
+		r := rand.New(rand.NewPCG(seed, 1))
+		ins := []*block.Input{input(r, 200, 1), input(r, 80, 2)}
+		name = "testdata/" + name
+		if *update && version == Version {
+			data, _ := write(t, ins...)
+			if err := os.WriteFile(name, data, 0o644); err != nil {
+				t.Fatal(err)
+			}
+		}
+		data, err := os.ReadFile(name)
+		if err != nil {
 			t.Fatal(err)
 		}
+		cf, err := chunkfile.Open(bytes.NewReader(data), int64(len(data)))
+		if err != nil || cf.Header().Version != version {
+			t.Fatalf("%s has version %d, want %d: %v", name, cf.Header().Version, version, err)
+		}
+		rd := open(t, data, 0)
+		for b, in := range ins {
+			same(t, rd, b, in)
+		}
+		findAll(t, rd, ins)
 	}
-	data, err := os.ReadFile(name)
-	if err != nil {
-		t.Fatal(err)
+	f("v1.seg", 1, 5)
+	f("v2.seg", 2, 5)
+}
+
+// TestSameInputSameBytes writes twice under one key and one source of nonces.
+func TestSameInputSameBytes(t *testing.T) {
+	ins := func() []*block.Input {
+		r := rand.New(rand.NewPCG(9, 1))
+		return []*block.Input{input(r, 700, 1), input(r, 900, 2), input(r, 30, 3)}
 	}
-	rd := open(t, data, 0)
-	for b, in := range ins {
-		same(t, rd, b, in)
+	a, _ := write(t, ins()...)
+	b, _ := write(t, ins()...)
+	if !bytes.Equal(a, b) {
+		t.Error("two writers made different files of the same records")
 	}
 }
 
@@ -272,6 +302,7 @@ func FuzzOpen(f *testing.F) {
 		if err != nil {
 			return
 		}
+		r.Probe(HashToken("reset", Seed(record.Body)), make([]uint64, (len(r.Blocks)+63)/64), nil)
 		for b := range r.Blocks {
 			if h, err := r.Header(b, nil); err == nil {
 				for c := range h.Columns {
@@ -286,6 +317,11 @@ func FuzzDirectory(f *testing.F) {
 	data, _ := write(f, input(rand.New(rand.NewPCG(7, 1)), 20, 1))
 	r := open(f, data, 0)
 	f.Add(r.Directory.encode())
+	old, err := os.ReadFile("testdata/v1.seg")
+	if err != nil {
+		f.Fatal(err)
+	}
+	f.Add(open(f, old, 0).Directory.encode())
 	f.Fuzz(func(t *testing.T, data []byte) {
 		d, err := decodeDirectory(data)
 		if err == nil {

@@ -85,6 +85,20 @@ func Tokens(v string, left, right End, f func(token string)) {
 	}
 }
 
+// Parts returns how many runs of [A-Za-z0-9_] a token is made of: two at least
+// when it is a compound, and then Tokens has called each of them just before.
+func Parts(token string) (n int) {
+	in := false
+	for i := 0; i < len(token); i++ {
+		word := class[token[i]]&isWord != 0
+		if word && !in {
+			n++
+		}
+		in = word
+	}
+	return n
+}
+
 // MaxFolded is the longest token that is indexed in lower case as well, for
 // searches without regard to case.
 const MaxFolded = 64

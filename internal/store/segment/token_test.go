@@ -33,23 +33,18 @@ func TestTokens(t *testing.T) {
 	f("...", WholeEnd, WholeEnd)
 }
 
-// FuzzTokenisersAgree holds the writer's scan against the reader's, and a
-// filter against its tokens: what was put in is found.
+// FuzzTokenisersAgree holds the writer's scan against the reader's: what was put
+// in is found.
 func FuzzTokenisersAgree(f *testing.F) {
 	f.Add("GET /api/v1/Cart/42 from 10.0.0.1:8080", "é_X-9 ")
 	f.Fuzz(func(t *testing.T, v, around string) {
 		var s hashSet
 		s.reset()
 		s.tokens(around+" "+v+" "+around, 7)
-		rows, n := buildIndex([][]uint64{nil, s.list})
 		Tokens(v, AnyEnd, AnyEnd, func(tok string) {
 			h := HashToken(tok, 7)
 			if !slices.Contains(s.list, h) {
 				t.Fatalf("token %q of %q is not indexed", tok, v)
-			}
-			p := newProbe(h)
-			if row := rows[partOf(h, n)*2*partSize:]; !p.in(row[partSize:]) || p.in(row) {
-				t.Fatalf("token %q is not in its filter", tok)
 			}
 		})
 		Tokens(v, WholeEnd, WholeEnd, func(tok string) {

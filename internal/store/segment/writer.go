@@ -29,12 +29,14 @@ type Meta struct {
 // A Writer writes a segment front to back. It is not safe for concurrent use;
 // Prepare is, so that blocks are encoded in parallel.
 type Writer struct {
-	meta   Meta
-	out    *chunkfile.Writer
-	dir    Directory
-	index  map[columnKey]int
-	tokens [][]uint64
-	err    error
+	meta          Meta
+	out           *chunkfile.Writer
+	dir           Directory
+	index         map[columnKey]int
+	tokens        pairSet  // of the blocks that were prepared
+	donors        []*donor // of the blocks that were relocated
+	sealed, plain []byte   // a chunk on its way
+	err           error
 }
 
 // NewWriter starts a segment on w, which the caller buffers, syncs and closes.
@@ -96,17 +98,21 @@ func (w *Writer) Prepare(n int, in *block.Input) (*Prepared, error) {
 		}
 		p.bodies = append(p.bodies, sealed)
 	}
-	p.tokens = tokenise(in.Columns, e)
+	p.tokens = tokenise(in.Columns, in.Rest, e)
 	for _, s := range e.Columns() {
 		p.columns = append(p.columns, blockColumn{s.Name, s.Kind, s.Values, s.Min, s.Max})
+	}
+	if in.Rest.Len() > 0 {
+		p.columns = append(p.columns, restColumn(in.Rest))
 	}
 	return p, nil
 }
 
 var hashSets = sync.Pool{New: func() any { return new(hashSet) }}
 
-// tokenise returns the distinct token hashes of a block's string columns.
-func tokenise(columns []*record.Column, e *block.Encoded) []uint64 {
+// tokenise returns the distinct token hashes of a block's string columns and of
+// its rest.
+func tokenise(columns []*record.Column, rest *block.Rest, e *block.Encoded) []uint64 {
 	s := hashSets.Get().(*hashSet)
 	defer hashSets.Put(s)
 	s.reset()
@@ -130,6 +136,7 @@ func tokenise(columns []*record.Column, e *block.Encoded) []uint64 {
 			s.tokens(view(c.Bytes(i)), seed)
 		}
 	}
+	s.rest(rest)
 	return slices.Clone(s.list)
 }
 
@@ -165,8 +172,7 @@ func (w *Writer) Add(p *Prepared) error {
 	d.MinIngest, d.MaxIngest = min(d.MinIngest, p.minIngest), max(d.MaxIngest, p.maxIngest)
 	d.FirstOrd, d.LastOrd = min(d.FirstOrd, p.minOrd), max(d.LastOrd, p.maxOrd)
 	d.merge(w.index, p.columns, n)
-	w.tokens = append(w.tokens, p.tokens)
-	return nil
+	return w.tokens.add(p.tokens, n)
 }
 
 func (w *Writer) add(chunk []byte) (int64, error) {
@@ -209,26 +215,41 @@ func (w *Writer) Finish() (*Summary, error) {
 	return &Summary{Directory: w.dir, Root: sum.Root, Size: sum.Size, KeyCommitment: commitment}, nil
 }
 
+// writeIndex writes the token index: those of the relocated blocks are merged
+// with the tokens of the others.
 func (w *Writer) writeIndex() error {
-	rows, n := buildIndex(w.tokens)
-	w.tokens = nil
 	d := &w.dir
-	row := len(d.Blocks) * partSize
-	d.parts, d.indexRows = n, max(1, indexChunk/row)
-	for i := 0; len(rows) > 0; i++ {
-		size := min(d.indexRows*row, len(rows))
-		chunk, err := w.meta.Sealer.Seal(nil, rows[:size], aad(nil, chunkIndex, uidOf(w.meta.ID, 0), i))
-		if err != nil {
-			return err
-		}
-		rows = rows[size:]
-		off, err := w.add(chunk)
-		if err != nil {
-			return err
-		}
-		if i == 0 {
-			d.indexAt = off
+	n, err := w.settleDonors()
+	if err != nil {
+		return fmt.Errorf("write token index of segment %s: %w", w.meta.ID, err)
+	}
+	pairs, sources := w.tokens.total, w.tokens.sources(n)
+	for _, in := range w.donors {
+		if in.table {
+			pairs += in.r.index.pairs
+			sources = append(sources, in.entries(n))
 		}
 	}
+	i, at, size := 0, int64(0), 0
+	var sealed []byte
+	t := newTable(len(d.Blocks), n, pairs, func(page []byte, last bool) (err error) {
+		var ad [64]byte
+		if sealed, err = w.meta.Sealer.Seal(sealed[:0], page, aad(ad[:0], chunkIndex, uidOf(w.meta.ID, 0), i)); err != nil {
+			return err
+		}
+		off, err := w.add(sealed)
+		if i == 0 {
+			at = off
+		}
+		i++
+		size = len(sealed)
+		return err
+	})
+	if err := t.merge(sources); err != nil {
+		return fmt.Errorf("write token index of segment %s: %w", w.meta.ID, err)
+	}
+	d.index = t.index
+	d.index.at, d.index.last = at, size
+	w.tokens, w.donors = pairSet{}, nil
 	return nil
 }

@@ -1,0 +1,234 @@
+// Package field numbers the canonical names that the platform parsers write, so
+// that a parser's output finds its column by an index and not by its name.
+//
+// It is a list and knows nothing else: what the fields mean is in package
+// schema. A name that no parser writes by itself is not here.
+package field
+
+// ID is one name of the list.
+type ID uint8
+
+// The names.
+const (
+	ClientAddress ID = iota
+	ClientPort
+	DestinationAddress
+	DestinationPort
+	DNSAnswers
+	DNSQuestionName
+	DNSQuestionType
+	DNSResponseCode
+	EventName
+	HTTPRequestBodySize
+	HTTPRequestHeaderXForwardedFor
+	HTTPRequestHeaderXRequestID
+	HTTPRequestMethod
+	HTTPRequestMethodOriginal
+	HTTPRequestResendCount
+	HTTPResponseBodySize
+	HTTPResponseStatusCode
+	K8sClusterName
+	K8sNamespaceName
+	K8sNodeName
+	K8sPodLabelApp
+	K8sPodName
+	LogIostream
+	LogPartial
+	LogRecordUID
+	LogSource
+	MeshBytesReceived
+	MeshBytesSent
+	MeshConnectionTerminationDetails
+	MeshDestinationCluster
+	MeshDestinationIdentityID
+	MeshDestinationLabels
+	MeshDestinationNamespace
+	MeshDestinationPod
+	MeshDestinationService
+	MeshDestinationSubset
+	MeshDestinationWorkload
+	MeshDirection
+	MeshDropReason
+	MeshDurationNS
+	MeshFirstByteNS
+	MeshFlowEvent
+	MeshFlowIsReply
+	MeshFlowL7
+	MeshFlowObservationPoint
+	MeshFlowSummary
+	MeshFlowTCPFlags
+	MeshFlowType
+	MeshID
+	MeshMTLS
+	MeshPolicyDecision
+	MeshPolicyEngine
+	MeshPolicyKind
+	MeshPolicyName
+	MeshPolicyNamespace
+	MeshPolicyRule
+	MeshPolicyStatus
+	MeshProcessingNS
+	MeshReporter
+	MeshResponseCodeDetails
+	MeshResponseFlags
+	MeshRoute
+	MeshSourceCluster
+	MeshSourceIdentityID
+	MeshSourceLabels
+	MeshSourceNamespace
+	MeshSourcePod
+	MeshSourcePrincipal
+	MeshSourceService
+	MeshSourceWorkload
+	MeshType
+	MeshUpstreamAddress
+	MeshUpstreamCluster
+	MeshUpstreamLocalAddress
+	MeshUpstreamDurationNS
+	MeshUpstreamFailureReason
+	MeshVerdict
+	NetworkLocalAddress
+	NetworkLocalPort
+	NetworkPeerAddress
+	NetworkPeerPort
+	NetworkProtocolName
+	NetworkProtocolVersion
+	NetworkTransport
+	NetworkType
+	ParseEscaped
+	ParseFormat
+	ParseStatus
+	RPCGRPCStatusCode
+	ServerAddress
+	ServerPort
+	ServiceName
+	SourceAddress
+	SourcePort
+	SpanID
+	TLSCipher
+	TLSClientIssuer
+	TLSClientServerName
+	TLSClientSubject
+	TLSProtocolVersion
+	TraceFlags
+	TraceID
+	URLPath
+	URLQuery
+	URLScheme
+	UserAgentOriginal
+	Body
+	Count // how many there are
+)
+
+var names = [Count]string{
+	ClientAddress:                    "client.address",
+	ClientPort:                       "client.port",
+	DestinationAddress:               "destination.address",
+	DestinationPort:                  "destination.port",
+	DNSAnswers:                       "dns.answers",
+	DNSQuestionName:                  "dns.question.name",
+	DNSQuestionType:                  "dns.question.type",
+	DNSResponseCode:                  "dns.response_code",
+	EventName:                        "event.name",
+	HTTPRequestBodySize:              "http.request.body.size",
+	HTTPRequestHeaderXForwardedFor:   "http.request.header.x-forwarded-for",
+	HTTPRequestHeaderXRequestID:      "http.request.header.x-request-id",
+	HTTPRequestMethod:                "http.request.method",
+	HTTPRequestMethodOriginal:        "http.request.method_original",
+	HTTPRequestResendCount:           "http.request.resend_count",
+	HTTPResponseBodySize:             "http.response.body.size",
+	HTTPResponseStatusCode:           "http.response.status_code",
+	K8sClusterName:                   "k8s.cluster.name",
+	K8sNamespaceName:                 "k8s.namespace.name",
+	K8sNodeName:                      "k8s.node.name",
+	K8sPodLabelApp:                   "k8s.pod.label.app",
+	K8sPodName:                       "k8s.pod.name",
+	LogIostream:                      "log.iostream",
+	LogPartial:                       "log.partial",
+	LogRecordUID:                     "log.record.uid",
+	LogSource:                        "log.source",
+	MeshBytesReceived:                "mesh.bytes_received",
+	MeshBytesSent:                    "mesh.bytes_sent",
+	MeshConnectionTerminationDetails: "mesh.connection_termination_details",
+	MeshDestinationCluster:           "mesh.destination.cluster",
+	MeshDestinationIdentityID:        "mesh.destination.identity_id",
+	MeshDestinationLabels:            "mesh.destination.labels",
+	MeshDestinationNamespace:         "mesh.destination.namespace",
+	MeshDestinationPod:               "mesh.destination.pod",
+	MeshDestinationService:           "mesh.destination.service",
+	MeshDestinationSubset:            "mesh.destination.subset",
+	MeshDestinationWorkload:          "mesh.destination.workload",
+	MeshDirection:                    "mesh.direction",
+	MeshDropReason:                   "mesh.drop_reason",
+	MeshDurationNS:                   "mesh.duration_ns",
+	MeshFirstByteNS:                  "mesh.first_byte_ns",
+	MeshFlowEvent:                    "mesh.flow.event",
+	MeshFlowIsReply:                  "mesh.flow.is_reply",
+	MeshFlowL7:                       "mesh.flow.l7",
+	MeshFlowObservationPoint:         "mesh.flow.observation_point",
+	MeshFlowSummary:                  "mesh.flow.summary",
+	MeshFlowTCPFlags:                 "mesh.flow.tcp_flags",
+	MeshFlowType:                     "mesh.flow.type",
+	MeshID:                           "mesh.id",
+	MeshMTLS:                         "mesh.mtls",
+	MeshPolicyDecision:               "mesh.policy.decision",
+	MeshPolicyEngine:                 "mesh.policy.engine",
+	MeshPolicyKind:                   "mesh.policy.kind",
+	MeshPolicyName:                   "mesh.policy.name",
+	MeshPolicyNamespace:              "mesh.policy.namespace",
+	MeshPolicyRule:                   "mesh.policy.rule",
+	MeshPolicyStatus:                 "mesh.policy.status",
+	MeshProcessingNS:                 "mesh.processing_ns",
+	MeshReporter:                     "mesh.reporter",
+	MeshResponseCodeDetails:          "mesh.response_code_details",
+	MeshResponseFlags:                "mesh.response_flags",
+	MeshRoute:                        "mesh.route",
+	MeshSourceCluster:                "mesh.source.cluster",
+	MeshSourceIdentityID:             "mesh.source.identity_id",
+	MeshSourceLabels:                 "mesh.source.labels",
+	MeshSourceNamespace:              "mesh.source.namespace",
+	MeshSourcePod:                    "mesh.source.pod",
+	MeshSourcePrincipal:              "mesh.source.principal",
+	MeshSourceService:                "mesh.source.service",
+	MeshSourceWorkload:               "mesh.source.workload",
+	MeshType:                         "mesh.type",
+	MeshUpstreamAddress:              "mesh.upstream.address",
+	MeshUpstreamCluster:              "mesh.upstream.cluster",
+	MeshUpstreamLocalAddress:         "mesh.upstream.local_address",
+	MeshUpstreamDurationNS:           "mesh.upstream_duration_ns",
+	MeshUpstreamFailureReason:        "mesh.upstream_failure_reason",
+	MeshVerdict:                      "mesh.verdict",
+	NetworkLocalAddress:              "network.local.address",
+	NetworkLocalPort:                 "network.local.port",
+	NetworkPeerAddress:               "network.peer.address",
+	NetworkPeerPort:                  "network.peer.port",
+	NetworkProtocolName:              "network.protocol.name",
+	NetworkProtocolVersion:           "network.protocol.version",
+	NetworkTransport:                 "network.transport",
+	NetworkType:                      "network.type",
+	ParseEscaped:                     "parse.escaped",
+	ParseFormat:                      "parse.format",
+	ParseStatus:                      "parse.status",
+	RPCGRPCStatusCode:                "rpc.grpc.status_code",
+	ServerAddress:                    "server.address",
+	ServerPort:                       "server.port",
+	ServiceName:                      "service.name",
+	SourceAddress:                    "source.address",
+	SourcePort:                       "source.port",
+	SpanID:                           "span_id",
+	TLSCipher:                        "tls.cipher",
+	TLSClientIssuer:                  "tls.client.issuer",
+	TLSClientServerName:              "tls.client.server_name",
+	TLSClientSubject:                 "tls.client.subject",
+	TLSProtocolVersion:               "tls.protocol.version",
+	TraceFlags:                       "trace_flags",
+	TraceID:                          "trace_id",
+	URLPath:                          "url.path",
+	URLQuery:                         "url.query",
+	URLScheme:                        "url.scheme",
+	UserAgentOriginal:                "user_agent.original",
+	Body:                             "body",
+}
+
+// String returns the name.
+func (f ID) String() string { return names[f] }

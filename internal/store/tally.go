@@ -1,0 +1,167 @@
+package store
+
+import (
+	"encoding/binary"
+	"slices"
+
+	"github.com/meshtrail/meshtrail/internal/fault"
+)
+
+// A tally is what one worker has counted. Texts are numbered for each field of
+// By, and groups are found by those numbers: nothing is looked up by text more
+// than once for each entry of a dictionary.
+type tally struct {
+	fields []texts
+	groups []counted
+	single []uint32          // of one field: by number, its group plus one
+	index  map[string]uint32 // of several: by their numbers
+	key    []byte
+
+	buckets int
+	sum     bool
+	cells   int
+}
+
+// texts are the values of one field, by number.
+type texts struct {
+	list  []string
+	index map[string]uint32
+}
+
+// counted is a group.
+type counted struct {
+	codes  []uint32
+	counts []uint64 // by bucket
+	bytes  []uint64
+}
+
+func (c *counter) newTally() *tally {
+	t := &tally{fields: make([]texts, len(c.by)), buckets: c.buckets, sum: c.req.Sum}
+	for i := range t.fields {
+		t.fields[i].index = make(map[string]uint32)
+	}
+	if len(c.by) > 1 {
+		t.index = make(map[string]uint32)
+	}
+	return t
+}
+
+// Code implements filter.Coder.
+func (t *tally) Code(i int, text []byte) uint32 {
+	f := &t.fields[i]
+	n, ok := f.index[string(text)]
+	if !ok {
+		n = uint32(len(f.list))
+		s := string(text)
+		f.index[s] = n
+		f.list = append(f.list, s)
+	}
+	return n
+}
+
+// group returns the group of these numbers.
+func (t *tally) group(codes []uint32) (*counted, error) {
+	switch len(codes) {
+	case 0:
+		if len(t.groups) == 0 {
+			return t.grow(codes)
+		}
+		return &t.groups[0], nil
+	case 1:
+		for len(t.single) <= int(codes[0]) {
+			t.single = append(t.single, 0)
+		}
+		if g := t.single[codes[0]]; g > 0 {
+			return &t.groups[g-1], nil
+		}
+		t.single[codes[0]] = uint32(len(t.groups)) + 1
+		return t.grow(codes)
+	}
+	t.key = t.key[:0]
+	for _, c := range codes {
+		t.key = binary.LittleEndian.AppendUint32(t.key, c)
+	}
+	if g, ok := t.index[string(t.key)]; ok {
+		return &t.groups[g], nil
+	}
+	t.index[string(t.key)] = uint32(len(t.groups))
+	return t.grow(codes)
+}
+
+func (t *tally) grow(codes []uint32) (*counted, error) {
+	if t.cells += t.buckets; t.cells > maxCells {
+		return nil, tooMany()
+	}
+	g := counted{codes: slices.Clone(codes), counts: make([]uint64, t.buckets)}
+	if t.sum {
+		g.bytes = make([]uint64, t.buckets)
+	}
+	t.groups = append(t.groups, g)
+	return &t.groups[len(t.groups)-1], nil
+}
+
+func tooMany() error {
+	return fault.WithHint(fault.Errorf(fault.Overload, "count: more than %d groups times buckets", maxCells),
+		"group by fewer fields or use a longer step")
+}
+
+// add counts n records, of bytes together, in a bucket of a group.
+func (t *tally) add(codes []uint32, bucket int, n, bytes uint64) error {
+	g, err := t.group(codes)
+	if err != nil {
+		return err
+	}
+	g.counts[bucket] += n
+	if t.sum {
+		g.bytes[bucket] += bytes
+	}
+	return nil
+}
+
+// values returns the texts of a group.
+func (t *tally) values(g *counted) []string {
+	out := make([]string, len(g.codes))
+	for i, c := range g.codes {
+		out[i] = t.fields[i].list[c]
+	}
+	return out
+}
+
+// merge puts the tallies of all workers together, by the values of the groups.
+func (c *counter) merge() ([]Group, error) {
+	var out []Group
+	var err error
+	index := make(map[string]int)
+	var key []byte
+	for _, t := range c.tallies {
+		for i := range t.groups {
+			g := &t.groups[i]
+			values := t.values(g)
+			if len(c.tallies) > 1 {
+				key = key[:0]
+				for _, v := range values {
+					key = append(binary.AppendUvarint(key, uint64(len(v))), v...)
+				}
+				if at, ok := index[string(key)]; ok {
+					addAll(out[at].Counts, g.counts)
+					addAll(out[at].Bytes, g.bytes)
+					continue
+				}
+				index[string(key)] = len(out)
+			}
+			if (len(out)+1)*c.buckets > maxCells {
+				err = tooMany()
+				continue
+			}
+			out = append(out, Group{Values: values, Counts: g.counts, Bytes: g.bytes})
+		}
+	}
+	slices.SortFunc(out, func(a, b Group) int { return slices.Compare(a.Values, b.Values) })
+	return out, err
+}
+
+func addAll(dst, src []uint64) {
+	for i, n := range src {
+		dst[i] += n
+	}
+}
