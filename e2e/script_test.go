@@ -3,9 +3,11 @@ package e2e
 import (
 	"os"
 	"path/filepath"
+	"regexp"
 	"strconv"
 	"strings"
 	"testing"
+	"time"
 
 	"github.com/rogpeppe/go-internal/testscript"
 )
@@ -17,6 +19,7 @@ import (
 //	stop | kill9            end it cleanly, or as power loss would
 //	post PATH FILE [TYPE]   POST a file with the admin token; stdout is the answer
 //	get PATH                GET with the admin token
+//	await PATH REGEXP       GET until the answer matches
 //	flip GLOB OFFSET        change one byte; a negative offset counts from the end
 //	absent DIR TEXT         no file below DIR contains TEXT
 func TestScripts(t *testing.T) {
@@ -60,6 +63,7 @@ func TestScripts(t *testing.T) {
 				}
 			},
 			"flip":   flip,
+			"await":  await,
 			"absent": absent,
 		},
 	})
@@ -105,4 +109,22 @@ func absent(ts *testscript.TestScript, _ bool, args []string) {
 	if files == 0 {
 		ts.Fatalf("%s is empty", args[0])
 	}
+}
+
+// await asks a path again until the answer matches, as it does what the server
+// does by itself: at most a minute.
+func await(ts *testscript.TestScript, _ bool, args []string) {
+	re, err := regexp.Compile(args[1])
+	ts.Check(err)
+	tick := time.NewTicker(20 * time.Millisecond)
+	defer tick.Stop()
+	for range 3000 {
+		_, body, err := serverOf(ts).request("GET", args[0], nil, nil)
+		ts.Check(err)
+		if re.Match(body) {
+			return
+		}
+		<-tick.C
+	}
+	ts.Fatalf("%s never answered %s", args[0], args[1])
 }

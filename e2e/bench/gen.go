@@ -1,18 +1,12 @@
 package main
 
 import (
-	"bufio"
-	"encoding/json"
 	"fmt"
 	"math/rand/v2"
-	"os"
 	"strconv"
 	"strings"
 	"time"
 )
-
-// dayStart is the first event time of the generated day.
-var dayStart = time.Date(2026, 11, 20, 0, 0, 0, 0, time.UTC)
 
 // pod is one stream: a workload's instance in a mesh.
 type pod struct {
@@ -24,143 +18,251 @@ var (
 	namespaces = []string{"shop", "identity", "finance", "edge", "platform"}
 	meshes     = []string{"istio", "istio", "istio", "linkerd", "consul", "kuma"}
 	regions    = []string{"eu-west-1", "us-east-1", "ap-south-1"}
+	methods    = []string{"GET", "GET", "GET", "POST", "PUT", "DELETE"}
+	protocols  = []string{"HTTP/2", "HTTP/2", "HTTP/1.1"}
+	levels     = []string{"info", "info", "info", "info", "warn", "error"}
+	loggers    = []string{"http", "db", "worker", "cache"}
+	tables     = []string{"orders", "carts", "payments", "users"}
 	agents     = []string{"Go-http-client/2.0", "okhttp/4.12.0", "python-requests/2.32.3", "curl/8.9.1", "grpc-java-netty/1.66.0", "kube-probe/1.31",
 		"Mozilla/5.0 (X11; Linux x86_64) AppleWebKit/537.36 (KHTML, like Gecko) Chrome/131.0 Safari/537.36",
 		"Mozilla/5.0 (iPhone; CPU iPhone OS 18_1 like Mac OS X) AppleWebKit/605.1.15 Version/18.1 Mobile/15E148 Safari/604.1"}
-	routes = []string{"/api/v1/cart/%d", "/api/v1/cart/%d/items", "/api/v1/products/%d", "/api/v1/search?q=item%d&page=2", "/api/v1/users/%d/profile", "/api/v1/checkout",
-		"/payment.PaymentService/Charge", "/ledger.Ledger/Append", "/healthz", "/api/v1/orders/%d/shipment", "/login", "/api/v1/reviews/%d?sort=top"}
+	// Some JSON writers escape "&": a parser must not mind.
+	routes = []string{"/api/v1/cart/%", "/api/v1/cart/%/items", "/api/v1/products/%", `/api/v1/search?q=item%\u0026page=2`, "/api/v1/users/%/profile", "/api/v1/checkout",
+		"/payment.PaymentService/Charge", "/ledger.Ledger/Append", "/healthz", "/api/v1/orders/%/shipment", "/login", "/api/v1/reviews/%?sort=top"}
 	words = []string{"upstream", "retry", "budget", "exhausted", "timeout", "connection", "reset", "token", "expired", "cache", "miss", "invalid", "signature", "rate", "limited", "queue", "drained", "leader", "elected", "snapshot"}
 )
 
-func pick[T any](r *rand.Rand, s []T) T { return s[r.IntN(len(s))] }
+// A workload is a set of records that its fields determine, wholly: record i
+// depends on seed and i alone, so that any part is made at any time, on any core.
+type workload struct {
+	n     int // records, over 24 hours from day on
+	seed  uint64
+	pods  []pod
+	day   time.Time
+	wide  int // fields added to each record
+	late  int // per cent of the records that come up to half an hour late
+	batch int // records of a request
+}
 
-func pods(r *rand.Rand, n int) []pod {
-	out := make([]pod, n)
-	for i := range out {
+func newWorkload(n int, seed uint64, streams, batch int, day time.Time) *workload {
+	r := rand.New(rand.NewPCG(seed, 77))
+	w := &workload{n: n, seed: seed, pods: make([]pod, streams), day: day, batch: batch}
+	for i := range w.pods {
 		s := services[i%len(services)]
-		out[i] = pod{
+		w.pods[i] = pod{
 			cluster: "prod-" + regions[i%3], namespace: namespaces[(i/3)%len(namespaces)], service: s, mesh: meshes[i%len(meshes)],
 			name: fmt.Sprintf("%s-%08x-%05x", s, r.Uint32(), r.IntN(1<<20)),
 			ip:   fmt.Sprintf("10.%d.%d.%d", r.IntN(16), r.IntN(256), 1+r.IntN(254)),
 		}
 	}
-	return out
+	return w
+}
+
+// end is after the last event time of w.
+func (w *workload) end() time.Time { return w.day.Add(24*time.Hour + 10*time.Second) }
+
+// A span is the records [from, to) of a workload.
+type span struct {
+	*workload
+	from, to int
+}
+
+// entry is one drawn record: four fifths are access records of a mesh, the rest
+// application logs (with a message).
+type entry struct {
+	at            time.Time
+	pod, upstream *pod
+	traceID       string
+
+	msg, level, logger string // application logs
+
+	method, path, protocol string // access records
+	code                   int
+	flags, details         string
+	received, sent         int
+	duration               int
+	requestID, agent       string
+	port                   int
+
+	extra []int // values of the added fields
+}
+
+// drawer draws the records of a workload.
+type drawer struct {
+	w   *workload
+	pcg rand.PCG
+	r   *rand.Rand
+	e   entry
+}
+
+func (w *workload) drawer() *drawer {
+	d := &drawer{w: w}
+	d.r = rand.New(&d.pcg)
+	return d
+}
+
+func pick[T any](r *rand.Rand, s []T) T { return s[r.IntN(len(s))] }
+
+// draw returns record i; the next call overwrites it.
+func (d *drawer) draw(i int) *entry {
+	d.pcg.Seed(d.w.seed, uint64(i)*0x9e3779b97f4a7c15+1)
+	r, e := d.r, &d.e
+	step := 24 * time.Hour / time.Duration(d.w.n)
+	*e = entry{at: d.w.day.Add(time.Millisecond + time.Duration(i)*step + time.Duration(r.IntN(2000))*time.Millisecond), extra: e.extra[:0]}
+	e.pod = &d.w.pods[int(float64(len(d.w.pods))*r.Float64()*r.Float64())]
+	e.traceID = hexID(r, 32)
+	if r.IntN(5) == 0 {
+		e.level, e.logger, e.msg = pick(r, levels), e.pod.service+"."+pick(r, loggers), message(r, e.pod)
+	} else {
+		d.access(e)
+	}
+	for f := range d.w.wide {
+		e.extra = append(e.extra, r.IntN(extraRange(f)))
+	}
+	if d.w.late > 0 && r.IntN(100) < d.w.late {
+		if e.at = e.at.Add(-time.Duration(r.IntN(1800)) * time.Second); e.at.Before(d.w.day) {
+			e.at = d.w.day.Add(time.Millisecond)
+		}
+	}
+	return e
+}
+
+func (d *drawer) access(e *entry) {
+	r := d.r
+	up := &d.w.pods[r.IntN(len(d.w.pods))]
+	e.upstream, e.code, e.flags, e.details = up, 200, "-", "via_upstream"
+	switch x := r.IntN(1000); {
+	case x < 4:
+		e.code, e.flags, e.details = 503, "UF,URX", "upstream_reset_before_response_started{connection_failure}"
+	case x < 8:
+		e.code, e.flags, e.details = 504, "UT", "response_timeout"
+	case x < 14:
+		e.code, e.details = 403, "rbac_access_denied_matched_policy[none]"
+	case x < 40:
+		e.code = 404
+	case x < 60:
+		e.code = 201
+	case x < 75:
+		e.code = 304
+	case x < 80:
+		e.code = 500
+	}
+	e.path = pick(r, routes)
+	if before, after, ok := strings.Cut(e.path, "%"); ok {
+		e.path = before + strconv.Itoa(r.IntN(500_000)) + after
+	}
+	e.duration = int(r.ExpFloat64()*14) + 1
+	if e.code == 504 {
+		e.duration = 15_000 + r.IntN(40)
+	}
+	e.method, e.protocol, e.agent = pick(r, methods), pick(r, protocols), pick(r, agents)
+	e.received, e.sent = r.IntN(4096), r.IntN(65_536)
+	h := hexID(r, 32)
+	e.requestID = h[:8] + "-" + h[8:12] + "-" + h[12:16] + "-" + h[16:20] + "-" + h[20:]
+	e.port = 32_768 + r.IntN(28_000)
 }
 
 func hexID(r *rand.Rand, n int) string {
 	const digits = "0123456789abcdef"
 	b := make([]byte, n)
+	var bits uint64
 	for i := range b {
-		b[i] = digits[r.IntN(16)]
+		if i%16 == 0 {
+			bits = r.Uint64()
+		}
+		b[i] = digits[bits&15]
+		bits >>= 4
 	}
 	return string(b)
 }
 
-func uuid(r *rand.Rand) string {
-	h := hexID(r, 32)
-	return h[:8] + "-" + h[8:12] + "-" + h[12:16] + "-" + h[16:20] + "-" + h[20:]
-}
-
-// makeRecord returns one flat JSON object: 80 % mesh access logs, 20 %
-// application logs.
-func makeRecord(r *rand.Rand, ps []pod, t time.Time) map[string]any {
-	p := ps[int(float64(len(ps))*r.Float64()*r.Float64())]
-	m := map[string]any{
-		"@timestamp": t.UTC().Format("2006-01-02T15:04:05.000000Z"),
-		"cluster":    p.cluster, "namespace": p.namespace, "service": p.service, "pod": p.name, "mesh": p.mesh,
-		"trace_id": hexID(r, 32),
-	}
-	if r.IntN(10) < 2 {
-		m["level"] = pick(r, []string{"info", "info", "info", "info", "warn", "error"})
-		m["logger"] = p.service + "." + pick(r, []string{"http", "db", "worker", "cache"})
-		m["msg"] = message(r, p)
-		return m
-	}
-	access(r, m, p, pick(r, ps))
-	return m
-}
-
-func message(r *rand.Rand, p pod) string {
+func message(r *rand.Rand, p *pod) string {
 	switch r.IntN(5) {
 	case 0:
-		return fmt.Sprintf("processed order %d for customer c-%06d in %dms", r.IntN(1e7), r.IntN(200000), r.IntN(900))
+		return fmt.Sprintf("processed order %d for customer c-%06d in %dms", r.IntN(1e7), r.IntN(200_000), r.IntN(900))
 	case 1:
 		return fmt.Sprintf("%s %s %s after %d attempts: %s", pick(r, words), pick(r, words), pick(r, words), r.IntN(9), pick(r, words))
 	case 2:
-		return fmt.Sprintf("db query took %dus rows=%d table=%s", r.IntN(90000), r.IntN(500), pick(r, []string{"orders", "carts", "payments", "users"}))
+		return fmt.Sprintf("db query took %dus rows=%d table=%s", r.IntN(90_000), r.IntN(500), pick(r, tables))
 	case 3:
 		return fmt.Sprintf("cache miss key=%s:%s ttl=%ds", p.service, hexID(r, 12), r.IntN(3600))
 	}
-	return fmt.Sprintf("user u-%06d authenticated from %d.%d.%d.%d via oidc", r.IntN(90000), 1+r.IntN(220), r.IntN(256), r.IntN(256), r.IntN(256))
+	return fmt.Sprintf("user u-%06d authenticated from %d.%d.%d.%d via oidc", r.IntN(90_000), 1+r.IntN(220), r.IntN(256), r.IntN(256), r.IntN(256))
 }
 
-func access(r *rand.Rand, m map[string]any, p, up pod) {
-	code, flags, details := 200, "-", "via_upstream"
-	switch x := r.IntN(1000); {
-	case x < 4:
-		code, flags, details = 503, "UF,URX", "upstream_reset_before_response_started{connection_failure}"
-	case x < 8:
-		code, flags, details = 504, "UT", "response_timeout"
-	case x < 14:
-		code, details = 403, "rbac_access_denied_matched_policy[none]"
-	case x < 40:
-		code = 404
-	case x < 60:
-		code = 201
-	case x < 75:
-		code = 304
-	case x < 80:
-		code = 500
+// The added fields of wide records: few values, some, or nearly a value a record.
+func extraRange(f int) int { return []int{4, 300, 1 << 30}[f%3] }
+
+// extraText is the form of an added field's value: a word or a number.
+func extraText(f, v int) string {
+	if f%2 == 0 {
+		return "v" + strconv.Itoa(v)
 	}
-	route := pick(r, routes)
-	if strings.Contains(route, "%d") {
-		route = fmt.Sprintf(route, r.IntN(500000))
+	return strconv.Itoa(v)
+}
+
+const timeLayout = "2006-01-02T15:04:05.000000Z"
+
+// appendJSON appends e as one flat JSON object, its names in order.
+func (e *entry) appendJSON(b []byte) []byte {
+	str := func(name, v string) {
+		b = append(append(append(append(append(b, `,"`...), name...), `":"`...), v...), '"')
 	}
-	duration := int(r.ExpFloat64()*14) + 1
-	if code == 504 {
-		duration = 15000 + r.IntN(40)
+	num := func(name string, v int) {
+		b = strconv.AppendInt(append(append(append(b, `,"`...), name...), `":`...), int64(v), 10)
+	}
+	b = append(e.at.AppendFormat(append(b, `{"@timestamp":"`...), timeLayout), '"')
+	p, up := e.pod, e.upstream
+	if up == nil {
+		str("cluster", p.cluster)
+		str("level", e.level)
+		str("logger", e.logger)
+		str("mesh", p.mesh)
+		str("msg", e.msg)
+		str("namespace", p.namespace)
+		str("pod", p.name)
+		str("service", p.service)
+		str("trace_id", e.traceID)
+		return append(e.appendExtra(b), '}')
 	}
 	host := up.service + "." + up.namespace + ".svc.cluster.local"
-	m["method"] = pick(r, []string{"GET", "GET", "GET", "POST", "PUT", "DELETE"})
-	m["path"] = route
-	m["protocol"] = pick(r, []string{"HTTP/2", "HTTP/2", "HTTP/1.1"})
-	m["authority"] = host + ":8080"
-	m["response_code"], m["response_flags"], m["response_code_details"] = code, flags, details
-	m["bytes_received"], m["bytes_sent"] = r.IntN(4096), r.IntN(65536)
-	m["duration"], m["upstream_service_time"] = duration, strconv.Itoa(max(duration-1, 0))
-	m["request_id"] = uuid(r)
-	m["user_agent"] = pick(r, agents)
-	m["upstream_host"], m["upstream_cluster"] = up.ip+":8080", "outbound|8080||"+host
-	m["downstream_remote_address"] = p.ip + ":" + strconv.Itoa(32768+r.IntN(28000))
-	m["downstream_local_address"] = up.ip + ":8080"
-	m["requested_server_name"] = "outbound_.8080_._." + host
-	m["downstream_peer_uri_san"] = "spiffe://" + p.cluster + ".example/ns/" + p.namespace + "/sa/" + p.service
-	m["route_name"] = "default"
+	str("authority", host+":8080")
+	num("bytes_received", e.received)
+	num("bytes_sent", e.sent)
+	str("cluster", p.cluster)
+	str("downstream_local_address", up.ip+":8080")
+	str("downstream_peer_uri_san", "spiffe://"+p.cluster+".example/ns/"+p.namespace+"/sa/"+p.service)
+	str("downstream_remote_address", p.ip+":"+strconv.Itoa(e.port))
+	num("duration", e.duration)
+	str("mesh", p.mesh)
+	str("method", e.method)
+	str("namespace", p.namespace)
+	str("path", e.path)
+	str("pod", p.name)
+	str("protocol", e.protocol)
+	str("request_id", e.requestID)
+	str("requested_server_name", "outbound_.8080_._."+host)
+	num("response_code", e.code)
+	str("response_code_details", e.details)
+	str("response_flags", e.flags)
+	str("route_name", "default")
+	str("service", p.service)
+	str("trace_id", e.traceID)
+	str("upstream_cluster", "outbound|8080||"+host)
+	str("upstream_host", up.ip+":8080")
+	str("upstream_service_time", strconv.Itoa(max(e.duration-1, 0)))
+	str("user_agent", e.agent)
+	return append(e.appendExtra(b), '}')
 }
 
-// generate writes n records over 24 h as JSON lines, in time order with up to
-// 2 s of jitter. The same seed gives the same bytes.
-func generate(n int, seed uint64, streams int, out string) error {
-	r := rand.New(rand.NewPCG(seed, 77))
-	ps := pods(r, streams)
-	f, err := os.Create(out)
-	if err != nil {
-		return err
-	}
-	defer f.Close()
-	w := bufio.NewWriterSize(f, 1<<20)
-	step := 24 * time.Hour / time.Duration(n)
-	for i := range n {
-		t := dayStart.Add(time.Duration(i)*step + time.Duration(r.IntN(2000))*time.Millisecond)
-		b, err := json.Marshal(makeRecord(r, ps, t))
-		if err != nil {
-			return err
+func (e *entry) appendExtra(b []byte) []byte {
+	for f, v := range e.extra {
+		b = fmt.Appendf(b, `,"x_%03d":`, f)
+		if f%2 == 0 {
+			b = strconv.AppendQuote(b, extraText(f, v))
+		} else {
+			b = append(b, extraText(f, v)...)
 		}
-		w.Write(b)
-		w.WriteByte('\n')
 	}
-	if err := w.Flush(); err != nil {
-		return err
-	}
-	return f.Close()
+	return b
 }

@@ -1,154 +1,197 @@
 package main
 
 import (
-	"bufio"
 	"bytes"
+	"context"
 	"fmt"
-	"io"
-	"io/fs"
-	"net/http"
-	"os"
-	"path/filepath"
-	"strconv"
-	"strings"
+	"slices"
 	"sync"
 	"sync/atomic"
 	"time"
 )
 
-// use is what a process has cost so far: CPU seconds, resident and peak MiB.
-type use struct{ cpu, rss, peak float64 }
+// prepared is how many bytes of requests are made before the clock starts;
+// what is beyond is made during the load, on the same cores.
+const prepared = 1 << 30
 
-// usage reads /proc; on systems without it every figure is 0.
-func usage(pid int) use {
-	b, err := os.ReadFile(fmt.Sprintf("/proc/%d/stat", pid))
-	i := bytes.LastIndexByte(b, ')')
-	if err != nil || i < 0 {
-		return use{}
-	}
-	f := strings.Fields(string(b[i+2:]))
-	user, _ := strconv.ParseFloat(f[11], 64)
-	system, _ := strconv.ParseFloat(f[12], 64)
-	u := use{cpu: (user + system) / 100}
-	status, _ := os.ReadFile(fmt.Sprintf("/proc/%d/status", pid))
-	for line := range strings.Lines(string(status)) {
-		if w := strings.Fields(line); len(w) > 1 {
-			kb, _ := strconv.ParseFloat(w[1], 64)
-			switch w[0] {
-			case "VmRSS:":
-				u.rss = kb / 1024
-			case "VmHWM:":
-				u.peak = kb / 1024
-			}
-		}
-	}
-	return u
+type request struct {
+	body    []byte
+	records int
 }
 
-func diskUse(dir string) (n int64) {
-	filepath.WalkDir(dir, func(_ string, d fs.DirEntry, err error) error {
-		if err == nil && !d.IsDir() {
-			if i, e := d.Info(); e == nil {
-				n += i.Size()
+// A feed makes the requests of a span ahead of those who send them.
+type feed struct {
+	requests chan request
+	filled   chan struct{} // closed when prepared bytes, or all, are made
+	pending  atomic.Int64  // bytes made and not yet taken
+	stopped  chan struct{}
+}
+
+func newFeed(t target, s span) *feed {
+	f := &feed{requests: make(chan request, (s.to-s.from)/s.batch+1), filled: make(chan struct{}), stopped: make(chan struct{})}
+	go func() {
+		defer close(f.requests)
+		full := sync.OnceFunc(func() { close(f.filled) })
+		defer full()
+		d := s.drawer()
+		for i := s.from; i < s.to; i += s.batch {
+			for f.pending.Load() > prepared {
+				full()
+				select {
+				case <-f.stopped:
+					return
+				case <-time.After(time.Millisecond):
+				}
 			}
+			n := min(s.batch, s.to-i)
+			body := t.body(d, i, i+n)
+			f.pending.Add(int64(len(body)))
+			f.requests <- request{body, n}
 		}
-		return nil
-	})
+	}()
+	return f
+}
+
+// stop lets the maker of requests end before all are taken.
+func (f *feed) stop() {
+	close(f.stopped)
+	for range f.requests { // drained, so that it ends
+	}
+}
+
+// rawBytes is what the records of s take as JSON lines, whoever stores them.
+func rawBytes(s span) (n int64) {
+	d := s.drawer()
+	var b []byte
+	for i := s.from; i < s.to; i++ {
+		b = d.draw(i).appendJSON(b[:0])
+		n += int64(len(b)) + 1
+	}
 	return n
 }
 
-func do(req *http.Request, token string) ([]byte, error) {
-	req.Header.Set("Authorization", "Bearer "+token)
-	resp, err := http.DefaultClient.Do(req)
-	if err != nil {
-		return nil, err
-	}
-	defer resp.Body.Close()
-	body, err := io.ReadAll(resp.Body)
-	if err == nil && resp.StatusCode >= 300 {
-		err = fmt.Errorf("%s answered %d: %.300s", req.URL.Path, resp.StatusCode, body)
-	}
-	return body, err
+// loaded says how a load went.
+type loaded struct {
+	Records   int     `json:"records"` // acknowledged
+	Seconds   float64 `json:"seconds"`
+	CPU       float64 `json:"cpuSeconds"` // of the server, until the last acknowledgement
+	AckMedian float64 `json:"ackMedianMs"`
+	Ack99     float64 `json:"ack99Ms"`
+	AckWorst  float64 `json:"ackWorstMs"`
+	Retries   int     `json:"retries"`
 }
 
-// bulkBodies cuts the file into _bulk bodies of batch records each.
-func bulkBodies(file string, batch int) (bodies [][]byte, records int, raw int64, err error) {
-	f, err := os.Open(file)
-	if err != nil {
-		return nil, 0, 0, err
-	}
-	defer f.Close()
-	sc := bufio.NewScanner(f)
-	sc.Buffer(make([]byte, 1<<20), 1<<20)
-	var b []byte
-	for sc.Scan() {
-		raw += int64(len(sc.Bytes())) + 1
-		b = append(b, "{\"create\":{}}\n"...)
-		b = append(append(b, sc.Bytes()...), '\n')
-		if records++; records%batch == 0 {
-			bodies, b = append(bodies, b), nil
-		}
-	}
-	if len(b) > 0 {
-		bodies = append(bodies, b)
-	}
-	return bodies, records, raw, sc.Err()
-}
-
-// load posts the whole file over conns connections and prints the rates. A
-// refused batch is sent again, as a shipper does.
-func load(base, token, file string, batch, conns, pid int) (raw int64, err error) {
-	bodies, records, raw, err := bulkBodies(file, batch)
-	if err != nil {
-		return 0, err
-	}
-	before, start := usage(pid), time.Now()
-	var next atomic.Int64
-	var wg sync.WaitGroup
-	errs := make(chan error, conns)
-	for range conns {
-		wg.Go(func() {
-			for {
-				i := int(next.Add(1)) - 1
-				if i >= len(bodies) {
-					return
-				}
-				if err := post(base, token, bodies[i]); err != nil {
-					errs <- err
-					return
-				}
-			}
-		})
-	}
-	wg.Wait()
-	wall, after := time.Since(start).Seconds(), usage(pid)
+// load sends s over conns connections. A refused request is sent again, as a
+// shipper does; its time runs on. enough, if not nil, ends the load early, once
+// it returns true of the number of acknowledged records.
+func load(ctx context.Context, t target, c *child, s span, conns int, p *progress, enough func(acked int) bool) (loaded, error) {
+	ctx, cancel := context.WithCancel(ctx)
+	defer cancel()
+	f := newFeed(t, s)
+	defer f.stop()
 	select {
-	case err := <-errs:
-		return 0, err
-	default:
+	case <-f.filled:
+	case <-ctx.Done():
+		return loaded{}, ctx.Err()
 	}
-	mb := float64(raw) / 1e6
-	fmt.Printf("load records=%d raw_MB=%.0f batch=%d conns=%d wall_s=%.2f MB_per_s=%.1f rec_per_s=%.0f cpu_s_per_GB=%.2f rss_MiB=%.0f peak_MiB=%.0f\n",
-		records, mb, batch, conns, wall, mb/wall, float64(records)/wall, (after.cpu-before.cpu)/mb*1000, after.rss, after.peak)
-	return raw, nil
+	l := &loader{t: t, feed: f, p: p, enough: enough, stop: cancel}
+	before, began := c.usage(), time.Now()
+	var wg sync.WaitGroup
+	for range conns {
+		wg.Go(func() { l.send(ctx) })
+	}
+	wg.Go(func() {
+		tick := time.NewTicker(100 * time.Millisecond)
+		defer tick.Stop()
+		for int(l.acked.Load()) < s.to-s.from && ctx.Err() == nil {
+			p.report("%s: %d of %d records", t.name(), l.acked.Load(), s.to-s.from)
+			select {
+			case <-ctx.Done():
+			case <-tick.C:
+			}
+		}
+	})
+	wg.Wait()
+	out := loaded{Records: int(l.acked.Load()), Seconds: time.Since(began).Seconds(), CPU: c.usage().cpu - before.cpu, Retries: int(l.retries.Load())}
+	if len(l.took) > 0 {
+		out.AckMedian, out.Ack99, out.AckWorst = quantile(l.took, 0.5), quantile(l.took, 0.99), quantile(l.took, 1)
+	}
+	if l.err == nil && enough == nil && out.Records < s.to-s.from {
+		l.err = fmt.Errorf("%d of %d records acknowledged: %w", out.Records, s.to-s.from, ctx.Err())
+	}
+	return out, l.err
 }
 
-func post(base, token string, body []byte) error {
-	var last error
-	for try := range 50 {
-		req, err := http.NewRequest("POST", base+"/_bulk", bytes.NewReader(body))
-		if err != nil {
-			return err
+type loader struct {
+	t      target
+	feed   *feed
+	p      *progress
+	enough func(acked int) bool
+	stop   context.CancelFunc
+
+	acked, retries atomic.Int64
+
+	mu   sync.Mutex
+	took []float64 // ms until acknowledged
+	err  error
+}
+
+func (l *loader) send(ctx context.Context) {
+	path, contentType := l.t.post()
+	for r := range l.feed.requests {
+		l.feed.pending.Add(-int64(len(r.body)))
+		if ctx.Err() != nil {
+			return
 		}
-		req.Header.Set("Content-Type", "application/x-ndjson")
-		answer, err := do(req, token)
-		if err == nil && !bytes.Contains(answer, []byte(`"errors":true`)) {
+		began := time.Now()
+		err := l.deliver(ctx, path, contentType, r.body)
+		if err != nil {
+			if ctx.Err() == nil {
+				l.mu.Lock()
+				l.err = err
+				l.mu.Unlock()
+			}
+			l.stop()
+			return
+		}
+		l.mu.Lock()
+		l.took = append(l.took, time.Since(began).Seconds()*1000)
+		l.mu.Unlock()
+		if n := l.acked.Add(int64(r.records)); l.enough != nil && l.enough(int(n)) {
+			l.stop()
+		}
+	}
+}
+
+// deliver tries for a minute.
+func (l *loader) deliver(ctx context.Context, path, contentType string, body []byte) error {
+	for wait, began := 20*time.Millisecond, time.Now(); ; wait = min(2*wait, time.Second) {
+		b, err := l.t.do(ctx, "POST", path, contentType, bytes.NewReader(body))
+		if err == nil {
+			if why := l.t.refused(b); why != "" {
+				return fmt.Errorf("%s refused records: %s", l.t.name(), why)
+			}
 			return nil
 		}
-		if last = err; err == nil {
-			return fmt.Errorf("bulk answered an item error: %.300s", answer)
+		if ctx.Err() != nil || time.Since(began) > time.Minute {
+			return err
 		}
-		time.Sleep(time.Duration(try+1) * 20 * time.Millisecond)
+		if l.retries.Add(1) == 1 {
+			l.p.note("%s: a request is sent again: %v", l.t.name(), err)
+		}
+		select {
+		case <-ctx.Done():
+			return ctx.Err()
+		case <-time.After(wait):
+		}
 	}
-	return last
+}
+
+// quantile of a list that it sorts.
+func quantile(list []float64, q float64) float64 {
+	if len(list) == 0 {
+		return 0
+	}
+	slices.Sort(list)
+	return list[min(int(float64(len(list))*q), len(list)-1)]
 }
