@@ -41,6 +41,8 @@ const (
 	OpLe       Op = "<="
 	OpHas      Op = "|="
 	OpHasRegex Op = "|~"
+	OpPattern  Op = "|>"
+	OpNotPat   Op = "!>"
 )
 
 // A Matcher compares the text of a field; an absent field has the text "".
@@ -51,26 +53,78 @@ type Matcher struct {
 	Value string
 }
 
-// A Stage is one step of a pipeline: LineFilter, LabelFilter or Parser.
+// A Stage is one step of a pipeline: *LineFilter, *LabelFilter, *Parser,
+// *LineFormat, *LabelFormat, *Decolorize, *Names, *Distinct. The set is closed.
 type Stage interface {
 	isStage()
 	String() string
 }
 
-// A LineFilter holds when the line contains (or matches) any of Values, or with
-// a negative Op none of them.
-type LineFilter struct {
-	At     int
-	Op     Op // OpHas, OpNotEq, OpHasRegex, OpNotRegex
-	Values []string
-}
-
-// A Parser is | json or | logfmt. Fields are parsed at intake, so it changes
-// nothing; it is kept so that queries written for Loki work as they are.
-type Parser struct {
-	At   int
-	Name string
-}
+type (
+	// A LineFilter holds when the line satisfies Op with any of Values, or with a
+	// negative Op (OpNotEq, OpNotRegex, OpNotPat) with none of them.
+	LineFilter struct {
+		At     int
+		Op     Op // OpHas, OpNotEq, OpHasRegex, OpNotRegex, OpPattern, OpNotPat
+		Values []LineValue
+	}
+	// A LineValue is a text, an expression or a pattern, as the filter's Op says.
+	// With IP set (OpHas, OpNotEq only) it is what stood in ip("…"): an address, a
+	// network, or a range a-b, sought among the addresses in the line.
+	LineValue struct {
+		Text string
+		IP   bool
+	}
+	// A Parser makes fields out of the line: json, logfmt, regexp, pattern, unpack.
+	Parser struct {
+		At   int
+		Name string
+		Expr string // of regexp and pattern
+		// Fields, if there are any, are the only ones that json or logfmt makes.
+		Fields    []Extraction
+		Strict    bool // logfmt --strict
+		KeepEmpty bool // logfmt --keep-empty
+	}
+	// An Extraction is name="path" of json, name="key" of logfmt.
+	Extraction struct {
+		At   int
+		Name string
+		Path string
+	}
+	// A LineFormat replaces the line by what Template, a Go text/template, makes.
+	LineFormat struct {
+		At       int
+		Template string
+	}
+	// A LabelFormat sets fields: dst=src renames, dst="template" computes.
+	LabelFormat struct {
+		At   int
+		Sets []LabelSet
+	}
+	// A LabelSet is one of these. Exactly one of From and Template means something.
+	LabelSet struct {
+		At       int
+		Name     string
+		From     string // rename this field
+		Template string
+		Rename   bool
+	}
+	// Decolorize takes ANSI colour sequences out of the line.
+	Decolorize struct{ At int }
+	// Names is | drop a, b="c" or | keep a, b=~"c".
+	Names struct {
+		At   int
+		Keep bool
+		// Items are names; one with an Op other than "" applies only to a field
+		// of that name whose text the comparison holds for.
+		Items []Matcher
+	}
+	// Distinct keeps the first record of each combination of values.
+	Distinct struct {
+		At    int
+		Names []string
+	}
+)
 
 // A LabelFilter is a stage that compares fields.
 type LabelFilter struct{ Cond Cond }
@@ -123,22 +177,42 @@ type Quantity struct {
 }
 
 type (
-	// A RangeAgg counts over a window before each point:
-	// rate({a="b"}[5m] offset 1h).
+	// A RangeAgg computes over a window before each point:
+	// rate({a="b"}[5m] offset 1h), quantile_over_time(0.99, {…} | unwrap x [5m]) by (y).
 	RangeAgg struct {
-		At     int
-		Op     string // count_over_time, rate, bytes_over_time, bytes_rate
-		Log    *Log
-		Range  int64 // ns, > 0
-		Offset int64 // ns, may be negative
+		At       int
+		Op       string
+		Param    float64 // of quantile_over_time
+		Log      *Log
+		Unwrap   *Unwrap // nil: records are counted
+		Range    int64   // ns, > 0
+		Offset   int64   // ns, may be negative
+		Grouping *Grouping
 	}
-	// A VectorAgg combines series: sum by (a) (X), topk(5, X).
+	// An Unwrap takes the samples from a field: | unwrap duration(latency) | x = "y".
+	Unwrap struct {
+		At   int
+		Name string
+		Conv string // "", duration, duration_seconds, bytes
+		// Filters come after the unwrap; most often __error__="".
+		Filters []Cond
+	}
+	// A VectorAgg combines series: sum by (a) (X), topk(5, X), sort(X).
 	VectorAgg struct {
 		At       int
-		Op       string // sum, count, min, max, avg, topk, bottomk
-		Param    int64  // of topk and bottomk
+		Op       string // sum count min max avg stddev stdvar topk bottomk approx_topk sort sort_desc
+		Param    int64  // of topk, bottomk and approx_topk
 		Grouping *Grouping
 		X        Expr
+	}
+	// A LabelReplace is label_replace(X, dst, replacement, src, regex).
+	LabelReplace struct {
+		At          int
+		X           Expr
+		Dst         string
+		Replacement string
+		Src         string
+		Regex       string
 	}
 	// A Vector is one series without labels: vector(2).
 	Vector struct {
@@ -170,14 +244,20 @@ type Grouping struct {
 type Matching struct {
 	On    bool // else ignoring
 	Names []string
+	// Many is the side that may have several series for one of the other:
+	// "left" (group_left), "right" (group_right), or "" for one to one. Include
+	// names labels of the one side that the result gets.
+	Many    string
+	Include []string
 }
 
-func (*Log) isExpr()       {}
-func (*RangeAgg) isExpr()  {}
-func (*VectorAgg) isExpr() {}
-func (*Vector) isExpr()    {}
-func (*Number) isExpr()    {}
-func (*Binary) isExpr()    {}
+func (*Log) isExpr()          {}
+func (*RangeAgg) isExpr()     {}
+func (*VectorAgg) isExpr()    {}
+func (*LabelReplace) isExpr() {}
+func (*Vector) isExpr()       {}
+func (*Number) isExpr()       {}
+func (*Binary) isExpr()       {}
 
 // Pos returns the byte offset of the expression.
 func (e *Log) Pos() int { return e.At }
@@ -187,6 +267,9 @@ func (e *RangeAgg) Pos() int { return e.At }
 
 // Pos returns the byte offset of the expression.
 func (e *VectorAgg) Pos() int { return e.At }
+
+// Pos returns the byte offset of the expression.
+func (e *LabelReplace) Pos() int { return e.At }
 
 // Pos returns the byte offset of the expression.
 func (e *Vector) Pos() int { return e.At }
@@ -200,6 +283,11 @@ func (e *Binary) Pos() int { return e.At }
 func (*LineFilter) isStage()  {}
 func (*LabelFilter) isStage() {}
 func (*Parser) isStage()      {}
+func (*LineFormat) isStage()  {}
+func (*LabelFormat) isStage() {}
+func (*Decolorize) isStage()  {}
+func (*Names) isStage()       {}
+func (*Distinct) isStage()    {}
 
 func (*TextCond) isCond()   {}
 func (*NumberCond) isCond() {}
@@ -242,6 +330,8 @@ func Walk(e Expr, f func(Expr)) {
 	case *RangeAgg:
 		Walk(e.Log, f)
 	case *VectorAgg:
+		Walk(e.X, f)
+	case *LabelReplace:
 		Walk(e.X, f)
 	case *Binary:
 		Walk(e.L, f)

@@ -198,7 +198,7 @@ func (p *parser) lineFilter() (*LineFilter, error) {
 				return f, err
 			}
 		}
-		f.Values = append(f.Values, p.tok.text)
+		f.Values = append(f.Values, LineValue{Text: p.tok.text})
 		if err := p.advance(); err != nil {
 			return f, err
 		}

@@ -33,13 +33,75 @@ func (m Matcher) String() string { return quoteName(m.Name) + string(m.Op) + quo
 func (s *LineFilter) String() string {
 	parts := make([]string, len(s.Values))
 	for i, v := range s.Values {
-		parts[i] = quote(v)
+		if parts[i] = quote(v.Text); v.IP {
+			parts[i] = "ip(" + parts[i] + ")"
+		}
 	}
 	return string(s.Op) + " " + strings.Join(parts, " or ")
 }
 
 // String renders the stage.
-func (s *Parser) String() string { return "| " + s.Name }
+func (s *Parser) String() string {
+	out := "| " + s.Name
+	if s.Strict {
+		out += " --strict"
+	}
+	if s.KeepEmpty {
+		out += " --keep-empty"
+	}
+	if s.Name == "regexp" || s.Name == "pattern" {
+		out += " " + quote(s.Expr)
+	}
+	for i, f := range s.Fields {
+		if i > 0 {
+			out += ","
+		}
+		out += " " + quoteName(f.Name) + "=" + quote(f.Path)
+	}
+	return out
+}
+
+// String renders the stage.
+func (s *LineFormat) String() string { return "| line_format " + quote(s.Template) }
+
+// String renders the stage.
+func (s *LabelFormat) String() string {
+	parts := make([]string, len(s.Sets))
+	for i, set := range s.Sets {
+		if set.Rename {
+			parts[i] = quoteName(set.Name) + "=" + quoteName(set.From)
+		} else {
+			parts[i] = quoteName(set.Name) + "=" + quote(set.Template)
+		}
+	}
+	return "| label_format " + strings.Join(parts, ", ")
+}
+
+// String renders the stage.
+func (s *Decolorize) String() string { return "| decolorize" }
+
+// String renders the stage.
+func (s *Names) String() string {
+	parts := make([]string, len(s.Items))
+	for i, m := range s.Items {
+		if parts[i] = quoteName(m.Name); m.Op != "" {
+			parts[i] = m.String()
+		}
+	}
+	if s.Keep {
+		return "| keep " + strings.Join(parts, ", ")
+	}
+	return "| drop " + strings.Join(parts, ", ")
+}
+
+// String renders the stage.
+func (s *Distinct) String() string {
+	parts := make([]string, len(s.Names))
+	for i, n := range s.Names {
+		parts[i] = quoteName(n)
+	}
+	return "| distinct " + strings.Join(parts, ", ")
+}
 
 // String renders the stage.
 func (s *LabelFilter) String() string { return "| " + s.Cond.String() }
@@ -84,28 +146,60 @@ func (c Any) String() string {
 
 // String renders the expression.
 func (e *RangeAgg) String() string {
-	s := e.Op + "(" + e.Log.String() + " [" + formatDuration(e.Range) + "]"
+	s := e.Op + "("
+	if e.Op == "quantile_over_time" {
+		s += formatNumber(e.Param) + ", "
+	}
+	s += e.Log.String()
+	if e.Unwrap != nil {
+		s += e.Unwrap.String()
+	}
+	s += " [" + formatDuration(e.Range) + "]"
 	if e.Offset != 0 {
 		s += " offset " + formatDuration(e.Offset)
 	}
-	return s + ")"
+	return s + ")" + e.Grouping.suffix()
+}
+
+// String renders the stage.
+func (u *Unwrap) String() string {
+	s := " | unwrap " + quoteName(u.Name)
+	if u.Conv != "" {
+		s = " | unwrap " + u.Conv + "(" + quoteName(u.Name) + ")"
+	}
+	for _, f := range u.Filters {
+		s += " | " + f.String()
+	}
+	return s
 }
 
 // String renders the expression.
 func (e *VectorAgg) String() string {
-	s := e.Op
+	s := e.Op + e.Grouping.suffix()
 	if e.Grouping != nil {
-		word := " by "
-		if e.Grouping.Without {
-			word = " without "
-		}
-		s += word + nameList(e.Grouping.Names) + " "
+		s += " "
 	}
 	s += "("
-	if e.Op == "topk" || e.Op == "bottomk" {
+	if e.Op == "topk" || e.Op == "bottomk" || e.Op == "approx_topk" {
 		s += strconv.FormatInt(e.Param, 10) + ", "
 	}
 	return s + e.X.String() + ")"
+}
+
+// suffix renders " by (a, b)"; nothing for no grouping.
+func (g *Grouping) suffix() string {
+	switch {
+	case g == nil:
+		return ""
+	case g.Without:
+		return " without " + nameList(g.Names)
+	}
+	return " by " + nameList(g.Names)
+}
+
+// String renders the expression.
+func (e *LabelReplace) String() string {
+	return "label_replace(" + e.X.String() + ", " + quote(e.Dst) + ", " + quote(e.Replacement) + ", " + quote(e.Src) + ", " + quote(e.Regex) + ")"
 }
 
 // String renders the expression.
@@ -126,6 +220,12 @@ func (e *Binary) String() string {
 			word = " on "
 		}
 		s += word + nameList(e.Matching.Names)
+		if e.Matching.Many != "" {
+			s += " group_" + e.Matching.Many
+			if len(e.Matching.Include) > 0 {
+				s += " " + nameList(e.Matching.Include)
+			}
+		}
 	}
 	return s + " " + e.R.String() + ")"
 }

@@ -47,12 +47,12 @@ func (l *Log) stage(s logql.Stage) (match.Predicate, error) {
 func line(f *logql.LineFilter) (match.Predicate, error) {
 	var any match.Or
 	for _, v := range f.Values {
-		var p match.Predicate = match.Contains{Field: match.Line, Value: v}
-		if v == "" {
+		var p match.Predicate = match.Contains{Field: match.Line, Value: v.Text}
+		if v.Text == "" {
 			p = match.True{}
 		} else if f.Op == logql.OpHasRegex || f.Op == logql.OpNotRegex {
 			var err error
-			if p, err = match.Unanchored(match.Line, v); err != nil {
+			if p, err = match.Unanchored(match.Line, v.Text); err != nil {
 				return nil, err
 			}
 		}
