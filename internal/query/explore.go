@@ -23,12 +23,14 @@ import (
 // From <= t < To, and log queries any of which a record must satisfy.
 type Span struct {
 	From, To int64
-	Queries  []string // none: every record
+	Queries  []string        // none: every record
+	Language Language        // of all of them
+	Where    match.Predicate // of Compiled
 	Remote   string
 }
 
 func (s *Span) detail() map[string]string {
-	return map[string]string{"query": strings.Join(s.Queries, " or "), "start": stamp(s.From), "end": stamp(s.To)}
+	return s.Language.put(map[string]string{"query": strings.Join(s.Queries, " or "), "start": stamp(s.From), "end": stamp(s.To)})
 }
 
 // plan joins the queries of a span.
@@ -36,13 +38,16 @@ func (e *Engine) plan(s *Span) (*plan.Log, error) {
 	if err := e.checkRange(s.From, s.To); err != nil {
 		return nil, err
 	}
+	if s.Language == Compiled {
+		return compiled(s.Where), nil
+	}
 	if len(s.Queries) == 0 {
 		return &plan.Log{Where: match.True{}}, nil
 	}
 	out := &plan.Log{NamesClass: true}
 	var any match.Or
 	for _, q := range s.Queries {
-		l, err := e.selectLog(q)
+		l, err := readLog(s.Language, q, nil)
 		if err != nil {
 			return nil, err
 		}

@@ -21,7 +21,9 @@ import (
 
 // A Request is a query with its times, ns.
 type Request struct {
-	Query string
+	Query    string
+	Language Language
+	Where    match.Predicate // of Compiled
 	// Start and End bound a log query, Start <= t < End. A metric query is
 	// computed at Start, Start+Step, … up to and including End.
 	Start, End int64
@@ -40,7 +42,7 @@ func (r *Request) detail() map[string]string {
 	if r.Limit > 0 {
 		d["limit"] = strconv.Itoa(r.Limit)
 	}
-	return d
+	return r.Language.put(d)
 }
 
 // Kind is the type of a Result.
@@ -84,12 +86,12 @@ const errInstantLog = "log queries are not supported as an instant query type, p
 
 // Query answers a log or metric query.
 func (e *Engine) Query(ctx context.Context, scope access.Scope, req Request) (*Result, error) {
-	x, err := logql.Parse(req.Query)
+	l, x, err := read(req.Language, req.Query, req.Where)
 	if err != nil {
 		e.total.WithLabelValues("query", fault.KindOf(err).String()).Inc()
 		return nil, err
 	}
-	logs, node, err := e.prepare(x, &req)
+	logs, node, err := e.prepare(l, x, &req)
 	if err != nil {
 		e.total.WithLabelValues("query", fault.KindOf(err).String()).Inc()
 		return nil, err
@@ -121,9 +123,10 @@ func (e *Engine) Query(ctx context.Context, scope access.Scope, req Request) (*R
 	return res, nil
 }
 
-// prepare plans a query and checks its limits. For a log query node is nil.
-func (e *Engine) prepare(x logql.Expr, req *Request) (logs []*plan.Log, node plan.Node, err error) {
-	if l, ok := x.(*logql.Log); ok {
+// prepare checks the limits of log query l, or plans metric query x and checks
+// its limits. For a log query node is nil.
+func (e *Engine) prepare(l *plan.Log, x logql.Expr, req *Request) (logs []*plan.Log, node plan.Node, err error) {
+	if l != nil {
 		if req.Instant {
 			return nil, nil, fault.Errorf(fault.Invalid, errInstantLog)
 		}
@@ -136,8 +139,7 @@ func (e *Engine) prepare(x logql.Expr, req *Request) (logs []*plan.Log, node pla
 		if err := e.checkRange(req.Start, req.End); err != nil {
 			return nil, nil, err
 		}
-		p, err := plan.Select(l)
-		return []*plan.Log{p}, nil, err
+		return []*plan.Log{l}, nil, nil
 	}
 	if node, err = plan.Metric(x); err != nil {
 		return nil, nil, err

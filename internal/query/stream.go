@@ -7,8 +7,7 @@ import (
 
 	"github.com/meshtrail/meshtrail/internal/access"
 	"github.com/meshtrail/meshtrail/internal/audit"
-	"github.com/meshtrail/meshtrail/internal/query/logql"
-	"github.com/meshtrail/meshtrail/internal/query/plan"
+	"github.com/meshtrail/meshtrail/internal/match"
 	"github.com/meshtrail/meshtrail/internal/record"
 	"github.com/meshtrail/meshtrail/internal/store"
 	"github.com/meshtrail/meshtrail/internal/tail"
@@ -17,6 +16,8 @@ import (
 // A StreamRequest asks for the records of a log query, From <= t < To.
 type StreamRequest struct {
 	Query    string
+	Language Language
+	Where    match.Predicate // of Compiled
 	From, To int64
 	Limit    int      // 0: all of them
 	Fields   []string // nil: all; by any name
@@ -29,7 +30,7 @@ func (r *StreamRequest) detail() map[string]string {
 	if r.Limit > 0 {
 		d["limit"] = strconv.Itoa(r.Limit)
 	}
-	return d
+	return r.Language.put(d)
 }
 
 // Summary closes a stream.
@@ -44,7 +45,7 @@ type Summary struct {
 // Stream visits the records of a log query in order. The slice is lent for the
 // call. An error from visit ends the stream and is returned.
 func (e *Engine) Stream(ctx context.Context, scope access.Scope, req StreamRequest, visit func([]record.Record) error) (Summary, error) {
-	l, err := e.selectLog(req.Query)
+	l, err := readLog(req.Language, req.Query, req.Where)
 	if err != nil {
 		return Summary{}, err
 	}
@@ -89,29 +90,23 @@ func (e *Engine) Stream(ctx context.Context, scope access.Scope, req StreamReque
 	return sum, c.end(err)
 }
 
-func (e *Engine) selectLog(query string) (*plan.Log, error) {
-	x, err := logql.ParseLog(query)
-	if err != nil {
-		return nil, err
-	}
-	return plan.Select(x)
-}
-
 // A TailRequest asks to watch the records of a log query as they are committed.
 type TailRequest struct {
-	Query  string
-	Resume bool   // first what was committed after the record with Ord After
-	After  uint64 // see Resume
-	Remote string
+	Query    string
+	Language Language
+	Where    match.Predicate // of Compiled
+	Resume   bool            // first what was committed after the record with Ord After
+	After    uint64          // see Resume
+	Remote   string
 }
 
 // Tail subscribes to a hub. The subscription ends with ctx or with its Close.
 func (e *Engine) Tail(ctx context.Context, scope access.Scope, hub *tail.Hub, req TailRequest) (*tail.Subscription, error) {
-	l, err := e.selectLog(req.Query)
+	l, err := readLog(req.Language, req.Query, req.Where)
 	if err != nil {
 		return nil, err
 	}
-	detail := map[string]string{"query": req.Query}
+	detail := req.Language.put(map[string]string{"query": req.Query})
 	if req.Resume {
 		detail["after"] = strconv.FormatUint(req.After, 10)
 	}
