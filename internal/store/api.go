@@ -135,6 +135,10 @@ type Reader interface {
 	Scan(ctx context.Context, req ScanRequest, visit func([]record.Record) error) (Stats, error)
 	// Count groups and counts the matching records.
 	Count(ctx context.Context, req CountRequest) ([]Group, Stats, error)
+	// Measure groups the matching records as Count does and gives statistics of
+	// numeric fields of theirs. A request that makes no sense is fault.Invalid; an
+	// answer that would take too much memory, fault.Overload.
+	Measure(ctx context.Context, req MeasureRequest) ([]MeasureGroup, Stats, error)
 	// Values lists the distinct values of a field.
 	Values(ctx context.Context, req ValuesRequest) ([]record.Count, Stats, error)
 	// Fields lists the fields stored in a time range, by name. Of fields that few
