@@ -162,6 +162,9 @@ func HoldsText(p Predicate, s string) bool {
 		}
 		return strings.Contains(s, p.Value)
 	case Word:
+		if p.Fold {
+			return containsWordFold(s, p.Value)
+		}
 		return containsWord(s, p.Value)
 	case Regex:
 		return p.Re.MatchString(s)
@@ -180,6 +183,24 @@ func containsFold(s, sub string) bool {
 	lo, up := lower(sub[0]), upper(sub[0])
 	for i := 0; i+len(sub) <= len(s); i++ {
 		if c := s[i]; (c == lo || c == up) && equalFold(s[i:i+len(sub)], sub) {
+			return true
+		}
+	}
+	return false
+}
+
+// containsWordFold is containsWord that compares as containsFold does.
+func containsWordFold(s, word string) bool {
+	if word == "" {
+		return containsWord(s, word)
+	}
+	lo, up := lower(word[0]), upper(word[0])
+	for i := 0; i+len(word) <= len(s); i++ {
+		if c := s[i]; c != lo && c != up || i > 0 && IsWord(s[i-1]) {
+			continue
+		}
+		end := i + len(word)
+		if (end == len(s) || !IsWord(s[end])) && equalFold(s[i:end], word) {
 			return true
 		}
 	}

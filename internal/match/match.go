@@ -51,8 +51,12 @@ type (
 		Fold         bool
 	}
 	// Word holds when the field's text form contains Value as whole token: not
-	// preceded or followed by a letter, digit or underscore.
-	Word struct{ Field, Value string }
+	// preceded or followed by a letter, digit or underscore; with Fold, under
+	// simple case folding of ASCII letters.
+	Word struct {
+		Field, Value string
+		Fold         bool
+	}
 	// Regex holds when Re matches somewhere in the field's text form; anchors
 	// are part of the expression.
 	Regex struct {

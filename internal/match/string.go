@@ -48,7 +48,13 @@ func (p Contains) String() string {
 }
 
 // String renders the predicate.
-func (p Word) String() string { return "word(" + p.Field + ", " + strconv.Quote(p.Value) + ")" }
+func (p Word) String() string {
+	name := "word("
+	if p.Fold {
+		name = "iword("
+	}
+	return name + p.Field + ", " + strconv.Quote(p.Value) + ")"
+}
 
 // String renders the predicate.
 func (p Regex) String() string { return p.Field + " ~ " + strconv.Quote(p.Re.String()) }

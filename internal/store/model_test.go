@@ -110,7 +110,7 @@ func (o *oracle) aim(r *mrand.Rand) match.Predicate {
 	case 2:
 		return match.Contains{Field: name, Value: piece, Fold: r.IntN(3) == 0}
 	case 3:
-		return match.Word{Field: name, Value: strings.Trim(piece, " ")}
+		return match.Word{Field: name, Value: strings.Trim(piece, " "), Fold: r.IntN(2) == 0}
 	case 4:
 		return match.In{Field: name, Values: []string{v, piece, "cart"}}
 	case 5:

@@ -3,6 +3,7 @@ package store
 import (
 	"context"
 	"fmt"
+	"strings"
 	"testing"
 
 	"github.com/meshtrail/meshtrail/internal/match"
@@ -53,6 +54,7 @@ func TestPruningHelps(t *testing.T) {
 	f(match.Contains{Field: match.Line, Value: "rder 1777 tOOk", Fold: true}, 1, 2)
 	f(match.Contains{Field: match.Line, Value: "777 took"}, 2, 40)
 	f(match.Word{Field: match.Line, Value: "1777"}, 1, 2)
+	f(match.Word{Field: match.Line, Value: "ORDER 1777", Fold: true}, 1, 2)
 	f(match.Eq{Field: "code", Value: "7"}, 50, 1)
 	f(match.Range{Field: "code", Min: match.IntBound(38, true)}, 100, 2)
 	f(match.Eq{Field: "zone", Value: "zone-3"}, 50, 2)
@@ -95,6 +97,10 @@ func TestWordInJSONPrunes(t *testing.T) {
 	f(match.Word{Field: match.Line, Value: fmt.Sprintf("%032x", 444)}, 1, 1)
 	f(match.Word{Field: match.Line, Value: fmt.Sprintf("%032x", 5444)}, 0, 1) // behind what JSON writes as \n
 	f(match.Word{Field: match.Line, Value: fmt.Sprintf("n%032x", 5444)}, 1, 20)
+	f(match.Word{Field: match.Line, Value: strings.ToUpper(id(444)), Fold: true}, 1, 1)
+	f(match.Word{Field: match.Line, Value: fmt.Sprintf("%032x", 5444), Fold: true}, 0, 1)
+	f(match.Word{Field: match.Line, Value: fmt.Sprintf("N%032X", 5444), Fold: true}, 1, 20)
+	f(match.Word{Field: match.Line, Value: "SAID", Fold: true}, 1000, 20)
 	f(match.Word{Field: match.Line, Value: "absent"}, 0, 0)
 	f(match.Word{Field: match.Line, Value: "said"}, 1000, 20)
 	f(match.Word{Field: match.Line, Value: "tof"}, 1000, 20)

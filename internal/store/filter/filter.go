@@ -141,7 +141,7 @@ func newLeaf(p match.Predicate) *leaf {
 	case match.Regex:
 		l.prepareRegexp(p.Re.String())
 	case match.Word:
-		if p.Value != "" {
+		if p.Value != "" && !p.Fold {
 			l.needles = []string{p.Value}
 		}
 	}
@@ -170,7 +170,11 @@ func (l *leaf) cost() int {
 		}
 	case match.Regex:
 		c = 60
-	case match.CIDR, match.Word:
+	case match.Word:
+		if c = 20; p.Fold {
+			c = 30
+		}
+	case match.CIDR:
 		c = 20
 	}
 	switch l.res.Asked {

@@ -140,7 +140,7 @@ func FuzzEval(f *testing.F) {
 		case 4:
 			p = match.Contains{Field: name, Value: text, Fold: seed%2 == 0}
 		case 5:
-			p = match.Word{Field: name, Value: text}
+			p = match.Word{Field: name, Value: text, Fold: seed%2 == 0}
 		case 6:
 			re, err := match.CompileRegexp(text)
 			if err != nil {

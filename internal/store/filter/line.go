@@ -56,7 +56,7 @@ func (e *Evaluator) line(l *leaf, s Source, want, out Bitmap) error {
 	defer e.put(some)
 	for _, text := range l.inLine {
 		clear(some)
-		if err := e.inJSON(s, text, false, rest, some); err != nil {
+		if err := e.inJSON(s, text, folded(l.p), rest, some); err != nil {
 			return err
 		}
 		if copy(rest, some); rest.Empty() {

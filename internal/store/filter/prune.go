@@ -239,7 +239,7 @@ func (p *pruner) inJSON(l *leaf, c *segment.Column, set []uint64) error {
 func (l *leaf) firstInLine() piece {
 	x := piece{text: l.inLine[0], fold: folded(l.p)}
 	if w, ok := l.p.(match.Word); ok && w.Value == x.text {
-		if x.right = segment.WordEnd; strings.IndexByte("ntru", x.text[0]) < 0 {
+		if x.right = segment.WordEnd; strings.IndexByte("ntru", x.text[0]) < 0 && !(x.fold && strings.IndexByte("NTRU", x.text[0]) >= 0) {
 			x.left = segment.WordEnd
 		}
 	}

@@ -154,9 +154,15 @@ func (p *pruner) restLine(l *leaf, c *segment.Column, bodied bool, set []uint64)
 	return p.hashes(want, segment.RestHash, set)
 }
 
+// folded reports whether a leaf takes letters of either case as equal.
 func folded(p match.Predicate) bool {
-	x, ok := p.(match.Contains)
-	return ok && x.Fold
+	switch p := p.(type) {
+	case match.Contains:
+		return p.Fold
+	case match.Word:
+		return p.Fold
+	}
+	return false
 }
 
 // isRest reports whether a column of a directory stands for the rest.

@@ -120,7 +120,7 @@ func TestTemplatesChangeNoAnswer(t *testing.T) {
 			ps := []match.Predicate{
 				match.Contains{Field: field, Value: text}, match.Contains{Field: field, Value: text, Fold: true},
 				match.Prefix{Field: field, Value: text}, match.Eq{Field: field, Value: text},
-				match.Word{Field: field, Value: text}, match.Exists{Field: field},
+				match.Word{Field: field, Value: text}, match.Word{Field: field, Value: text, Fold: true}, match.Exists{Field: field},
 				match.In{Field: field, Values: []string{text, "x7"}},
 				regexLeaf(t, field, "^/api/v1/cart/1[0-9]+/l.*$"), regexLeaf(t, field, "leader (lost|elected) in"),
 			}

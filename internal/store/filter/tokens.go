@@ -43,7 +43,7 @@ func tokensOf(p match.Predicate) (alternatives, string) {
 	case match.Contains:
 		return one(p.Value, segment.AnyEnd, segment.AnyEnd, p.Fold)
 	case match.Word:
-		return one(p.Value, segment.WordEnd, segment.WordEnd, false)
+		return one(p.Value, segment.WordEnd, segment.WordEnd, p.Fold)
 	case match.In:
 		if len(p.Values) > maxAlternatives {
 			return nil, ""
@@ -235,9 +235,6 @@ func lineTexts(p match.Predicate) (texts []string, exact bool) {
 		text = p.Value
 	case match.Regex:
 		_, text = tokensOfRegexp(p.Re.String())
-	}
-	if fold, ok := p.(match.Contains); ok && fold.Fold {
-		return nil, false // rendered: rare, and the pieces would fold too
 	}
 	// The line's own signs cut the text; what is between them is in one place. The
 	// index need not know how JSON writes a value: an escape begins with a
