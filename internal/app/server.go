@@ -177,7 +177,7 @@ func (s *server) openIntake(context.Context) error {
 }
 
 func (s *server) openReading(context.Context) error {
-	s.tail = tail.New(tail.Options{Store: s.store, Metrics: s.metrics})
+	s.tail = tail.New(tail.Options{Store: s.store, Last: s.store.LastOrd(), Metrics: s.metrics})
 	cancel := s.store.Watch(s.tail.Publish)
 	s.onClose("tail", func() error { cancel(); return nil })
 	var err error

@@ -48,6 +48,7 @@ import (
 	"github.com/meshtrail/meshtrail/internal/journal"
 	"github.com/meshtrail/meshtrail/internal/ledger"
 	"github.com/meshtrail/meshtrail/internal/record"
+	"github.com/meshtrail/meshtrail/internal/store/block"
 	"github.com/meshtrail/meshtrail/internal/store/catalog"
 	"github.com/meshtrail/meshtrail/internal/store/memtable"
 	"github.com/meshtrail/meshtrail/internal/store/segment"
@@ -412,6 +413,14 @@ func (w *watchers) change(f func(list []*watcher) []*watcher) {
 	}
 	list = f(list)
 	w.list.Store(&list)
+}
+
+// LastOrd returns an Ord that no record kept so far exceeds, and every later one
+// does.
+func (s *Store) LastOrd() uint64 {
+	s.mu.RLock()
+	defer s.mu.RUnlock()
+	return (s.last+1)<<block.OrdShift - 1
 }
 
 // Watch calls f for each batch with records after it became durable, in commit

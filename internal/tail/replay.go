@@ -1,9 +1,8 @@
 package tail
 
 import (
-	"cmp"
+	"container/heap"
 	"context"
-	"math"
 	"slices"
 
 	"github.com/meshtrail/meshtrail/internal/fault"
@@ -12,48 +11,69 @@ import (
 )
 
 // catchUp reads from the store what was committed after the cursor and before
-// the live queue began. When the queue overflows meanwhile, it is thrown away
-// and the next call reads that from the store as well: nothing is dropped.
+// the live queue began, a page at a time. When the queue overflows meanwhile, it
+// is thrown away and the next call reads that from the store as well: nothing is
+// dropped.
 func (s *Subscription) catchUp(ctx context.Context) ([]record.Record, error) {
-	s.hub.mu.Lock() // no batch is published between these two
-	upTo := s.hub.last
-	s.mu.Lock()
-	s.queue, s.dropped, s.overflow = nil, 0, false
-	s.mu.Unlock()
-	s.hub.mu.Unlock()
-	known := upTo != 0
-	if !known {
-		upTo = math.MaxUint64 // nothing was published since the start
+	h := s.hub
+	select {
+	case <-s.gone:
+		return nil, closed()
+	default:
 	}
-	records, err := s.missed(ctx, upTo)
-	if err != nil {
+	select {
+	case h.replays <- struct{}{}:
+		defer func() { <-h.replays }()
+	case <-s.gone:
+		return nil, closed()
+	case <-ctx.Done():
+		return nil, ctx.Err()
+	}
+	h.mu.Lock() // no batch is published meanwhile
+	upTo := h.last
+	s.listen(upTo, true)
+	h.mu.Unlock()
+	records, more, err := s.page(ctx, upTo)
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	switch {
+	case err != nil:
+		s.listen(upTo, false)
 		return nil, err
-	}
-	if !known {
-		// A batch may be visible to the scan and be published afterwards.
-		s.seen = make(map[uint64]struct{}, len(records))
-		for i := range records {
-			s.seen[records[i].Ord] = struct{}{}
-		}
-	} else {
-		s.cursor = max(s.cursor, upTo)
-	}
-	s.mu.Lock()
-	s.behind = s.overflow
-	s.mu.Unlock()
-	if s.behind && len(records) > 0 && !known {
+	case more:
+		s.listen(upTo, false)
 		s.cursor = records[len(records)-1].Ord
+		return records, nil
 	}
+	s.cursor = max(s.cursor, upTo)
+	if s.dropped > 0 { // the queue is full: read that from the store as well
+		s.listen(upTo, false)
+	}
+	s.behind = !s.live
 	return records, nil
 }
 
-// missed returns the records after the cursor, up to an Ord, in commit order.
-func (s *Subscription) missed(ctx context.Context, upTo uint64) ([]record.Record, error) {
-	if s.hub.opt.Store == nil || upTo <= s.cursor {
-		return nil, nil
+// listen begins an empty queue after an Ord, or ends it. The caller holds
+// hub.mu.
+func (s *Subscription) listen(after uint64, live bool) {
+	s.hub.held -= s.bytes
+	s.queue, s.bytes, s.dropped = nil, 0, 0
+	s.offered = max(s.cursor, after)
+	_, here := s.hub.subs[s.tenant][s]
+	s.live = live && here
+}
+
+// page returns the first matching records after the cursor, up to an Ord, in
+// commit order: as many as a queue holds. more says that there are others.
+func (s *Subscription) page(ctx context.Context, upTo uint64) (records []record.Record, more bool, err error) {
+	o := &s.hub.opt
+	if o.Store == nil || upTo <= s.cursor {
+		return nil, false, nil
 	}
-	var out []record.Record
-	_, err := s.hub.opt.Store.Scan(ctx, store.ScanRequest{
+	var first latest
+	var bytes int64
+	n := 0
+	_, err = o.Store.Scan(ctx, store.ScanRequest{
 		Tenant: s.tenant, From: -everywhen, To: everywhen, Where: s.where,
 		Order: store.AsStored, AfterOrd: s.cursor,
 	}, func(rs []record.Record) error {
@@ -61,17 +81,41 @@ func (s *Subscription) missed(ctx context.Context, upTo uint64) ([]record.Record
 			if r.Ord <= s.cursor || r.Ord > upTo {
 				continue
 			}
-			if len(out) >= s.hub.opt.MaxReplay {
-				return fault.WithHint(fault.Errorf(fault.Overload, "more than %d records were committed since the point to resume from", s.hub.opt.MaxReplay),
+			if n++; n > o.MaxReplay {
+				return fault.WithHint(fault.Errorf(fault.Overload, "more than %d records were committed since the point to resume from", o.MaxReplay),
 					"read them with a query, then tail without a point to resume from")
 			}
-			out = append(out, r)
+			heap.Push(&first, r)
+			bytes += size(&r)
+			for len(first) > o.Queue || bytes > o.QueueBytes && len(first) > 1 {
+				last := heap.Pop(&first).(record.Record)
+				bytes -= size(&last)
+			}
 		}
 		return nil
 	})
 	if err != nil {
-		return nil, err
+		return nil, false, err
 	}
-	slices.SortFunc(out, func(a, b record.Record) int { return cmp.Compare(a.Ord, b.Ord) })
-	return out, nil
+	slices.SortFunc(first, func(a, b record.Record) int {
+		if a.Ord < b.Ord {
+			return -1
+		}
+		return 1
+	})
+	return first, n > len(first), nil
+}
+
+// latest is a heap whose top has the largest Ord.
+type latest []record.Record
+
+func (l latest) Len() int           { return len(l) }
+func (l latest) Less(i, j int) bool { return l[i].Ord > l[j].Ord }
+func (l latest) Swap(i, j int)      { l[i], l[j] = l[j], l[i] }
+func (l *latest) Push(r any)        { *l = append(*l, r.(record.Record)) }
+func (l *latest) Pop() any {
+	old := *l
+	r := old[len(old)-1]
+	*l = old[:len(old)-1]
+	return r
 }

@@ -2,9 +2,15 @@
 // order, without gap or duplicate for a watcher who says where it stopped.
 //
 // The hub is called from the store's commit path and never blocks it: each
-// watcher has a bounded queue, and what does not fit is counted as dropped and
-// reported. Nothing of it survives a restart; the cursor is a record's Ord, and
-// what a watcher missed is read again from the store.
+// watcher has a queue that is bounded in records and bytes, and all queues
+// together have one bound. What does not fit is counted as dropped and reported,
+// or, for a watcher who wants everything, read from the store later. A watcher
+// who has lost too much is expelled, with the place from which to come back.
+//
+// The place of a watcher, its cursor, is the Ord up to which it was given
+// everything; it grows with every commit, also where nothing matches, and holds
+// across restarts. Nothing else of the hub survives one: what a watcher missed is
+// read again from the store, page by page.
 //
 // Tail knows no query language and no protocol. Records that it hands out are
 // shared between watchers and MUST NOT be changed.
@@ -27,41 +33,77 @@ import (
 
 // Options of a Hub. Zero values are the defaults.
 type Options struct {
-	Store          store.Reader // for resuming
-	Queue          int          // records that wait for one watcher, default 10,000
-	MaxSubscribers int          // default 200
-	MaxReplay      int          // records read again for one watcher, default 100,000
+	Store store.Reader // for resuming
+	// Last is the Ord of the last record that Store held before the first
+	// Publish; 0 is an empty store.
+	Last           uint64
+	Queue          int   // records that wait for one watcher, default 10,000
+	QueueBytes     int64 // their bytes, default 8 MiB
+	MemoryBytes    int64 // bytes that wait for all watchers, default 256 MiB
+	MaxLost        int   // dropped records after which a watcher is expelled, default 100,000
+	MaxSubscribers int   // of all tenants, default 1,000
+	MaxPerTenant   int   // default 200
+	MaxReplay      int   // records that a watcher may be behind, default 100,000
 	Metrics        *telemetry.Metrics
 }
 
+func (o Options) withDefaults() Options {
+	def := func(p *int, v int) {
+		if *p <= 0 {
+			*p = v
+		}
+	}
+	def(&o.Queue, 10_000)
+	def(&o.MaxLost, 100_000)
+	def(&o.MaxSubscribers, 1_000)
+	def(&o.MaxPerTenant, 200)
+	def(&o.MaxReplay, 100_000)
+	if o.QueueBytes <= 0 {
+		o.QueueBytes = 8 << 20
+	}
+	if o.MemoryBytes <= 0 {
+		o.MemoryBytes = 256 << 20
+	}
+	return o
+}
+
+// maxReplays bounds how many watchers read the store at once: after a restart
+// all of them come back together.
+const maxReplays = 2
+
 // Hub fans committed batches out.
 type Hub struct {
-	opt     Options
-	dropped prometheus.Counter
+	opt      Options
+	dropped  prometheus.Counter
+	expelled prometheus.Counter
+	replays  chan struct{}
 
 	mu   sync.Mutex
-	subs map[*Subscription]struct{}
-	last uint64 // Ord of the last record published; 0: none yet
+	subs map[record.TenantID]map[*Subscription]struct{}
+	open int
+	last uint64 // Ord of the last record published, or Options.Last
+	held int64  // bytes in all queues
+	// tested counts the records that were held against a watcher's predicate.
+	tested uint64
 }
 
 // New returns a Hub. Give its Publish to store.Watch.
 func New(opt Options) *Hub {
-	if opt.Queue <= 0 {
-		opt.Queue = 10_000
+	h := &Hub{
+		opt: opt.withDefaults(), subs: map[record.TenantID]map[*Subscription]struct{}{},
+		last: opt.Last, replays: make(chan struct{}, maxReplays),
 	}
-	if opt.MaxSubscribers <= 0 {
-		opt.MaxSubscribers = 200
-	}
-	if opt.MaxReplay <= 0 {
-		opt.MaxReplay = 100_000
-	}
-	h := &Hub{opt: opt, subs: map[*Subscription]struct{}{}}
 	h.dropped = opt.Metrics.Counter("meshtrail_tail_dropped_records_total", "Records that a live tail did not take in time.").WithLabelValues()
-	opt.Metrics.GaugeFunc("meshtrail_tail_subscribers", "Live tails that are open.", func() float64 {
-		h.mu.Lock()
-		defer h.mu.Unlock()
-		return float64(len(h.subs))
-	})
+	h.expelled = opt.Metrics.Counter("meshtrail_tail_expelled_total", "Live tails that were ended because they lost too much.").WithLabelValues()
+	gauge := func(name, help string, value func() float64) {
+		opt.Metrics.GaugeFunc(name, help, func() float64 {
+			h.mu.Lock()
+			defer h.mu.Unlock()
+			return value()
+		})
+	}
+	gauge("meshtrail_tail_subscribers", "Live tails that are open.", func() float64 { return float64(h.open) })
+	gauge("meshtrail_tail_queue_bytes", "Bytes of records that wait for live tails.", func() float64 { return float64(h.held) })
 	return h
 }
 
@@ -75,11 +117,12 @@ func (h *Hub) Publish(b *record.Batch) {
 	h.mu.Lock()
 	defer h.mu.Unlock()
 	h.last = b.Ord + uint64(n) - 1
-	if len(h.subs) == 0 {
+	watchers := h.subs[b.Tenant]
+	if len(watchers) == 0 {
 		return
 	}
 	detached := make(map[int]record.Record) // shared by the watchers
-	for s := range h.subs {
+	for s := range watchers {
 		s.offer(b, detached)
 	}
 }
@@ -87,10 +130,18 @@ func (h *Hub) Publish(b *record.Batch) {
 // A Request says what to watch.
 type Request struct {
 	Where match.Predicate // nil: everything
+	// Then is what a pipeline leaves to do for each record that Where holds for:
+	// it returns what to hand out in its place, or false to leave it out. Next
+	// calls it, for one record after the other in commit order, never the commit
+	// path. It MUST NOT change r, which other watchers share. nil: r itself.
+	Then func(r *record.Record) (out record.Record, keep bool)
 	// Resume asks for what was committed after the record with Ord After, from
 	// the store, before what comes live.
 	Resume bool
 	After  uint64
+	// Complete asks to read what did not fit the queue from the store instead of
+	// dropping it.
+	Complete bool
 }
 
 // Subscribe starts to watch within a scope; records of class audit only when
@@ -108,135 +159,53 @@ func (h *Hub) Subscribe(ctx context.Context, scope access.Scope, req Request) (*
 	}
 	p := match.Simplify(where)
 	s := &Subscription{
-		hub: h, tenant: scope.Tenant(), where: p, matcher: match.Compile(p),
-		cursor: req.After, behind: req.Resume, wake: make(chan struct{}, 1), gone: make(chan struct{}),
+		hub: h, tenant: scope.Tenant(), where: p, then: req.Then, complete: req.Complete && h.opt.Store != nil,
+		matcher: match.Compile(p), live: !req.Resume, behind: req.Resume, cursor: req.After,
+		wake: make(chan struct{}, 1), gone: make(chan struct{}),
 	}
 	h.mu.Lock()
 	defer h.mu.Unlock()
-	if len(h.subs) >= h.opt.MaxSubscribers {
-		return nil, fault.WithHint(fault.Errorf(fault.Overload, "%d live tails are open already", len(h.subs)), "close one, or try again later")
+	switch {
+	case h.open >= h.opt.MaxSubscribers:
+		return nil, fault.WithHint(fault.Errorf(fault.Overload, "%d live tails are open already", h.open), "close one, or try again later")
+	case len(h.subs[s.tenant]) >= h.opt.MaxPerTenant:
+		return nil, fault.WithHint(fault.Errorf(fault.Overload, "tenant %s has %d live tails open already", s.tenant, len(h.subs[s.tenant])), "close one, or try again later")
+	case req.Resume && req.After > h.last:
+		return nil, fault.WithHint(fault.Errorf(fault.Invalid, "%d is no point to resume from: nothing was kept there yet", req.After),
+			"is it of another server? tail without a point to resume from")
+	case !req.Resume:
+		s.cursor = h.last
 	}
-	h.subs[s] = struct{}{}
+	if h.subs[s.tenant] == nil {
+		h.subs[s.tenant] = map[*Subscription]struct{}{}
+	}
+	h.subs[s.tenant][s] = struct{}{}
+	h.open++
+	s.offered = s.cursor
 	s.stop = context.AfterFunc(ctx, s.Close)
 	return s, nil
 }
 
-// A Subscription is one watcher. Next is for one goroutine at a time.
-type Subscription struct {
-	hub    *Hub
-	tenant record.TenantID
-	where  match.Predicate
-	stop   func() bool
-	wake   chan struct{}
-	gone   chan struct{}
-	once   sync.Once
-
-	matcher *match.Matcher // used under hub.mu
-
-	mu       sync.Mutex
-	queue    []record.Record
-	dropped  uint64 // not yet reported
-	overflow bool   // since the last catch-up began
-
-	// Owned by the goroutine that calls Next.
-	cursor uint64              // everything up to it was handed out
-	behind bool                // the store must be read first
-	seen   map[uint64]struct{} // handed out from the store, and may come live
+// leave takes a watcher off the list and frees its queue. The caller holds mu.
+func (h *Hub) leave(s *Subscription) {
+	if _, here := h.subs[s.tenant][s]; here {
+		delete(h.subs[s.tenant], s)
+		if len(h.subs[s.tenant]) == 0 {
+			delete(h.subs, s.tenant)
+		}
+		h.open--
+	}
+	h.held -= s.bytes
+	s.queue, s.bytes = nil, 0
 }
 
-// offer is called under hub.mu.
-func (s *Subscription) offer(b *record.Batch, detached map[int]record.Record) {
-	if b.Tenant != s.tenant {
-		return
+// size is about how many bytes of memory a record takes.
+func size(r *record.Record) int64 {
+	n := int64(96)
+	for i := range r.Fields {
+		n += 48 + int64(len(r.Fields[i].Value.Str))
 	}
-	s.matcher.Bind(b)
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	before := len(s.queue)
-	for i := range b.Len() {
-		if !s.matcher.MatchRow(b, i) {
-			continue
-		}
-		if len(s.queue) >= s.hub.opt.Queue {
-			s.dropped++
-			s.overflow = true
-			s.hub.dropped.Inc()
-			continue
-		}
-		r, ok := detached[i]
-		if !ok {
-			r = b.Record(i)
-			detached[i] = r
-		}
-		s.queue = append(s.queue, r)
-	}
-	if len(s.queue) > before || s.dropped > 0 {
-		select {
-		case s.wake <- struct{}{}:
-		default:
-		}
-	}
-}
-
-// Next waits for records and returns them in commit order, with the number of
-// records that were dropped after them, because they came faster than they were
-// taken. It fails with ctx's error, and with
-// fault.Canceled once the subscription is closed.
-func (s *Subscription) Next(ctx context.Context) (records []record.Record, dropped uint64, err error) {
-	for {
-		if s.behind {
-			records, err := s.catchUp(ctx)
-			if err != nil || len(records) > 0 {
-				return records, 0, err
-			}
-			continue
-		}
-		s.mu.Lock()
-		records, dropped = s.queue, s.dropped
-		s.queue, s.dropped = nil, 0
-		s.mu.Unlock()
-		records = s.fresh(records)
-		if len(records) > 0 || dropped > 0 {
-			return records, dropped, nil
-		}
-		select {
-		case <-s.wake:
-		case <-s.gone:
-			return nil, 0, fault.Errorf(fault.Canceled, "tail is closed")
-		case <-ctx.Done():
-			return nil, 0, ctx.Err()
-		}
-	}
-}
-
-// fresh drops what was handed out before.
-func (s *Subscription) fresh(records []record.Record) []record.Record {
-	out := records[:0:0]
-	for _, r := range records {
-		if _, twice := s.seen[r.Ord]; twice || r.Ord <= s.cursor {
-			continue
-		}
-		out = append(out, r)
-	}
-	if len(out) > 0 {
-		s.cursor = out[len(out)-1].Ord
-		s.seen = nil // live records have passed what the store gave
-	}
-	return out
-}
-
-// Close ends the subscription. It may be called more than once.
-func (s *Subscription) Close() {
-	s.once.Do(func() {
-		// A context that was done before Subscribe runs Close at once: the lock
-		// waits until Subscribe has filled in stop.
-		s.hub.mu.Lock()
-		stop := s.stop
-		delete(s.hub.subs, s)
-		s.hub.mu.Unlock()
-		stop()
-		close(s.gone)
-	})
+	return n
 }
 
 // everywhen bounds the event times of a replay.

@@ -3,6 +3,7 @@ package tail_test
 import (
 	"context"
 	"fmt"
+	"slices"
 	"strconv"
 	"strings"
 	"sync"
@@ -24,6 +25,8 @@ func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
 // kept is a store that makes a batch visible and then publishes it, as the real
 // one does.
 type kept struct {
+	store.Reader // of which only Scan is asked
+
 	mu      sync.Mutex
 	next    uint64
 	records []record.Record
@@ -65,18 +68,6 @@ func (k *kept) Scan(_ context.Context, req store.ScanRequest, visit func([]recor
 		}
 	}
 	return store.Stats{}, nil
-}
-
-func (k *kept) Count(context.Context, store.CountRequest) ([]store.Group, store.Stats, error) {
-	panic("not asked")
-}
-
-func (k *kept) Values(context.Context, store.ValuesRequest) ([]record.Count, store.Stats, error) {
-	panic("not asked")
-}
-
-func (k *kept) Fields(context.Context, record.TenantID, int64, int64) ([]store.FieldInfo, uint64, error) {
-	panic("not asked")
 }
 
 func scopeOf(t *testing.T, grants ...access.Permission) access.Scope {
@@ -219,10 +210,9 @@ func TestResume(t *testing.T) {
 	want(t, s, "e")
 }
 
-// TestResumeAfterRestart: the hub has published nothing, so it does not know
-// how far the store is.
+// TestResumeAfterRestart: the hub has published nothing of what the store has.
 func TestResumeAfterRestart(t *testing.T) {
-	h, k := hub(tail.Options{})
+	h, k := hub(tail.Options{Last: 2 << 20})
 	k.publish = func(*record.Batch) {} // before the restart
 	k.append("acme", "app", "a")
 	k.append("acme", "app", "b")
@@ -254,6 +244,211 @@ func TestResumeOverflow(t *testing.T) {
 	want(t, s, "a 1a 1b 1c 2a 2b 2c")
 }
 
+// TestResumeInPages reads more than a queue holds, in commit order, while more is
+// committed.
+func TestResumeInPages(t *testing.T) {
+	h, k := hub(tail.Options{Queue: 3})
+	var all []string
+	put := func(n int) {
+		var bodies []string
+		for range n {
+			bodies = append(bodies, fmt.Sprint("r", len(all)+len(bodies)))
+		}
+		k.append("acme", "app", bodies...)
+		all = append(all, bodies...)
+	}
+	for range 5 {
+		put(4)
+	}
+	s := subscribe(t, h, scopeOf(t), tail.Request{Resume: true})
+	rounds := 0
+	k.scanned = func() {
+		if rounds++; rounds <= 4 {
+			put(2)
+		}
+	}
+	want(t, s, strings.Join(append(slices.Clone(all), "r20", "r21", "r22", "r23", "r24", "r25", "r26", "r27"), " "))
+	if s.Cursor() < 9<<20 {
+		t.Errorf("cursor %d", s.Cursor())
+	}
+}
+
+// TestCursorBeforeTheFirstRecord: a watcher who saw nothing yet can come back
+// without missing what was committed while it was away.
+func TestCursorBeforeTheFirstRecord(t *testing.T) {
+	h, k := hub(tail.Options{})
+	k.append("acme", "app", "old")
+	s := subscribe(t, h, scopeOf(t), tail.Request{Where: match.Contains{Field: match.Line, Value: "x"}})
+	at := s.Cursor()
+	if at != 1<<20 {
+		t.Fatalf("cursor %d", at)
+	}
+	s.Close()
+	k.append("acme", "app", "x1", "other")
+	again := subscribe(t, h, scopeOf(t), tail.Request{Where: match.Contains{Field: match.Line, Value: "x"}, Resume: true, After: at})
+	want(t, again, "x1")
+	// What does not match moves the cursor as well, once asked.
+	k.append("acme", "app", "y", "z")
+	k.append("other", "app", "x of others")
+	again.Nudge()
+	if rs, dropped, err := again.Next(t.Context()); len(rs) > 0 || dropped > 0 || err != nil || again.Cursor() != 3<<20+1 {
+		t.Errorf("%d records, dropped %d, %v, cursor %d", len(rs), dropped, err, again.Cursor())
+	}
+}
+
+func TestResumeFromAnotherServer(t *testing.T) {
+	h, k := hub(tail.Options{})
+	k.append("acme", "app", "a")
+	if _, err := h.Subscribe(t.Context(), scopeOf(t), tail.Request{Resume: true, After: 9 << 20}); !fault.Is(err, fault.Invalid) {
+		t.Fatalf("a place that is not there yet: %v", err)
+	}
+}
+
+// TestGapCanBeRead: what was reported as dropped is read by resuming from the
+// place that is reported with it.
+func TestGapCanBeRead(t *testing.T) {
+	h, k := hub(tail.Options{Queue: 2})
+	s := subscribe(t, h, scopeOf(t), tail.Request{})
+	k.append("acme", "app", "a", "b", "c", "d")
+	if _, dropped, err := s.Next(t.Context()); dropped != 2 || err != nil || s.Cursor() != 1<<20+3 {
+		t.Fatalf("dropped %d, %v, cursor %d", dropped, err, s.Cursor())
+	}
+	want(t, subscribe(t, h, scopeOf(t), tail.Request{Resume: true, After: s.Gap()}), "c d")
+}
+
+// TestComplete: a slow watcher who wants everything gets everything, once.
+func TestComplete(t *testing.T) {
+	h, k := hub(tail.Options{Queue: 2})
+	s := subscribe(t, h, scopeOf(t), tail.Request{Complete: true})
+	k.append("acme", "app", "a", "b", "c", "d")
+	k.append("acme", "app", "e")
+	want(t, s, "a b c d e")
+	k.append("acme", "app", "f")
+	want(t, s, "f")
+}
+
+// TestPipeline: what a pipeline left to do is done for each watcher by itself.
+func TestPipeline(t *testing.T) {
+	h, k := hub(tail.Options{})
+	k.append("acme", "app", "old", "drop-old")
+	n := 0
+	then := func(r *record.Record) (record.Record, bool) {
+		n++
+		v, _ := r.Get("body")
+		return record.Record{Ord: r.Ord, Fields: []record.Field{{Name: "body", Value: record.StringValue(strings.ToUpper(v.Str))}}}, !strings.HasPrefix(v.Str, "drop")
+	}
+	s := subscribe(t, h, scopeOf(t), tail.Request{Then: then, Resume: true, After: 1})
+	plain := subscribe(t, h, scopeOf(t), tail.Request{})
+	k.append("acme", "app", "a", "drop-b", "c")
+	want(t, s, "OLD A C")
+	want(t, plain, "a drop-b c")
+	if n != 5 || s.Cursor() != 2<<20+2 {
+		t.Errorf("%d calls, cursor %d", n, s.Cursor())
+	}
+}
+
+// TestManyWatchers: a watcher who takes nothing costs the commit path nothing
+// once it has lost too much, keeps no memory, and is told where to come back.
+func TestManyWatchers(t *testing.T) {
+	const watchers, stuck, batches = 200, 60, 400
+	h, k := hub(tail.Options{Queue: 8, MaxLost: 100, MemoryBytes: 1 << 20})
+	var read, idle []*tail.Subscription
+	for i := range watchers {
+		s := subscribe(t, h, scopeOf(t), tail.Request{})
+		if i < stuck {
+			idle = append(idle, s)
+		} else {
+			read = append(read, s)
+		}
+	}
+	most := int64(0)
+	for i := range batches {
+		k.append("acme", "app", strconv.Itoa(i))
+		_, held, _ := h.Load()
+		most = max(most, held)
+		for _, s := range read {
+			if rs, dropped, err := s.Next(t.Context()); bodies(rs) != strconv.Itoa(i) || dropped > 0 || err != nil {
+				t.Fatalf("batch %d: %q, dropped %d, %v", i, bodies(rs), dropped, err)
+			}
+		}
+	}
+	open, held, tested := h.Load()
+	// 8 waited and 101 were dropped before each stuck watcher was expelled.
+	if want := uint64(batches*(watchers-stuck) + stuck*109); open != watchers-stuck || held != 0 || tested != want {
+		t.Errorf("%d watchers, %d bytes, %d records tested, want %d", open, held, tested, want)
+	}
+	if most > 1<<20 {
+		t.Errorf("%d bytes waited, limit %d", most, 1<<20)
+	}
+	for _, s := range idle {
+		if _, _, err := s.Next(t.Context()); !fault.Is(err, fault.Overload) || s.Cursor() != 0 {
+			t.Fatalf("a watcher that was too slow: %v, cursor %d", err, s.Cursor())
+		}
+	}
+	// Coming back from there, it has missed nothing.
+	again := subscribe(t, h, scopeOf(t), tail.Request{Resume: true, After: idle[0].Cursor()})
+	for next := 0; next < batches; {
+		rs, _, err := again.Next(t.Context())
+		if err != nil {
+			t.Fatal(err)
+		}
+		for i := range rs {
+			if v, _ := rs[i].Get("body"); v.Str != strconv.Itoa(next) {
+				t.Fatalf("got %s, want %d", v.Str, next)
+			}
+			next++
+		}
+	}
+}
+
+// TestMemoryIsBounded: queues end at bytes, not only at records.
+func TestMemoryIsBounded(t *testing.T) {
+	h, k := hub(tail.Options{QueueBytes: 10_000, MemoryBytes: 15_000})
+	a := subscribe(t, h, scopeOf(t), tail.Request{})
+	b := subscribe(t, h, scopeOf(t), tail.Request{})
+	for range 20 {
+		k.append("acme", "app", strings.Repeat("x", 1000))
+	}
+	if _, held, _ := h.Load(); held > 15_000 || held < 10_000 {
+		t.Errorf("%d bytes wait", held)
+	}
+	ra, da, _ := a.Next(t.Context())
+	rb, db, _ := b.Next(t.Context())
+	if len(ra)+int(da) != 20 || len(rb)+int(db) != 20 || len(ra) > 9 || len(rb) > 9 {
+		t.Errorf("%d and %d dropped, %d and %d dropped", len(ra), da, len(rb), db)
+	}
+	if _, held, _ := h.Load(); held != 0 {
+		t.Errorf("%d bytes wait for nobody", held)
+	}
+}
+
+func TestTenantsHaveLimitsOfTheirOwn(t *testing.T) {
+	h, _ := hub(tail.Options{MaxPerTenant: 1, MaxSubscribers: 2})
+	of := func(tenant record.TenantID) error {
+		s, err := access.ReadScope(&access.Principal{Name: "x", Tenant: tenant, Grants: []access.Permission{access.LogsRead}})
+		if err != nil {
+			t.Fatal(err)
+		}
+		sub, err := h.Subscribe(t.Context(), s, tail.Request{})
+		if err == nil {
+			t.Cleanup(sub.Close)
+		}
+		return err
+	}
+	if err := of("acme"); err != nil {
+		t.Fatal(err)
+	}
+	if err := of("acme"); !fault.Is(err, fault.Overload) || !strings.Contains(err.Error(), "acme") {
+		t.Errorf("second of one: %v", err)
+	}
+	if err := of("other"); err != nil {
+		t.Errorf("another tenant: %v", err)
+	}
+	if err := of("third"); !fault.Is(err, fault.Overload) {
+		t.Errorf("third of two: %v", err)
+	}
+}
+
 func TestResumeTooFar(t *testing.T) {
 	h, k := hub(tail.Options{MaxReplay: 2})
 	k.append("acme", "app", "a", "b", "c")
@@ -277,7 +472,7 @@ func TestNoGapNoDuplicate(t *testing.T) {
 	}()
 	ctx, cancel := context.WithTimeout(t.Context(), 20*time.Second)
 	defer cancel()
-	next, after := 0, uint64(1)
+	next, after := 0, uint64(0)
 	for next < 2*batches {
 		s := subscribe(t, h, scopeOf(t), tail.Request{Resume: true, After: after})
 		for range 3 {
