@@ -11,12 +11,20 @@ import (
 // Order of the records that a scan visits.
 type Order uint8
 
-// The orders. Records of equal time come by Ord, ascending in both.
+// The orders. Records of equal time come by Ord, so that each of the first two is
+// the other one backwards, and that the records of a request have one order for
+// ever: what is committed later takes its place among them.
 const (
-	Newest   Order = iota // by event time, descending
-	Oldest                // by event time, ascending
+	Newest   Order = iota // by (event time, Ord), descending
+	Oldest                // by (event time, Ord), ascending
 	AsStored              // whatever is cheapest; for exports and counting
 )
+
+// A Place is the place of a record in the orders Newest and Oldest.
+type Place struct {
+	Time int64  // ns
+	Ord  uint64 // 0 is before, and the largest uint64 behind, all records of Time in Oldest
+}
 
 // A ScanRequest asks for records. Times are event times, ns, From <= t < To.
 type ScanRequest struct {
@@ -30,9 +38,15 @@ type ScanRequest struct {
 	Fields []string
 	Order  Order
 	Limit  int // 0: no limit
+	// After, if not nil, asks only for records that come behind this place in Order
+	// (the next page; in both orders, the neighbours of a record). It is
+	// fault.Invalid with AsStored.
+	After *Place
 	// AfterOrd, when not 0, asks for records of a larger Ord only (a tail that
-	// resumes).
+	// resumes), UpToOrd for none of a larger one (pages of what was there when the
+	// first one was read).
 	AfterOrd uint64
+	UpToOrd  uint64
 	Budget   Budget
 }
 

@@ -2,7 +2,10 @@ package store
 
 import (
 	"cmp"
+	"math"
 	"slices"
+
+	"github.com/meshtrail/meshtrail/internal/fault"
 )
 
 // A hit is a matching record that was not read yet.
@@ -13,18 +16,58 @@ type hit struct {
 	of   *target
 }
 
-// before orders hits; equal times come by Ord.
+// before orders hits.
 func (o Order) before(a, b *hit) bool { return o.compare(a, b) < 0 }
 
 func (o Order) compare(a, b *hit) int {
-	c := 0
 	switch o {
 	case Newest:
-		c = cmp.Compare(b.time, a.time)
-	case Oldest:
-		c = cmp.Compare(a.time, b.time)
+		a, b = b, a
+	case AsStored:
+		return cmp.Compare(a.ord, b.ord)
 	}
-	return cmp.Or(c, cmp.Compare(a.ord, b.ord))
+	return cmp.Or(cmp.Compare(a.time, b.time), cmp.Compare(a.ord, b.ord))
+}
+
+// A cut says which records of a range a scan asks for, by their Ord: those after
+// and up to one, and those behind a place in an order.
+type cut struct {
+	after, upTo uint64 // 0: none
+	place       hit
+	placed      bool
+	o           Order
+}
+
+// cutOf returns the cut of a request, whose range it narrows.
+func cutOf(req *ScanRequest) (cut, error) {
+	c := cut{after: req.AfterOrd, upTo: req.UpToOrd, o: req.Order}
+	if req.After == nil {
+		return c, nil
+	}
+	c.place, c.placed = hit{time: req.After.Time, ord: req.After.Ord}, true
+	switch req.Order {
+	case Newest:
+		if c.place.time < math.MaxInt64 {
+			req.To = min(req.To, c.place.time+1)
+		}
+	case Oldest:
+		req.From = max(req.From, c.place.time)
+	default:
+		return c, fault.Errorf(fault.Invalid, "scan: a place to go on from needs an order")
+	}
+	return c, nil
+}
+
+// asks reports whether the cut must know the Ords of a target's records.
+func (c *cut) asks(t *target) bool {
+	return c.after > 0 || c.upTo > 0 || c.placed && c.place.time >= t.minTime && c.place.time <= t.maxTime
+}
+
+func (c *cut) has(time int64, ord uint64) bool {
+	if ord <= c.after || c.upTo > 0 && ord > c.upTo {
+		return false
+	}
+	return !c.placed || c.o.before(&c.place, &hit{time: time, ord: ord})
 }
 
 // hits returns the matching rows of a target in no order. keep, if not nil,
@@ -41,7 +84,7 @@ func (r *runner) hits(w *worker, t *target, o Order, limit int, keep func(time i
 		}
 	}
 	var ords []uint64
-	if r.after > 0 {
+	if r.cut.asks(t) {
 		if ords, _, err = sel.source.Origins(); err != nil {
 			return nil, err
 		}
@@ -52,7 +95,7 @@ func (r *runner) hits(w *worker, t *target, o Order, limit int, keep func(time i
 	}
 	rows := w.matching[:0]
 	each(sel.rows, func(row int) {
-		if (keep == nil || keep(int64(sel.times[row]))) && (ords == nil || ords[row] > r.after) {
+		if (keep == nil || keep(int64(sel.times[row]))) && (ords == nil || r.cut.has(int64(sel.times[row]), ords[row])) {
 			rows = append(rows, uint32(row))
 		}
 	})

@@ -140,6 +140,16 @@ func drawAimed(r *mrand.Rand, o *oracle) ScanRequest {
 		a, b := o.recs[r.IntN(len(o.recs))].Time, o.recs[r.IntN(len(o.recs))].Time
 		q.From, q.To = min(a, b)+r.Int64N(2), max(a, b)+r.Int64N(2)
 	}
+	if q.Order != AsStored && r.IntN(4) == 0 { // from a record on, or from where there is none
+		rec := o.recs[r.IntN(len(o.recs))]
+		q.After = &Place{Time: rec.Time + r.Int64N(2), Ord: rec.Ord + r.Uint64N(2)}
+	}
+	switch r.IntN(8) {
+	case 0:
+		q.AfterOrd = o.recs[r.IntN(len(o.recs))].Ord
+	case 1:
+		q.UpToOrd = o.recs[r.IntN(len(o.recs))].Ord
+	}
 	switch r.IntN(6) {
 	case 0:
 		q.Where = nil
@@ -165,13 +175,15 @@ func ask(t testing.TB, r *mrand.Rand, s *Store, o *oracle, n int) {
 		if q.Order == AsStored {
 			slices.SortFunc(got, func(a, b record.Record) int { return cmp.Compare(a.Ord, b.Ord) })
 		}
-		compare(t, fmt.Sprintf("scan of %s order %d limit %d from %d to %d where %v", q.Tenant, q.Order, q.Limit, q.From, q.To, q.Where), got, want)
-		askCount(t, r, s, o, q)
-		switch r.IntN(4) {
-		case 0:
-			askValues(t, r, s, o, q)
-		case 1:
+		compare(t, fmt.Sprintf("scan of %s order %d limit %d from %d to %d after %v, %d up to %d where %v",
+			q.Tenant, q.Order, q.Limit, q.From, q.To, q.After, q.AfterOrd, q.UpToOrd, q.Where), got, want)
+		if r.IntN(4) == 0 {
 			askSome(t, r, s, q, want)
+		}
+		q.Limit, q.After, q.AfterOrd, q.UpToOrd = 0, nil, 0, 0
+		askCount(t, r, s, o, q)
+		if r.IntN(4) == 0 {
+			askValues(t, r, s, o, q)
 		}
 	}
 	askFields(t, r, s, o)

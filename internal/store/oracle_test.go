@@ -263,6 +263,7 @@ func (x *stage) answers(r *mrand.Rand, o *oracle, n int) (out []string) {
 	x.t.Helper()
 	for range n {
 		q := drawAimed(r, o)
+		q.After, q.AfterOrd, q.UpToOrd = nil, 0, 0
 		by := names[r.IntN(len(names))]
 		a := fmt.Sprintf("%+v\n", q)
 		recs := scanAll(x.t, x.s, q)

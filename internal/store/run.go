@@ -24,7 +24,7 @@ type runner struct {
 	p        *plan
 	f        *filter.Filter
 	from, to int64
-	after    uint64 // only records of a larger Ord are asked for
+	cut      cut // of a scan
 	budget   Budget
 	tick     func(steps int64) error // of every worker's Evaluator
 

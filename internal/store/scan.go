@@ -15,13 +15,16 @@ const emitRows = 1024
 
 // Scan implements Reader.
 func (s *Store) Scan(ctx context.Context, req ScanRequest, visit func([]record.Record) error) (Stats, error) {
+	cut, err := cutOf(&req)
+	if err != nil {
+		return Stats{}, err
+	}
 	f := filter.New(req.Where)
 	p := s.planAfter(req.Tenant, req.Classes, req.From, req.To, req.AfterOrd, f)
 	defer p.close()
 	r := p.runner(ctx, f, req.From, req.To, req.Budget)
-	r.after = req.AfterOrd
+	r.cut = cut
 	e := &emitter{r: r, visit: visit, want: filter.FieldsOf(req.Fields)}
-	var err error
 	switch {
 	case req.Order == AsStored:
 		err = r.asStored(ctx, e, req.Limit)

@@ -2,6 +2,7 @@ package store
 
 import (
 	"bytes"
+	"cmp"
 	"context"
 	"crypto/rand"
 	"fmt"
@@ -292,8 +293,28 @@ func (o *oracle) ask(q ScanRequest) []record.Record {
 		}
 	}
 	slices.SortFunc(out, func(a, b record.Record) int {
-		return q.Order.compare(&hit{time: a.Time, ord: a.Ord}, &hit{time: b.Time, ord: b.Ord})
+		switch q.Order {
+		case AsStored:
+			return cmp.Compare(a.Ord, b.Ord)
+		case Newest:
+			a, b = b, a
+		}
+		return cmp.Or(cmp.Compare(a.Time, b.Time), cmp.Compare(a.Ord, b.Ord))
 	})
+	out = slices.DeleteFunc(out, func(r record.Record) bool {
+		return r.Ord <= q.AfterOrd || q.UpToOrd > 0 && r.Ord > q.UpToOrd
+	})
+	if q.After != nil {
+		n := slices.IndexFunc(out, func(r record.Record) bool {
+			newer := r.Time > q.After.Time || r.Time == q.After.Time && r.Ord > q.After.Ord
+			older := r.Time < q.After.Time || r.Time == q.After.Time && r.Ord < q.After.Ord
+			return q.Order == Newest && older || q.Order == Oldest && newer
+		})
+		if n < 0 {
+			n = len(out)
+		}
+		out = out[n:]
+	}
 	if q.Limit > 0 {
 		out = out[:min(len(out), q.Limit)]
 	}

@@ -90,11 +90,18 @@ func (s *Store) matching(tenant record.TenantID, classes []record.Class, from, t
 func (s *Store) Scan(ctx context.Context, req store.ScanRequest, visit func([]record.Record) error) (store.Stats, error) {
 	var st store.Stats
 	all, err := s.matching(req.Tenant, req.Classes, req.From, req.To, req.Where, req.Budget, &st)
+	all = slices.DeleteFunc(all, func(r record.Record) bool {
+		if r.Ord <= req.AfterOrd || req.UpToOrd > 0 && r.Ord > req.UpToOrd {
+			return true
+		}
+		if req.After == nil {
+			return false
+		}
+		c := cmp.Or(cmp.Compare(r.Time, req.After.Time), cmp.Compare(r.Ord, req.After.Ord))
+		return req.Order == store.Newest && c >= 0 || req.Order == store.Oldest && c <= 0
+	})
 	if req.Order == store.Newest {
-		slices.SortStableFunc(all, func(a, b record.Record) int { return cmp.Compare(b.Time, a.Time) })
-	}
-	if req.AfterOrd > 0 {
-		all = slices.DeleteFunc(all, func(r record.Record) bool { return r.Ord <= req.AfterOrd })
+		slices.Reverse(all)
 	}
 	if req.Limit > 0 && len(all) > req.Limit {
 		all, err = all[:req.Limit], nil
