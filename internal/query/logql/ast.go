@@ -295,22 +295,6 @@ func (*IPCond) isCond()     {}
 func (All) isCond()         {}
 func (Any) isCond()         {}
 
-func isRangeOp(s string) bool {
-	switch s {
-	case "count_over_time", "rate", "bytes_over_time", "bytes_rate":
-		return true
-	}
-	return false
-}
-
-func isVectorOp(s string) bool {
-	switch s {
-	case "sum", "count", "min", "max", "avg", "topk", "bottomk":
-		return true
-	}
-	return false
-}
-
 // IsComparison reports whether a Binary's operator compares.
 func IsComparison(op string) bool {
 	switch op {

@@ -3,6 +3,7 @@ package logql
 import (
 	"strings"
 	"time"
+	"unicode/utf8"
 )
 
 // The limits of a query, so that a hostile one costs nothing.
@@ -58,6 +59,13 @@ func newParser(query string) (*parser, error) {
 	if len(query) > maxLength {
 		return nil, newError(query, maxLength, "", "query of %d bytes is longer than %d", len(query), maxLength)
 	}
+	if !utf8.ValidString(query) {
+		pos := 0
+		for r, n := rune(0), 0; r != utf8.RuneError || n != 1; pos += n {
+			r, n = utf8.DecodeRuneInString(query[pos:])
+		}
+		return nil, newError(query, pos-1, "write such bytes as escapes: \"\\xff\"", "invalid UTF-8 encoding")
+	}
 	p := &parser{lexer: lexer{src: query}}
 	return p, p.advance()
 }
@@ -84,7 +92,10 @@ func (p *parser) peek() (token, error) {
 
 func (p *parser) op(text string) bool { return p.tok.kind == kOp && p.tok.text == text }
 
-func (p *parser) word(text string) bool { return p.tok.kind == kIdent && p.tok.text == text }
+// word reports whether the token at hand is the keyword, in any case.
+func (p *parser) word(text string) bool {
+	return p.tok.kind == kIdent && strings.EqualFold(p.tok.text, text)
+}
 
 // expect passes over an operator.
 func (p *parser) expect(op string) error {
@@ -101,10 +112,6 @@ func (p *parser) unexpected(hint string, wanted ...string) error {
 		msg += ", expecting " + strings.Join(wanted, " or ")
 	}
 	return p.errorAt(p.tok.pos, hint, "%s", msg)
-}
-
-func (p *parser) unsupported(pos int, what string) error {
-	return p.errorAt(pos, "the language supported so far is described in spec/query.md", "%s is not supported yet", what)
 }
 
 // enter counts nesting; every enter is followed by leave.
@@ -136,7 +143,7 @@ func precedence(t token) int {
 	if t.kind != kOp && t.kind != kIdent {
 		return 0
 	}
-	switch t.text {
+	switch strings.ToLower(t.text) {
 	case "or":
 		return 1
 	case "and", "unless":
@@ -175,7 +182,7 @@ func (p *parser) expr(min int) (Expr, error) {
 }
 
 func (p *parser) binary(left Expr, prec int) (Expr, error) {
-	b := &Binary{At: left.Pos(), Op: p.tok.text, L: left}
+	b := &Binary{At: left.Pos(), Op: strings.ToLower(p.tok.text), L: left}
 	pos := p.tok.pos
 	if err := p.node(pos); err != nil {
 		return nil, err
@@ -218,7 +225,7 @@ func (p *parser) modifiers(b *Binary) error {
 		}
 	}
 	if p.word("on") || p.word("ignoring") {
-		m := &Matching{On: p.tok.text == "on"}
+		m := &Matching{On: p.word("on")}
 		if err := p.advance(); err != nil {
 			return err
 		}
@@ -228,10 +235,44 @@ func (p *parser) modifiers(b *Binary) error {
 		}
 		b.Matching = m
 	}
-	if p.word("group_left") || p.word("group_right") {
-		return p.unsupported(p.tok.pos, p.tok.text)
+	return p.manySide(b)
+}
+
+// manySide reads group_left (a, b), group_right.
+func (p *parser) manySide(b *Binary) (err error) {
+	if !p.word("group_left") && !p.word("group_right") {
+		return nil
 	}
-	return nil
+	word := strings.ToLower(p.tok.text)
+	switch {
+	case b.Matching == nil:
+		return p.unexpected("write on(…) or ignoring(…) before " + word)
+	case IsSet(b.Op):
+		return p.errorAt(p.tok.pos, "and, or and unless match many series to many", "%s is not allowed for %s", word, b.Op)
+	}
+	b.Matching.Many = strings.TrimPrefix(word, "group_")
+	if err = p.advance(); err != nil || !p.includeAhead() {
+		return err
+	}
+	names, err := p.names()
+	if len(names) > 0 {
+		b.Matching.Include = names
+	}
+	return err
+}
+
+// includeAhead tells the labels of group_left (a, b) from a right side that
+// starts with a parenthesis.
+func (p *parser) includeAhead() bool {
+	if !p.op("(") {
+		return false
+	}
+	l := p.lexer // a copy: nothing has been read ahead here
+	t, err := l.next()
+	if err == nil && (t.kind == kIdent || t.kind == kString) {
+		t, err = l.next()
+	}
+	return err == nil && t.kind == kOp && (t.text == ")" || t.text == ",")
 }
 
 func (p *parser) primary() (Expr, error) {
@@ -249,7 +290,7 @@ func (p *parser) primary() (Expr, error) {
 			return nil, err
 		}
 		if l, ok := e.(*Log); ok { // ({a="b"}) |= "c"
-			return e, p.stages(l)
+			return e, p.stages(l, nil)
 		}
 		return e, nil
 	case p.op("{"):

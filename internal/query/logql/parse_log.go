@@ -1,10 +1,6 @@
 package logql
 
-import (
-	"net/netip"
-
-	"github.com/meshtrail/meshtrail/internal/match"
-)
+import "strings"
 
 // log reads a selector and its pipeline.
 func (p *parser) log() (*Log, error) {
@@ -12,12 +8,13 @@ func (p *parser) log() (*Log, error) {
 	if err != nil {
 		return nil, err
 	}
-	return l, p.stages(l)
+	return l, p.stages(l, nil)
 }
 
-func (p *parser) stages(l *Log) error {
+// stages reads a pipeline; e is the range aggregation around it, if there is one.
+func (p *parser) stages(l *Log, e *RangeAgg) error {
 	for p.stageAhead() {
-		if err := p.stage(l); err != nil {
+		if err := p.stage(l, e); err != nil {
 			return err
 		}
 	}
@@ -76,20 +73,25 @@ func (p *parser) matcher() (Matcher, error) {
 	if err := p.advance(); err != nil {
 		return m, err
 	}
+	return m, p.matcherValue(&m)
+}
+
+// matcherValue reads the text that a matcher compares with.
+func (p *parser) matcherValue(m *Matcher) error {
 	if p.tok.kind != kString {
 		hint := ""
 		if p.tok.kind == kIdent || p.tok.kind == kNumber {
 			hint = "values are quoted: " + quoteName(m.Name) + string(m.Op) + quote(p.tok.text)
 		}
-		return m, p.unexpected(hint, "STRING")
+		return p.unexpected(hint, "STRING")
 	}
 	m.Value = p.tok.text
 	if m.Op == OpRegex || m.Op == OpNotRegex {
-		if err := p.regexp(); err != nil {
-			return m, err
+		if err := p.regexp(""); err != nil {
+			return err
 		}
 	}
-	return m, p.advance()
+	return p.advance()
 }
 
 func isTextOp(op Op) bool {
@@ -100,12 +102,9 @@ func isNumberOp(op Op) bool {
 	return op == OpGt || op == OpGe || op == OpLt || op == OpLe || op == OpEq || op == OpNotEq || op == "=="
 }
 
-// regexp checks the string at hand as an expression.
-func (p *parser) regexp() error {
-	if _, err := match.CompileRegexp(p.tok.text); err != nil {
-		return p.errorAt(p.tok.pos, "expressions are RE2: no look-around and no back-references", "%s", err)
-	}
-	return nil
+// comparisonAhead reports whether the token is an operator of a condition.
+func comparisonAhead(t token) bool {
+	return t.kind == kOp && (isNumberOp(Op(t.text)) || isTextOp(Op(t.text)))
 }
 
 func (p *parser) stageAhead() bool {
@@ -117,18 +116,17 @@ func (p *parser) stageAhead() bool {
 		return true
 	case "!=": // of a metric query it would be a comparison
 		next, err := p.peek()
-		return err != nil || next.kind == kString || next.kind == kIdent && next.text == "ip"
+		return err != nil || next.kind == kString || next.kind == kIdent && strings.EqualFold(next.text, "ip")
 	}
 	return false
 }
 
-func (p *parser) stage(l *Log) error {
-	pos := p.tok.pos
+func (p *parser) stage(l *Log, e *RangeAgg) error {
 	if err := p.term(); err != nil {
 		return err
 	}
-	if p.op("|>") || p.op("!>") {
-		return p.unsupported(pos, "the pattern filter "+p.tok.text)
+	if e != nil && e.Unwrap != nil {
+		return p.unwrapFilter(e.Unwrap)
 	}
 	if !p.op("|") {
 		f, err := p.lineFilter()
@@ -144,70 +142,29 @@ func (p *parser) stage(l *Log) error {
 			return err
 		}
 		// A field may be called json as well: then an operator follows.
-		if !(next.kind == kOp && (isNumberOp(Op(next.text)) || isTextOp(Op(next.text)))) {
-			return p.keyword(l)
+		if !comparisonAhead(next) {
+			return p.keyword(l, e)
 		}
 	}
-	c, err := p.anyCond()
+	c, err := p.conditions()
 	l.Stages = append(l.Stages, &LabelFilter{c})
 	return err
 }
 
-func (p *parser) keyword(l *Log) error {
-	t := p.tok
-	switch {
-	case t.text == "json" || t.text == "logfmt":
-		if err := p.advance(); err != nil {
-			return err
-		}
-		if p.tok.kind == kIdent && !p.word("and") && !p.word("or") && !p.word("unless") || p.op("-") && p.flagAhead() {
-			return p.unsupported(p.tok.pos, "a parameter of "+t.text)
-		}
-		l.Stages = append(l.Stages, &Parser{At: t.pos, Name: t.text})
-		return nil
-	case later[t.text]:
-		return p.unsupported(t.pos, "| "+t.text)
-	}
-	if err := p.advance(); err != nil {
-		return err
-	}
-	return p.unexpected("after | stands json, logfmt, or a condition such as status >= 500", "=", "!=", "=~", "!~", ">", ">=", "<", "<=", "==")
-}
-
-// flagAhead tells | logfmt --strict from rate(…) - 1.
-func (p *parser) flagAhead() bool {
-	next, err := p.peek()
-	return err == nil && next.kind == kOp && next.text == "-"
-}
-
-// lineFilter reads |= "a" or "b".
+// lineFilter reads |= "a" or "b" or ip("c").
 func (p *parser) lineFilter() (*LineFilter, error) {
 	f := &LineFilter{At: p.tok.pos, Op: Op(p.tok.text)}
 	if err := p.advance(); err != nil {
 		return f, err
 	}
 	for {
-		if p.word("ip") {
-			return f, p.unsupported(p.tok.pos, "ip(…) in a line filter")
-		}
-		if p.tok.kind != kString {
-			return f, p.unexpected("", "STRING")
-		}
-		if f.Op == OpHasRegex || f.Op == OpNotRegex {
-			if err := p.regexp(); err != nil {
-				return f, err
-			}
-		}
-		f.Values = append(f.Values, LineValue{Text: p.tok.text})
-		if err := p.advance(); err != nil {
+		v, err := p.lineValue(f.Op)
+		if err != nil {
 			return f, err
 		}
+		f.Values = append(f.Values, v)
 		if !p.word("or") {
 			return f, nil
-		}
-		next, err := p.peek()
-		if err != nil || next.kind != kString { // "or" may join two metric queries
-			return f, err
 		}
 		if err := p.advance(); err != nil {
 			return f, err
@@ -218,177 +175,52 @@ func (p *parser) lineFilter() (*LineFilter, error) {
 	}
 }
 
-// anyCond reads conditions joined by or.
-func (p *parser) anyCond() (Cond, error) {
-	var parts Any
-	for {
-		c, err := p.allCond()
-		if err != nil {
-			return nil, err
+func (p *parser) lineValue(op Op) (LineValue, error) {
+	if p.word("ip") {
+		if op != OpHas && op != OpNotEq {
+			return LineValue{}, p.errorAt(p.tok.pos, `addresses are sought with |= ip("…") and != ip("…")`, "ip: invalid operation %s", op)
 		}
-		if sub, ok := c.(Any); ok {
-			parts = append(parts, sub...)
-		} else {
-			parts = append(parts, c)
-		}
-		if !p.word("or") {
-			if len(parts) == 1 {
-				return parts[0], nil
-			}
-			return parts, nil
-		}
-		if err := p.advance(); err != nil {
-			return nil, err
-		}
-	}
-}
-
-// allCond reads conditions joined by and, or by a comma.
-func (p *parser) allCond() (Cond, error) {
-	var parts All
-	for {
-		c, err := p.cond()
-		if err != nil {
-			return nil, err
-		}
-		if sub, ok := c.(All); ok {
-			parts = append(parts, sub...)
-		} else {
-			parts = append(parts, c)
-		}
-		if !p.word("and") && !p.op(",") {
-			if len(parts) == 1 {
-				return parts[0], nil
-			}
-			return parts, nil
-		}
-		if err := p.advance(); err != nil {
-			return nil, err
-		}
-	}
-}
-
-func (p *parser) cond() (Cond, error) {
-	if p.op("(") {
-		if err := p.enter(); err != nil {
-			return nil, err
-		}
-		defer p.leave()
-		if err := p.advance(); err != nil {
-			return nil, err
-		}
-		c, err := p.anyCond()
-		if err != nil {
-			return nil, err
-		}
-		return c, p.expect(")")
-	}
-	if err := p.term(); err != nil {
-		return nil, err
-	}
-	at := p.tok.pos
-	name, err := p.name()
-	if err != nil {
-		return nil, err
-	}
-	op := Op(p.tok.text)
-	if p.tok.kind != kOp || !isTextOp(op) && !isNumberOp(op) {
-		return nil, p.unexpected("", "=", "!=", "=~", "!~", ">", ">=", "<", "<=", "==")
-	}
-	if err := p.advance(); err != nil {
-		return nil, err
-	}
-	return p.comparison(at, name, op)
-}
-
-// comparison reads the right side of a condition.
-func (p *parser) comparison(at int, name string, op Op) (Cond, error) {
-	t := p.tok
-	switch {
-	case t.kind == kString && isTextOp(op):
-		if op == OpRegex || op == OpNotRegex {
-			if err := p.regexp(); err != nil {
-				return nil, err
-			}
-		}
-		return &TextCond{Matcher{At: at, Name: name, Op: op, Value: t.text}}, p.advance()
-	case t.kind == kString && op == "==":
-		return nil, p.unexpected("text is compared with one =; numbers are not quoted", "NUMBER", "DURATION", "BYTES")
-	case t.kind == kString:
-		return nil, p.unexpected("numbers are not quoted: "+quoteName(name)+" "+string(op)+" 5", "NUMBER", "DURATION", "BYTES")
-	case op == OpRegex || op == OpNotRegex:
-		return nil, p.unexpected("", "STRING")
-	case p.word("ip") && (op == OpEq || op == OpNotEq):
-		return p.ip(at, name, op)
-	}
-	q, err := p.quantity(name, op)
-	if op == "==" {
-		op = OpEq
-	}
-	return &NumberCond{At: at, Name: name, Op: op, Value: q}, err
-}
-
-func (p *parser) quantity(name string, op Op) (Quantity, error) {
-	sign := 1.0
-	if p.op("-") || p.op("+") {
-		if p.tok.text == "-" {
-			sign = -1
-		}
-		if err := p.advance(); err != nil {
-			return Quantity{}, err
-		}
-	}
-	t := p.tok
-	q := Quantity{Int: int64(sign) * t.ns, Num: sign * t.num}
-	switch t.kind {
-	case kNumber:
-	case kDuration:
-		q.Unit = Duration
-	case kBytes:
-		q.Unit = Bytes
-	default:
-		hint := ""
-		if t.kind == kIdent {
-			hint = "text is quoted: " + quoteName(name) + string(op) + quote(t.text)
-		}
-		return q, p.unexpected(hint, "STRING", "NUMBER", "DURATION", "BYTES")
-	}
-	q.Text = t.text
-	if sign < 0 {
-		q.Text = "-" + q.Text
-	}
-	return q, p.advance()
-}
-
-// ip reads ip("10.0.0.0/8") or ip("10.1.2.3").
-func (p *parser) ip(at int, name string, op Op) (Cond, error) {
-	if err := p.advance(); err != nil {
-		return nil, err
-	}
-	if err := p.expect("("); err != nil {
-		return nil, err
+		text, err := p.ip()
+		return LineValue{Text: text, IP: true}, err
 	}
 	if p.tok.kind != kString {
-		return nil, p.unexpected("", "STRING")
+		hint := ""
+		if p.tok.kind == kIdent || p.tok.kind == kNumber {
+			hint = "texts are quoted: " + string(op) + " " + quote(p.tok.text)
+		}
+		return LineValue{}, p.unexpected(hint, "STRING", "ip")
 	}
-	c := &IPCond{At: at, Name: name, Op: op, Net: p.tok.text}
-	if _, err := c.Prefix(); err != nil {
-		return nil, p.errorAt(p.tok.pos, "write an address or a network: 10.1.2.3, 10.0.0.0/8, 2001:db8::/32", "ip: %s is neither an address nor a network", quote(clip(c.Net)))
+	v := LineValue{Text: p.tok.text}
+	switch op {
+	case OpHasRegex, OpNotRegex:
+		if err := p.regexp(""); err != nil {
+			return v, err
+		}
+	case OpPattern, OpNotPat:
+		if at, err := checkPattern(v.Text, true); err != nil {
+			return v, p.errorAt(p.inside(p.tok, at), "a pattern is text with <_> for what may stand there: |> \"<_> took <_>ms\"", "invalid pattern: %s", err)
+		}
 	}
-	if err := p.advance(); err != nil {
-		return nil, err
-	}
-	return c, p.expect(")")
+	return v, p.advance()
 }
 
-// Prefix returns the network; an address is the network of itself.
-func (c *IPCond) Prefix() (netip.Prefix, error) {
-	if n, err := netip.ParsePrefix(c.Net); err == nil {
-		return n, nil
+// ip reads ip("10.0.0.0/8") and returns the text.
+func (p *parser) ip() (string, error) {
+	if err := p.advance(); err != nil {
+		return "", err
 	}
-	a, err := netip.ParseAddr(c.Net)
-	if err != nil {
-		return netip.Prefix{}, err
+	if err := p.expect("("); err != nil {
+		return "", err
 	}
-	return netip.PrefixFrom(a.WithZone(""), a.BitLen()), nil
+	if p.tok.kind != kString {
+		return "", p.unexpected("", "STRING")
+	}
+	text := p.tok.text
+	if _, err := ParseAddresses(text); err != nil {
+		return "", p.errorAt(p.tok.pos, "write an address, a network or a range: 10.1.2.3, 10.0.0.0/8, 2001:db8::/32, 10.0.0.1-10.0.0.9", "ip: invalid pattern %s: %s", quote(clip(text)), err)
+	}
+	if err := p.advance(); err != nil {
+		return "", err
+	}
+	return text, p.expect(")")
 }

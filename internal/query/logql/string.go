@@ -69,7 +69,7 @@ func (s *LabelFormat) String() string {
 	parts := make([]string, len(s.Sets))
 	for i, set := range s.Sets {
 		if set.Rename {
-			parts[i] = quoteName(set.Name) + "=" + quoteName(set.From)
+			parts[i] = quoteName(set.Name) + "=" + set.From
 		} else {
 			parts[i] = quoteName(set.Name) + "=" + quote(set.Template)
 		}
@@ -180,7 +180,7 @@ func (e *VectorAgg) String() string {
 		s += " "
 	}
 	s += "("
-	if e.Op == "topk" || e.Op == "bottomk" || e.Op == "approx_topk" {
+	if takesCount(e.Op) {
 		s += strconv.FormatInt(e.Param, 10) + ", "
 	}
 	return s + e.X.String() + ")"
@@ -222,7 +222,7 @@ func (e *Binary) String() string {
 		s += word + nameList(e.Matching.Names)
 		if e.Matching.Many != "" {
 			s += " group_" + e.Matching.Many
-			if len(e.Matching.Include) > 0 {
+			if right := e.R.String(); len(e.Matching.Include) > 0 || right[0] == '(' {
 				s += " " + nameList(e.Matching.Include)
 			}
 		}
@@ -247,7 +247,7 @@ func quoteName(s string) string {
 }
 
 func bareName(s string) bool {
-	if s == "" || !isIdentStart(s[0]) || isKeyword(s) {
+	if s == "" || !isIdentStart(s[0]) || reserved(s) {
 		return false
 	}
 	for i := 1; i < len(s); i++ {

@@ -36,7 +36,7 @@ func (t token) name() string {
 		return "$end"
 	case kIdent:
 		if isKeyword(t.text) {
-			return t.text
+			return strings.ToLower(t.text)
 		}
 		return "IDENTIFIER"
 	case kString:
@@ -51,12 +51,27 @@ func (t token) name() string {
 	return t.text
 }
 
+// isKeyword reports whether the word has a meaning of its own, in any case.
+// Where only a name can stand, every word but and, or and unless is one.
 func isKeyword(s string) bool {
+	s = strings.ToLower(s)
 	switch s {
+	case "by", "without", "on", "ignoring", "bool", "offset", "and", "or", "unless", "group_left", "group_right",
+		"json", "logfmt", "regexp", "pattern", "unpack", "line_format", "label_format", "decolorize", "drop", "keep", "distinct", "unwrap",
+		"vector", "label_replace":
+		return true
+	}
+	return isRangeOp(s) || isVectorOp(s)
+}
+
+// reserved reports whether a name is quoted when it is printed: the words that
+// stand between other words. Functions and stages print bare.
+func reserved(s string) bool {
+	switch strings.ToLower(s) {
 	case "by", "without", "on", "ignoring", "bool", "offset", "and", "or", "unless", "group_left", "group_right":
 		return true
 	}
-	return isRangeOp(s) || isVectorOp(s) || s == "vector"
+	return false
 }
 
 // operators, longest first.

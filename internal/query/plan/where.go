@@ -130,11 +130,18 @@ func (l *Log) cond(c logql.Cond) (match.Predicate, error) {
 	case *logql.NumberCond:
 		return number(c), nil
 	case *logql.IPCond:
-		net, err := c.Prefix()
+		r, err := c.Addresses()
 		if err != nil {
-			return nil, fault.Errorf(fault.Invalid, "read network %q: %w", c.Net, err)
+			return nil, fault.Errorf(fault.Invalid, "read addresses %q: %w", c.Net, err)
 		}
-		var p match.Predicate = match.CIDR{Field: c.Name, Net: net.Masked()}
+		var nets match.Or
+		for _, net := range r.Prefixes() {
+			nets = append(nets, match.CIDR{Field: c.Name, Net: net})
+		}
+		var p match.Predicate = nets
+		if len(nets) == 1 {
+			p = nets[0]
+		}
 		if c.Op == logql.OpNotEq {
 			p = match.Not{P: p}
 		}
