@@ -97,6 +97,7 @@ type TailRequest struct {
 	Where    match.Predicate // of Compiled
 	Resume   bool            // first what was committed after the record with Ord After
 	After    uint64          // see Resume
+	Complete bool            // what comes too fast is read later, not dropped
 	Remote   string
 }
 
@@ -120,5 +121,5 @@ func (e *Engine) Tail(ctx context.Context, scope access.Scope, hub *tail.Hub, re
 	if err := c.end(nil); err != nil { // before the hub: a watcher sees nothing that is not on record
 		return nil, err
 	}
-	return hub.Subscribe(ctx, scope, tail.Request{Where: where(scope, l), Resume: req.Resume, After: req.After})
+	return hub.Subscribe(ctx, scope, tail.Request{Where: where(scope, l), Resume: req.Resume, After: req.After, Complete: req.Complete})
 }

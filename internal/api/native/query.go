@@ -24,6 +24,9 @@ type ReadingOptions struct {
 	// Heartbeat is the time between signs of life of a tail that has nothing
 	// to say, default 15 s.
 	Heartbeat time.Duration
+	// Stall is how long a tail waits for a reader that takes nothing, default
+	// 30 s.
+	Stall time.Duration
 	// Done, when closed, ends open tails, so that a server can stop.
 	Done <-chan struct{}
 }
@@ -31,13 +34,16 @@ type ReadingOptions struct {
 // Reading returns the routes that read records:
 //
 //	GET, POST /api/v1/query      records as NDJSON, and a closing manifest
-//	GET       /api/v1/tail       records as they are committed, as server-sent events
+//	GET       /api/v1/tail       records as they are committed, as server-sent events or over a websocket
 //	GET       /api/v1/histogram  counts by time and field
 //	GET       /api/v1/fields     fields of a time range
 //	GET       /api/v1/values     values of a field
 func Reading(o ReadingOptions) []httpd.Route {
 	if o.Heartbeat <= 0 {
 		o.Heartbeat = 15 * time.Second
+	}
+	if o.Stall <= 0 {
+		o.Stall = 30 * time.Second
 	}
 	a := reading{o}
 	return []httpd.Route{

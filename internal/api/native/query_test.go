@@ -1,7 +1,6 @@
 package native
 
 import (
-	"bufio"
 	"context"
 	"encoding/json"
 	"io"
@@ -167,102 +166,6 @@ func TestExplore(t *testing.T) {
 	f(`{"field":"n","values":[{"name":"0","n":2}],"truncated":true}`, "/api/v1/values", "field", "n", "limit", "1")
 	f(`{"field":"x","values":[],"truncated":false}`, "/api/v1/values", "field", "x")
 	f(`{"fields":[{"name":"body","type":"string","records":3,"query":"body","meaning":"The message. Of a platform's text line, the whole line as it came."},{"name":"n","type":"int","records":3,"query":"n"}]}`, "/api/v1/fields")
-}
-
-// sse reads server-sent events.
-type sse struct {
-	t    *testing.T
-	scan *bufio.Scanner
-	res  *http.Response
-}
-
-func openTail(t *testing.T, srv *httptest.Server, lastID string) *sse {
-	t.Helper()
-	ctx, cancel := context.WithTimeout(t.Context(), 10*time.Second)
-	t.Cleanup(cancel)
-	req, err := http.NewRequestWithContext(ctx, "GET", srv.URL+"/api/v1/tail?query=%7B%7D", nil)
-	if err != nil {
-		t.Fatal(err)
-	}
-	if lastID != "" {
-		req.Header.Set("Last-Event-ID", lastID)
-	}
-	res, err := srv.Client().Do(req)
-	if err != nil {
-		t.Fatal(err)
-	}
-	t.Cleanup(func() { res.Body.Close() })
-	s := &sse{t, bufio.NewScanner(res.Body), res}
-	if got := s.event(); got != ": open|retry: 1000" {
-		t.Fatalf("opening %q", got)
-	}
-	return s
-}
-
-// event returns the lines of the next event, joined by |.
-func (s *sse) event() string {
-	s.t.Helper()
-	var lines []string
-	for s.scan.Scan() {
-		if s.scan.Text() == "" {
-			return strings.Join(lines, "|")
-		}
-		lines = append(lines, s.scan.Text())
-	}
-	s.t.Fatalf("tail ended after %v: %v", lines, s.scan.Err())
-	return ""
-}
-
-func TestTail(t *testing.T) {
-	srv, s := readingWorld(t, nil)
-	put(t, s, "before")
-	live := openTail(t, srv, "")
-	put(t, s, "one", "two")
-	const one = `id: 2097152|data: {"time":"2026-11-20T12:00:00Z","ingest":"2026-11-20T12:00:00Z","ord":"2097152","class":"app","line":"one","fields":{"body":"one","n":0}}`
-	if got := live.event(); got != one {
-		t.Errorf("got %s\nwant %s", got, one)
-	}
-	if got := live.event(); !strings.HasPrefix(got, "id: 2097153|") {
-		t.Errorf("second: %s", got)
-	}
-	// Whoever comes back with the id of an event gets what came after it.
-	again := openTail(t, srv, "2097152")
-	if got := again.event(); !strings.HasPrefix(got, "id: 2097153|") {
-		t.Errorf("resumed: %s", got)
-	}
-	put(t, s, "three")
-	if got := again.event(); !strings.HasPrefix(got, "id: 3145728|") {
-		t.Errorf("after the resumption: %s", got)
-	}
-}
-
-func TestTailDropped(t *testing.T) {
-	srv, s := readingWorld(t, nil)
-	live := openTail(t, srv, "")
-	put(t, s, "1", "2", "3", "4", "5") // the queue holds three
-	for range 3 {
-		if got := live.event(); !strings.HasPrefix(got, "id: ") {
-			t.Fatal(got)
-		}
-	}
-	if got := live.event(); got != `event: dropped|data: {"records":2}` {
-		t.Errorf("got %s", got)
-	}
-}
-
-func TestTailHeartbeatAndStop(t *testing.T) {
-	done := make(chan struct{})
-	srv, _ := readingWorld(t, func(o *ReadingOptions) { o.Heartbeat = time.Millisecond; o.Done = done })
-	live := openTail(t, srv, "")
-	if got := live.event(); got != ": alive" {
-		t.Errorf("got %s", got)
-	}
-	close(done)
-	for live.scan.Scan() { // until the server ends it
-	}
-	if err := live.scan.Err(); err != nil {
-		t.Errorf("end of a tail: %v", err)
-	}
 }
 
 func TestParseTime(t *testing.T) {
