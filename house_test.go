@@ -45,6 +45,7 @@ var open = map[string][]string{
 	"api":              {"app"},
 	"app/demo":         {"cmd"},
 	"query/logql":      {"cmd", "config"},
+	"query/lucene":     {"api", "cmd"},
 	"query/querytest":  {"*"},
 }
 

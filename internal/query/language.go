@@ -4,6 +4,7 @@ import (
 	"github.com/meshtrail/meshtrail/internal/fault"
 	"github.com/meshtrail/meshtrail/internal/match"
 	"github.com/meshtrail/meshtrail/internal/query/logql"
+	"github.com/meshtrail/meshtrail/internal/query/lucene"
 	"github.com/meshtrail/meshtrail/internal/query/plan"
 )
 
@@ -65,7 +66,11 @@ func read(lang Language, text string, where match.Predicate) (*plan.Log, logql.E
 		p, err := plan.Select(l)
 		return p, nil, err
 	case Search:
-		return nil, nil, fault.Errorf(fault.Invalid, "language search is not built in")
+		q, err := lucene.Parse(text, lucene.Options{})
+		if err != nil {
+			return nil, nil, err
+		}
+		return compiled(q.Predicate()), nil, nil
 	case Compiled:
 		return compiled(where), nil, nil
 	}
