@@ -10,6 +10,7 @@ import (
 // An Error is a query that could not be understood. It prints in the form that
 // Loki's clients show: "parse error at line 1, col 9: …".
 type Error struct {
+	Pos  int // byte offset in the query
 	Line int // from 1
 	Col  int // in characters, from 1
 	Msg  string
@@ -22,7 +23,7 @@ func (e *Error) Error() string {
 
 // newError places an error at byte offset pos of src; its kind is fault.Invalid.
 func newError(src string, pos int, hint, format string, args ...any) error {
-	e := &Error{Line: 1, Col: 1, Msg: fmt.Sprintf(format, args...)}
+	e := &Error{Pos: pos, Line: 1, Col: 1, Msg: fmt.Sprintf(format, args...)}
 	for i := 0; i < pos && i < len(src); {
 		if src[i] == '\n' {
 			e.Line, e.Col = e.Line+1, 1

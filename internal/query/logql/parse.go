@@ -22,6 +22,10 @@ func Parse(query string) (Expr, error) {
 	if err != nil {
 		return nil, err
 	}
+	return p.query()
+}
+
+func (p *parser) query() (Expr, error) {
 	e, err := p.expr(0)
 	if err != nil {
 		return nil, err
@@ -53,6 +57,7 @@ type parser struct {
 	depth int
 	terms int
 	nodes int
+	mixed []int // where a comma takes an or after it, for Lint
 }
 
 func newParser(query string) (*parser, error) {

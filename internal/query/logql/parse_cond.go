@@ -20,6 +20,7 @@ func (p *parser) conds() (Cond, error) {
 	// parts[i][j] are the conditions that and joins, parts[i] what or joins, and
 	// a comma stands between parts[i] and parts[i+1].
 	parts := [][]All{{nil}}
+	var commas []int // where they stand
 	for more := true; more; {
 		c, err := p.cond()
 		if err != nil {
@@ -27,14 +28,15 @@ func (p *parser) conds() (Cond, error) {
 		}
 		last := &parts[len(parts)-1]
 		(*last)[len(*last)-1] = and((*last)[len(*last)-1], c)
+		pos := p.tok.pos
 		switch {
 		case p.word("and"):
 		case p.word("or"):
 			*last = append(*last, nil)
 		case p.op(","):
-			parts = append(parts, []All{nil})
+			parts, commas = append(parts, []All{nil}), append(commas, pos)
 		case p.tok.kind == kIdent || p.tok.kind == kString || p.op("("):
-			parts = append(parts, []All{nil})
+			parts, commas = append(parts, []All{nil}), append(commas, pos)
 			continue
 		default:
 			more = false
@@ -48,6 +50,9 @@ func (p *parser) conds() (Cond, error) {
 	for i := len(parts) - 1; i >= 0; i-- {
 		alts := parts[i]
 		if right != nil {
+			if len(parts[i+1]) > 1 {
+				p.mixed = append(p.mixed, commas[i])
+			}
 			alts[len(alts)-1] = and(alts[len(alts)-1], right)
 		}
 		var any Any

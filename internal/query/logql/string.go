@@ -33,11 +33,17 @@ func (m Matcher) String() string { return quoteName(m.Name) + string(m.Op) + quo
 func (s *LineFilter) String() string {
 	parts := make([]string, len(s.Values))
 	for i, v := range s.Values {
-		if parts[i] = quote(v.Text); v.IP {
-			parts[i] = "ip(" + parts[i] + ")"
-		}
+		parts[i] = v.String()
 	}
 	return string(s.Op) + " " + strings.Join(parts, " or ")
+}
+
+// String renders the value.
+func (v LineValue) String() string {
+	if v.IP {
+		return "ip(" + quote(v.Text) + ")"
+	}
+	return quote(v.Text)
 }
 
 // String renders the stage.
@@ -56,10 +62,13 @@ func (s *Parser) String() string {
 		if i > 0 {
 			out += ","
 		}
-		out += " " + quoteName(f.Name) + "=" + quote(f.Path)
+		out += " " + f.String()
 	}
 	return out
 }
+
+// String renders the parameter.
+func (x Extraction) String() string { return quoteName(x.Name) + "=" + quote(x.Path) }
 
 // String renders the stage.
 func (s *LineFormat) String() string { return "| line_format " + quote(s.Template) }
@@ -68,13 +77,17 @@ func (s *LineFormat) String() string { return "| line_format " + quote(s.Templat
 func (s *LabelFormat) String() string {
 	parts := make([]string, len(s.Sets))
 	for i, set := range s.Sets {
-		if set.Rename {
-			parts[i] = quoteName(set.Name) + "=" + set.From
-		} else {
-			parts[i] = quoteName(set.Name) + "=" + quote(set.Template)
-		}
+		parts[i] = set.String()
 	}
 	return "| label_format " + strings.Join(parts, ", ")
+}
+
+// String renders the assignment.
+func (s LabelSet) String() string {
+	if s.Rename {
+		return quoteName(s.Name) + "=" + s.From
+	}
+	return quoteName(s.Name) + "=" + quote(s.Template)
 }
 
 // String renders the stage.
@@ -154,23 +167,33 @@ func (e *RangeAgg) String() string {
 	if e.Unwrap != nil {
 		s += e.Unwrap.String()
 	}
-	s += " [" + formatDuration(e.Range) + "]"
+	return s + e.window() + ")" + e.Grouping.suffix()
+}
+
+// window renders " [5m] offset 1h".
+func (e *RangeAgg) window() string {
+	s := " [" + formatDuration(e.Range) + "]"
 	if e.Offset != 0 {
 		s += " offset " + formatDuration(e.Offset)
 	}
-	return s + ")" + e.Grouping.suffix()
+	return s
 }
 
 // String renders the stage.
 func (u *Unwrap) String() string {
-	s := " | unwrap " + quoteName(u.Name)
-	if u.Conv != "" {
-		s = " | unwrap " + u.Conv + "(" + quoteName(u.Name) + ")"
-	}
+	s := " " + u.head()
 	for _, f := range u.Filters {
 		s += " | " + f.String()
 	}
 	return s
+}
+
+// head renders the stage without the conditions after it.
+func (u *Unwrap) head() string {
+	if u.Conv != "" {
+		return "| unwrap " + u.Conv + "(" + quoteName(u.Name) + ")"
+	}
+	return "| unwrap " + quoteName(u.Name)
 }
 
 // String renders the expression.
@@ -181,7 +204,7 @@ func (e *VectorAgg) String() string {
 	}
 	s += "("
 	if takesCount(e.Op) {
-		s += strconv.FormatInt(e.Param, 10) + ", "
+		s += formatInt(e.Param) + ", "
 	}
 	return s + e.X.String() + ")"
 }
@@ -210,24 +233,32 @@ func (e *Number) String() string { return formatNumber(e.Value) }
 
 // String renders the expression.
 func (e *Binary) String() string {
-	s := "(" + e.L.String() + " " + e.Op
+	return "(" + e.L.String() + " " + e.operator() + " " + e.R.String() + ")"
+}
+
+// operator renders the operator and its modifiers.
+func (e *Binary) operator() string {
+	s := e.Op
 	if e.Bool {
 		s += " bool"
 	}
-	if e.Matching != nil {
-		word := " ignoring "
-		if e.Matching.On {
-			word = " on "
-		}
-		s += word + nameList(e.Matching.Names)
-		if e.Matching.Many != "" {
-			s += " group_" + e.Matching.Many
-			if right := e.R.String(); len(e.Matching.Include) > 0 || right[0] == '(' {
-				s += " " + nameList(e.Matching.Include)
-			}
+	if e.Matching == nil {
+		return s
+	}
+	word := " ignoring "
+	if e.Matching.On {
+		word = " on "
+	}
+	s += word + nameList(e.Matching.Names)
+	if e.Matching.Many != "" {
+		s += " group_" + e.Matching.Many
+		// Without a list, Loki would take a parenthesis on the right for one.
+		_, open := e.R.(*Binary)
+		if len(e.Matching.Include) > 0 || open {
+			s += " " + nameList(e.Matching.Include)
 		}
 	}
-	return s + " " + e.R.String() + ")"
+	return s
 }
 
 func nameList(names []string) string {
@@ -265,6 +296,8 @@ func quote(s string) string {
 	}
 	return strconv.Quote(s)
 }
+
+func formatInt(n int64) string { return strconv.FormatInt(n, 10) }
 
 func formatNumber(f float64) string {
 	if f == math.Trunc(f) && math.Abs(f) < 1e15 {
