@@ -25,9 +25,13 @@ package pipe
 
 import (
 	"github.com/meshtrail/meshtrail/internal/fault"
+	"github.com/meshtrail/meshtrail/internal/normalise/jsonscan"
 	"github.com/meshtrail/meshtrail/internal/query/logql"
 	"github.com/meshtrail/meshtrail/internal/record"
 )
+
+// ClassName is the name by which a query asks for the retention class.
+const ClassName = "class"
 
 // Names by which queries ask for the error that a stage left in a record.
 const (
@@ -35,7 +39,7 @@ const (
 	DetailsName = "__error_details__"
 )
 
-// The errors of stages, as Loki names them.
+// The errors of stages, as Loki names them. (Loki's regexp leaves none either.)
 const (
 	ErrJSON     = "JSONParserErr"
 	ErrLogfmt   = "LogfmtParserErr"
@@ -50,31 +54,84 @@ type Pipeline struct {
 	stages []stage
 }
 
-// A stage is one compiled step.
+// A stage is one compiled step. It belongs to a Run if it has state, and is
+// shared otherwise.
 type stage interface {
 	// do changes the row, and reports whether the record goes on.
 	do(w *Row) bool
 }
 
+// fresher is a stage with state: every Run has its own.
+type fresher interface{ fresh(r *Run) stage }
+
 // Compile prepares stages. Errors are fault.Invalid: an expression or template
 // that cannot be read, a name that is set twice.
 func Compile(stages []logql.Stage) (*Pipeline, error) {
-	p := &Pipeline{}
+	p := &Pipeline{stages: make([]stage, 0, len(stages))}
 	for _, s := range stages {
-		return nil, fault.Errorf(fault.Invalid, "stage %s is not supported yet", s)
+		c, err := compile(s)
+		if err != nil {
+			return nil, err
+		}
+		p.stages = append(p.stages, c)
 	}
 	return p, nil
 }
 
+func compile(s logql.Stage) (stage, error) {
+	switch s := s.(type) {
+	case *logql.LineFilter:
+		return newLineFilter(s)
+	case *logql.LabelFilter:
+		return newLabelFilter(s.Cond)
+	case *logql.Parser:
+		return newParser(s)
+	case *logql.LineFormat:
+		return newLineFormat(s)
+	case *logql.LabelFormat:
+		return newLabelFormat(s)
+	case *logql.Decolorize:
+		return decolorize{}, nil
+	case *logql.Names:
+		return newNames(s)
+	case *logql.Distinct:
+		return newDistinct(s), nil
+	}
+	return nil, fault.Errorf(fault.Internal, "stage %T is unknown", s)
+}
+
+func newParser(p *logql.Parser) (stage, error) {
+	switch p.Name {
+	case "json":
+		return newJSON(p)
+	case "logfmt":
+		return newLogfmt(p)
+	case "regexp":
+		return newRegexp(p.Expr)
+	case "pattern":
+		return newPatternParser(p.Expr)
+	case "unpack":
+		return unpack{}, nil
+	}
+	return nil, fault.Errorf(fault.Internal, "parser %q is unknown", p.Name)
+}
+
 // Fields returns the names that a store must fill in for the stages to work, by
-// any name the asker may use; with all set, every field. What the caller itself
-// asks a Row for (Get, Value) comes on top.
-func (p *Pipeline) Fields() (names []string, all bool) { return nil, false }
+// any name the asker may use; with all set, every field, because the line of a
+// record without body is made of all. What the caller itself asks a Row for (Get,
+// Value) comes on top.
+func (p *Pipeline) Fields() (names []string, all bool) { return nil, true }
 
 // NewRun returns the state of one query.
 func (p *Pipeline) NewRun() *Run {
-	r := &Run{pipe: p}
+	r := &Run{stages: make([]stage, len(p.stages)), refs: map[string]*ref{}}
 	r.row.run = r
+	for i, s := range p.stages {
+		if f, ok := s.(fresher); ok {
+			s = f.fresh(r)
+		}
+		r.stages[i] = s
+	}
 	return r
 }
 
@@ -82,20 +139,46 @@ func (p *Pipeline) NewRun() *Run {
 // the query asks for: distinct keeps the first. It is not safe for concurrent
 // use.
 type Run struct {
-	pipe *Pipeline
-	row  Row
+	stages []stage
+	row    Row
+	refs   map[string]*ref
+	buf    []byte
+	err    error
+
+	// Of json and unpack.
+	names  *jsonscan.Names
+	object jsonscan.Object
 }
 
 // Do takes a record through the stages. It reports false for a record that a
-// stage let go of. The Row is lent until the next Do and reads from r, which
+// stage let go of. The Row is lent until the next Do and reads from rec, which
 // must not change meanwhile; the strings that it returns may be kept.
 func (r *Run) Do(rec *record.Record) (*Row, bool) {
 	w := &r.row
 	w.reset(rec)
-	for _, s := range r.pipe.stages {
+	for _, s := range r.stages {
 		if !s.do(w) {
 			return nil, false
 		}
 	}
-	return w, true
+	return w, r.err == nil
+}
+
+// Err returns why the run can not go on, once it cannot: fault.Overload, when
+// distinct would have to remember too much. Do reports false from then on.
+func (r *Run) Err() error { return r.err }
+
+// maxRefs bounds the names that a Run remembers.
+const maxRefs = 4096
+
+// ref resolves a name, once.
+func (r *Run) ref(name string) *ref {
+	if f, ok := r.refs[name]; ok {
+		return f
+	}
+	f := newRef(name)
+	if len(r.refs) < maxRefs {
+		r.refs[name] = f
+	}
+	return f
 }

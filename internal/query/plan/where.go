@@ -2,200 +2,351 @@ package plan
 
 import (
 	"slices"
+	"strings"
 
 	"github.com/meshtrail/meshtrail/internal/fault"
 	"github.com/meshtrail/meshtrail/internal/match"
 	"github.com/meshtrail/meshtrail/internal/query/logql"
+	"github.com/meshtrail/meshtrail/internal/query/pipe"
+	"github.com/meshtrail/meshtrail/internal/record"
+	"github.com/meshtrail/meshtrail/internal/schema"
 )
 
-// Select plans a log query. A text comparison takes an absent field for "";
-// a number comparison never holds for a field that is absent or no number,
-// != included.
+// Select plans a log query: what a store can decide goes into Where, the stages
+// from the first on that it cannot into Pipe. Filters behind such a stage are
+// pushed as far as they can be (split).
 func Select(l *logql.Log) (*Log, error) {
 	out := &Log{}
-	var all match.And
+	s := &split{plain: true}
 	for _, m := range l.Matchers {
-		p, err := out.text(m)
+		p, err := pipe.Text(m)
 		if err != nil {
 			return nil, err
 		}
-		all = append(all, p)
+		out.class(m)
+		s.exact = append(s.exact, p)
 	}
-	for _, s := range l.Stages {
-		p, err := out.stage(s)
-		if err != nil {
+	for _, st := range l.Stages {
+		if f, ok := st.(*logql.LabelFilter); ok {
+			out.classes(f.Cond)
+		}
+		if err := s.stage(st); err != nil {
 			return nil, err
 		}
-		all = append(all, p)
 	}
-	out.Where = match.Simplify(all)
-	return out, nil
-}
-
-func (l *Log) stage(s logql.Stage) (match.Predicate, error) {
-	switch s := s.(type) {
-	case *logql.Parser:
-		return match.True{}, nil
-	case *logql.LabelFilter:
-		return l.cond(s.Cond)
-	case *logql.LineFilter:
-		return line(s)
+	if len(s.rest) == 0 {
+		out.Where = match.Simplify(s.exact)
+		return out, nil
 	}
-	return nil, fault.Errorf(fault.Internal, "stage %T is unknown", s)
-}
-
-func line(f *logql.LineFilter) (match.Predicate, error) {
-	var any match.Or
-	for _, v := range f.Values {
-		var p match.Predicate = match.Contains{Field: match.Line, Value: v.Text}
-		if v.Text == "" {
-			p = match.True{}
-		} else if f.Op == logql.OpHasRegex || f.Op == logql.OpNotRegex {
-			var err error
-			if p, err = match.Unanchored(match.Line, v.Text); err != nil {
-				return nil, err
-			}
-		}
-		any = append(any, p)
-	}
-	if f.Op == logql.OpNotEq || f.Op == logql.OpNotRegex {
-		return match.Not{P: any}, nil
-	}
-	return any, nil
-}
-
-// text plans a text comparison.
-func (l *Log) text(m logql.Matcher) (match.Predicate, error) {
-	p, err := l.equal(m)
+	p, err := pipe.Compile(s.rest)
 	if err != nil {
 		return nil, err
 	}
-	if m.Op == logql.OpNotEq || m.Op == logql.OpNotRegex {
-		return match.Not{P: p}, nil
-	}
-	return p, nil
+	out.Pipe = p
+	s.finish(out)
+	return out, nil
 }
 
-// auditClass is access.AuditClass, which a plan does not know.
-const auditClass = "audit"
-
-// equal plans the positive form of m. The name class means the retention class,
-// and a field that happens to be called class: but for audit, so that no sender
-// can put a record of its own among those that say who asked what.
-func (l *Log) equal(m logql.Matcher) (match.Predicate, error) {
-	if m.Name == match.Class {
-		l.class(m)
-	}
-	own, err := equal(m.Name, m.Op, m.Value)
-	if err != nil || m.Name != ClassName {
-		return own, err
-	}
-	l.class(m)
-	kept, err := equal(match.Class, m.Op, m.Value)
-	if err != nil || m.Value == "" || m.Value == auditClass {
-		return kept, err
-	}
-	return match.Or{kept, match.And{own, match.Not{P: match.Eq{Field: ClassName, Value: auditClass}}}}, nil
-}
-
+// class notes that a query speaks of the retention class.
 func (l *Log) class(m logql.Matcher) {
+	if m.Name != ClassName && m.Name != match.Class {
+		return
+	}
 	l.NamesClass = true
 	if m.Op == logql.OpEq && !slices.Contains(l.WantsClass, m.Value) {
 		l.WantsClass = append(l.WantsClass, m.Value)
 	}
 }
 
-func equal(name string, op logql.Op, value string) (match.Predicate, error) {
-	if op == logql.OpEq || op == logql.OpNotEq {
-		if value == "" {
-			return match.Not{P: match.Exists{Field: name}}, nil
-		}
-		return match.Eq{Field: name, Value: value}, nil
-	}
-	p, err := match.Anchored(name, value)
-	if err != nil {
-		return nil, err
-	}
-	// What matches "" matches an absent field.
-	if match.HoldsEmpty(p) {
-		return match.Or{match.Not{P: match.Exists{Field: name}}, p}, nil
-	}
-	return p, nil
-}
-
-func (l *Log) cond(c logql.Cond) (match.Predicate, error) {
+func (l *Log) classes(c logql.Cond) {
+	var parts []logql.Cond
 	switch c := c.(type) {
 	case *logql.TextCond:
-		return l.text(c.Matcher)
-	case *logql.NumberCond:
-		return number(c), nil
-	case *logql.IPCond:
-		r, err := c.Addresses()
-		if err != nil {
-			return nil, fault.Errorf(fault.Invalid, "read addresses %q: %w", c.Net, err)
-		}
-		var nets match.Or
-		for _, net := range r.Prefixes() {
-			nets = append(nets, match.CIDR{Field: c.Name, Net: net})
-		}
-		var p match.Predicate = nets
-		if len(nets) == 1 {
-			p = nets[0]
-		}
-		if c.Op == logql.OpNotEq {
-			p = match.Not{P: p}
-		}
-		return p, nil
+		l.class(c.Matcher)
 	case logql.All:
-		parts, err := l.conds(c)
-		return match.And(parts), err
+		parts = c
 	case logql.Any:
-		parts, err := l.conds(c)
-		return match.Or(parts), err
+		parts = c
 	}
-	return nil, fault.Errorf(fault.Internal, "condition %T is unknown", c)
+	for _, p := range parts {
+		l.classes(p)
+	}
 }
 
-func (l *Log) conds(cs []logql.Cond) ([]match.Predicate, error) {
-	out := make([]match.Predicate, 0, len(cs))
-	for _, c := range cs {
-		p, err := l.cond(c)
+// A split walks the stages of a query and sorts them into what the store
+// decides and what runs per record.
+//
+// json, logfmt and decolorize do nothing to most records: they need a body that
+// looks like JSON, has a '=', has an escape. As long as only these and filters
+// stand in the pipeline (plain), the records are of three sorts, each with its
+// own form of the filters:
+//
+//	odd                   a stage may change the record: what is filtered on is not known
+//	not odd, and failed   json leaves its error in it, and nothing else
+//	the others            the store decides, exactly
+//
+// With any other stage, a filter is pushed as "the stored field satisfies it, or
+// a stage may have made a field of that name".
+type split struct {
+	exact match.And     // before the first stage of rest
+	rest  []logql.Stage // what runs per record
+
+	plain  bool
+	odd    match.Or  // records that json, logfmt, decolorize may change
+	json   bool      // a json came by
+	sure   match.And // filters of rest, on records that no stage changes
+	failed match.And // on those that json leaves its error in
+	maybe  match.And // on odd ones
+
+	weak    match.And // filters of rest, for any record, when not plain
+	all     bool      // any name may have been made or dropped
+	touched []string  // names that were
+	line    bool      // the line may have been changed in any record
+	oddLine bool      // and in odd ones
+}
+
+func (s *split) stage(st logql.Stage) error {
+	switch st := st.(type) {
+	case *logql.LineFilter:
+		p, known, err := linePredicate(st)
 		if err != nil {
-			return nil, err
+			return err
 		}
-		out = append(out, p)
+		s.filter(st, p, known)
+		return nil
+	case *logql.LabelFilter:
+		p, err := pipe.Cond(st.Cond)
+		if err != nil {
+			return err
+		}
+		s.filter(st, p, true)
+		return nil
 	}
-	return out, nil
+	s.rest = append(s.rest, st)
+	switch st := st.(type) {
+	case *logql.Parser:
+		s.parser(st)
+	case *logql.Decolorize:
+		s.odd = append(s.odd, match.Contains{Field: record.Body, Value: "\x1b"}, match.Contains{Field: record.Body, Value: "\u009b"})
+		s.oddLine = true
+	case *logql.LineFormat:
+		s.plain, s.line = false, true
+	case *logql.LabelFormat:
+		s.plain = false
+		for _, x := range st.Sets {
+			s.touched = append(s.touched, x.Name)
+			if x.Rename {
+				s.touched = append(s.touched, x.From)
+			}
+		}
+	case *logql.Names:
+		s.plain = false
+		s.all = s.all || st.Keep
+		for _, m := range st.Items {
+			s.touched = append(s.touched, m.Name)
+		}
+	case *logql.Distinct:
+		s.plain = false
+	default:
+		return fault.Errorf(fault.Internal, "stage %T is unknown", st)
+	}
+	return nil
 }
 
-func number(c *logql.NumberCond) match.Predicate {
-	r := match.Range{Field: c.Name}
-	switch c.Value.Unit {
-	case logql.Duration:
-		r.Unit = match.Duration
-	case logql.Bytes:
-		r.Unit = match.Bytes
+// spaces are what may stand before a JSON object.
+var spaces = []string{"{", " ", "\t", "\r", "\n"}
+
+func (s *split) parser(p *logql.Parser) {
+	made := func(name string) { s.touched = append(s.touched, name, name+"_extracted") }
+	switch {
+	case p.Name == "json" && len(p.Fields) == 0:
+		for _, c := range spaces {
+			s.odd = append(s.odd, match.Prefix{Field: record.Body, Value: c})
+		}
+		s.json = true
+	case p.Name == "logfmt" && len(p.Fields) == 0 && !p.Strict && !p.KeepEmpty:
+		s.odd = append(s.odd, match.Contains{Field: record.Body, Value: "="})
+	case p.Name == "json", p.Name == "logfmt" && len(p.Fields) > 0:
+		s.plain = false
+		for _, x := range p.Fields {
+			made(x.Name)
+		}
+	default: // regexp and pattern name their fields, but that costs a parser here
+		s.plain, s.all = false, true
+		s.line = s.line || p.Name == "unpack"
 	}
-	switch c.Op {
-	case logql.OpGt, logql.OpGe:
-		r.Min = bound(c.Value, c.Op == logql.OpGe)
-	case logql.OpLt, logql.OpLe:
-		r.Max = bound(c.Value, c.Op == logql.OpLe)
-	case logql.OpEq, logql.OpNotEq:
-		r.Min, r.Max = bound(c.Value, true), bound(c.Value, true)
+	if s.line { // of what it is now, no predicate speaks
+		s.all = true
 	}
-	if c.Op == logql.OpNotEq {
-		return match.And{match.Range{Field: c.Name, Unit: r.Unit}, match.Not{P: r}}
-	}
-	return r
 }
 
-func bound(q logql.Quantity, inclusive bool) match.Bound {
-	if q.Unit != logql.Plain {
-		return match.IntBound(q.Int, inclusive)
+// linePredicate returns what the store can say of a line filter; known is unset
+// when that is only part of it.
+func linePredicate(f *logql.LineFilter) (p match.Predicate, known bool, err error) {
+	not := f.Op == logql.OpNotEq || f.Op == logql.OpNotRegex || f.Op == logql.OpNotPat
+	any := match.Or{}
+	known = true
+	for _, v := range f.Values {
+		var p match.Predicate
+		if v.IP {
+			nets, err := pipe.Nets(v.Text)
+			if err != nil {
+				return nil, false, err
+			}
+			known, p = false, match.Contains{Field: match.Line, Value: pipe.Literal(nets)}
+		} else if p, err = pipe.LineValue(f.Op, v.Text); err != nil {
+			return nil, false, err
+		}
+		any = append(any, p)
 	}
-	if i, _, isInt, ok := match.ParseNumber(q.Text); ok && isInt {
-		return match.IntBound(i, inclusive)
+	switch {
+	case not && known:
+		return match.Not{P: any}, true, nil
+	case not:
+		return match.True{}, false, nil
 	}
-	return match.FloatBound(q.Num, inclusive)
+	return any, known, nil
+}
+
+// filter adds a filter; known is unset when p holds for more records than the
+// filter does.
+func (s *split) filter(st logql.Stage, p match.Predicate, known bool) {
+	if len(s.rest) == 0 && known {
+		s.exact = append(s.exact, given(p, ""))
+		return
+	}
+	s.rest = append(s.rest, st)
+	s.plain = s.plain && known && !speaksOf(p, pipe.DetailsName)
+	s.sure = append(s.sure, given(p, ""))
+	err := ""
+	if s.json {
+		err = pipe.ErrJSON
+	}
+	s.failed = append(s.failed, given(p, err))
+	s.maybe = append(s.maybe, s.bound(p, true, true))
+	s.weak = append(s.weak, s.bound(p, true, false))
+}
+
+// given decides what p says of errors.
+func given(p match.Predicate, err string) match.Predicate {
+	return match.Reduce(p, func(leaf match.Predicate) (holds, known bool) {
+		switch match.FieldOf(leaf) {
+		case pipe.ErrorName:
+			if _, number := leaf.(match.Range); number || err == "" {
+				return false, true
+			}
+			return match.HoldsText(leaf, err), true
+		case pipe.DetailsName:
+			return false, true
+		}
+		return false, false
+	})
+}
+
+func speaksOf(p match.Predicate, field string) bool {
+	found := false
+	match.Reduce(p, func(leaf match.Predicate) (holds, known bool) {
+		found = found || match.FieldOf(leaf) == field
+		return false, false
+	})
+	return found
+}
+
+// bound returns a predicate that holds wherever a filter p may (up), or nowhere
+// where it may not; on odd records or on any.
+func (s *split) bound(p match.Predicate, up, odd bool) match.Predicate {
+	switch p := p.(type) {
+	case match.True, match.False:
+		return p
+	case match.Not:
+		return match.Not{P: s.bound(p.P, !up, odd)}
+	case match.And:
+		out := make(match.And, len(p))
+		for i := range p {
+			out[i] = s.bound(p[i], up, odd)
+		}
+		return out
+	case match.Or:
+		out := make(match.Or, len(p))
+		for i := range p {
+			out[i] = s.bound(p[i], up, odd)
+		}
+		return out
+	}
+	changed, oddly := s.changed(match.FieldOf(p))
+	switch {
+	case !changed && !oddly:
+		return p
+	case (changed || odd) && up:
+		return match.True{}
+	case changed || odd:
+		return match.False{}
+	case up:
+		return match.Or{p, s.odd}
+	}
+	return match.And{p, match.Not{P: s.odd}}
+}
+
+// changed reports whether a stage so far may have changed what a field says in
+// any record, or in odd ones.
+func (s *split) changed(field string) (any, odd bool) {
+	switch {
+	case field == match.Line:
+		return s.line, s.oddLine
+	case field == match.Class:
+		return false, false
+	case strings.HasPrefix(field, "__"):
+		return len(s.rest) > 0, true
+	}
+	return s.all || slices.ContainsFunc(s.touched, func(t string) bool { return related(t, field) }), len(s.odd) > 0
+}
+
+// related reports whether two names may mean the same field.
+func related(a, b string) bool {
+	ra, rb := schema.Resolve(a), schema.Resolve(b)
+	for _, n := range ra.Names() {
+		if _, _, ok := rb.Match(n); ok {
+			return true
+		}
+	}
+	for _, n := range rb.Names() {
+		if _, _, ok := ra.Match(n); ok {
+			return true
+		}
+	}
+	return schema.Identifier(a) == schema.Identifier(b)
+}
+
+func (s *split) finish(out *Log) {
+	all := func(parts ...match.And) match.Predicate {
+		var and match.And
+		for _, p := range parts {
+			and = append(and, p...)
+		}
+		return match.Simplify(and)
+	}
+	if !s.plain {
+		out.Where = all(s.exact, s.weak)
+		return
+	}
+	even := match.And{match.Not{P: s.odd}}
+	if len(s.odd) == 0 {
+		even = nil
+	}
+	var wrong, right match.And // what json says of records that are not odd
+	if s.json {
+		bad := match.And{match.Eq{Field: "parse.status", Value: "none"}, match.Exists{Field: record.Body}}
+		wrong, right = bad, match.And{match.Not{P: bad}}
+	}
+	out.Sure = all(s.exact, even, right, s.sure)
+	unsure := match.Or{match.And{s.odd, all(s.maybe)}}
+	if s.json {
+		unsure = append(unsure, all(even, wrong, s.failed))
+	}
+	out.Unsure = all(s.exact, match.And{unsure})
+	if len(s.sure) == 0 {
+		out.Where = all(s.exact)
+		return
+	}
+	out.Where = match.Simplify(match.Or{out.Sure, out.Unsure})
 }
