@@ -48,3 +48,13 @@ func (r *Regexp) MatchString(s string) bool { return r.re.MatchString(s) }
 
 // Match reports whether b contains a match.
 func (r *Regexp) Match(b []byte) bool { return r.re.Match(b) }
+
+// Expand returns template with $1 or ${name} replaced by what the first match in
+// s holds there; false when there is no match.
+func (r *Regexp) Expand(template, s string) (string, bool) {
+	m := r.re.FindStringSubmatchIndex(s)
+	if m == nil {
+		return "", false
+	}
+	return string(r.re.ExpandString(nil, template, s, m)), true
+}

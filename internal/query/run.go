@@ -150,7 +150,7 @@ func (e *Engine) prepare(l *plan.Log, x logql.Expr, req *Request) (logs []*plan.
 	if err := e.checkSteps(req); err != nil {
 		return nil, nil, err
 	}
-	err = plan.Counts(node, func(c *plan.Count) error {
+	err = plan.Ranges(node, func(c *plan.Range) error {
 		logs = append(logs, c.Log)
 		return e.checkRange(req.Start-c.Range-c.Offset, req.End-c.Offset)
 	})
@@ -246,7 +246,7 @@ func (e *Engine) metric(ctx context.Context, scope access.Scope, node plan.Node,
 		steps.N = int((req.End-req.Start)/req.Step) + 1
 	}
 	env := &exec.Env{
-		Store: e.opt.Store, Tenant: scope.Tenant(), Steps: steps, Budget: e.limits.Budget,
+		Store: e.opt.Store, Tenant: scope.Tenant(), Steps: steps, Instant: req.Instant, Budget: e.limits.Budget,
 		Where:     func(l *plan.Log) match.Predicate { return where(scope, l) },
 		MaxSeries: e.limits.MaxSeries, MaxBuckets: maxBuckets, MaxRequests: maxRequests,
 	}
@@ -268,7 +268,7 @@ func (e *Engine) metric(ctx context.Context, scope access.Scope, node plan.Node,
 		res.Kind = Vector
 	}
 	res.Series = slices.DeleteFunc(v.Series, func(s *Series) bool { return !slices.Contains(s.Has, true) })
-	if res.Kind != Vector || !plan.Ranks(node) {
+	if res.Kind != Vector || !plan.Sorts(node) {
 		slices.SortFunc(res.Series, func(a, b *Series) int { return compareLabels(a.Labels, b.Labels) })
 	}
 	return res, nil

@@ -2,6 +2,7 @@ package exec
 
 import (
 	"cmp"
+	"context"
 	"math"
 	"slices"
 
@@ -9,108 +10,176 @@ import (
 	"github.com/meshtrail/meshtrail/internal/query/plan"
 )
 
-// aggregate combines the series of x.
-func aggregate(n *plan.Aggregate, x Value, steps int) (Value, error) {
+// aggregate combines, chooses or orders the series of x.
+func aggregate(ctx context.Context, env *Env, n *plan.Aggregate, x Value) (Value, error) {
 	if x.IsScalar {
 		return Value{}, fault.WithHint(fault.Errorf(fault.Invalid, "%s aggregates series, not a scalar", n.Op), "write vector(n)")
 	}
-	type group struct {
-		labels  Labels
-		members []*Series
-	}
-	groups := map[string]*group{}
-	var order []*group
-	for _, s := range x.Series {
-		l := s.Labels.keep(n.Labels, n.Without)
-		key := l.Key()
-		g, ok := groups[key]
-		if !ok {
-			g = &group{labels: l}
-			groups[key] = g
-			order = append(order, g)
-		}
-		g.members = append(g.members, s)
+	if n.Op == "approx_topk" && !env.Instant {
+		return Value{}, fault.WithHint(fault.Errorf(fault.Invalid, "count min sketches are only supported on instant queries"), "use topk")
 	}
 	var out []*Series
-	for _, g := range order {
-		if n.Op == "topk" || n.Op == "bottomk" {
-			out = append(out, best(g.members, int(n.Param), n.Op == "topk", steps)...)
-			continue
+	for _, g := range groups(n, x.Series) {
+		list, err := g.aggregate(ctx, env, n)
+		if err != nil {
+			return Value{}, err
 		}
-		s := newSeries(g.labels, steps)
-		for i := range steps {
-			if v, ok := combine(n.Op, g.members, i); ok {
-				s.set(i, v)
-			}
-		}
-		out = append(out, s)
+		out = append(out, list...)
 	}
 	return Value{Series: out}, nil
 }
 
-// combine computes one step of one group.
-func combine(op string, members []*Series, i int) (v float64, ok bool) {
-	n := 0.0
-	for _, s := range members {
-		if !s.Has[i] {
-			continue
+// A group is series that are aggregated together.
+type group struct {
+	labels  Labels
+	members []*Series
+}
+
+func groups(n *plan.Aggregate, list []*Series) (order []*group) {
+	byKey := map[string]*group{}
+	for _, s := range list {
+		l := s.Labels.keep(n.Labels, n.Without)
+		key := l.Key()
+		g, ok := byKey[key]
+		if !ok {
+			g = &group{labels: l}
+			byKey[key] = g
+			order = append(order, g)
 		}
-		x := s.Vals[i]
-		n++
-		switch {
-		case n == 1:
-			v = x
-		case op == "min":
-			if x < v || math.IsNaN(v) {
-				v = x
+		g.members = append(g.members, s)
+	}
+	return order
+}
+
+func (g *group) aggregate(ctx context.Context, env *Env, n *plan.Aggregate) ([]*Series, error) {
+	switch n.Op {
+	case "topk", "bottomk", "approx_topk":
+		return g.best(ctx, env, int(n.Param), n.Op != "bottomk")
+	case "sort", "sort_desc":
+		return g.sort(env, n.Op == "sort_desc")
+	}
+	s, err := env.series(g.labels)
+	if err != nil {
+		return nil, err
+	}
+	mean := make([]float64, env.Steps.N)
+	count := make([]float64, env.Steps.N)
+	for _, m := range g.members {
+		if err := ctx.Err(); err != nil {
+			return nil, err
+		}
+		for i, has := range m.Has {
+			if has {
+				count[i]++
+				s.Has[i] = true
+				combine(n.Op, &s.Vals[i], &mean[i], count[i], m.Vals[i])
 			}
-		case op == "max":
-			if x > v || math.IsNaN(v) {
-				v = x
-			}
-		default:
-			v += x
 		}
 	}
+	for i, c := range count {
+		if c > 0 {
+			s.Vals[i] = conclude(n.Op, s.Vals[i], mean[i], c)
+		}
+	}
+	return []*Series{s}, nil
+}
+
+// combine takes the n-th value x of a step into v. For avg, stddev and stdvar
+// mean follows the values, and v their squared differences from it (Welford).
+func combine(op string, v, mean *float64, n, x float64) {
+	switch op {
+	case "sum":
+		*v += x
+	case "min":
+		if n == 1 || x < *v || math.IsNaN(*v) {
+			*v = x
+		}
+	case "max":
+		if n == 1 || x > *v || math.IsNaN(*v) {
+			*v = x
+		}
+	case "avg":
+		// An infinite mean stays as it is, unless the other infinity or NaN comes.
+		if math.IsInf(*mean, 0) && !math.IsNaN(x) && (!math.IsInf(x, 0) || x == *mean) {
+			return
+		}
+		*mean += (x - *mean) / n
+	case "stddev", "stdvar":
+		d := x - *mean
+		*mean += d / n
+		*v += d * (x - *mean)
+	}
+}
+
+// conclude turns what combine left into the value of a step.
+func conclude(op string, v, mean, n float64) float64 {
 	switch op {
 	case "count":
-		v = n
+		return n
 	case "avg":
-		v /= n
+		return mean
+	case "stdvar":
+		return v / n
+	case "stddev":
+		return math.Sqrt(v / n)
 	}
-	return v, n > 0
+	return v
 }
 
 // best keeps at each step the k largest (or smallest) of the series. Equal
 // values are told apart by labels, so that an answer can be repeated.
-func best(members []*Series, k int, largest bool, steps int) []*Series {
-	keys := make(map[*Series]string, len(members))
-	kept := map[*Series]*Series{}
-	for _, s := range members {
-		keys[s] = s.Labels.Key()
+func (g *group) best(ctx context.Context, env *Env, k int, largest bool) ([]*Series, error) {
+	if k < 1 {
+		return nil, fault.Errorf(fault.Invalid, "invalid parameter (must be greater than 0): %d", k)
 	}
-	var out, here []*Series
-	for i := range steps {
+	members := slices.Clone(g.members)
+	slices.SortStableFunc(members, func(a, b *Series) int { return a.Labels.Compare(b.Labels) })
+	kept := make([]*Series, len(members))
+	var out []*Series
+	var here []int
+	for i := range env.Steps.N {
+		if err := ctx.Err(); err != nil {
+			return nil, err
+		}
 		here = here[:0]
-		for _, s := range members {
+		for j, s := range members {
 			if s.Has[i] {
-				here = append(here, s)
+				here = append(here, j)
 			}
 		}
-		slices.SortFunc(here, func(a, b *Series) int {
-			return cmp.Or(order(a.Vals[i], b.Vals[i], largest), cmp.Compare(keys[a], keys[b]))
+		slices.SortFunc(here, func(a, b int) int {
+			return cmp.Or(order(members[a].Vals[i], members[b].Vals[i], largest), cmp.Compare(a, b))
 		})
-		for _, s := range here[:min(k, len(here))] {
-			t, ok := kept[s]
-			if !ok {
-				t = newSeries(s.Labels, steps)
-				kept[s] = t
-				out = append(out, t)
+		for _, j := range here[:min(k, len(here))] {
+			if kept[j] == nil {
+				s, err := env.series(members[j].Labels)
+				if err != nil {
+					return nil, err
+				}
+				kept[j], out = s, append(out, s)
 			}
-			t.set(i, s.Vals[i])
+			kept[j].set(i, members[j].Vals[i])
 		}
 	}
-	return out
+	return out, nil
+}
+
+// sort orders the series by their values, which means something at an instant
+// only: elsewhere series are shown in order of their labels.
+func (g *group) sort(env *Env, descending bool) ([]*Series, error) {
+	out := make([]*Series, len(g.members))
+	for i, s := range g.members {
+		var err error
+		if out[i], err = env.alias(s, s.Labels); err != nil {
+			return nil, err
+		}
+	}
+	if env.Instant {
+		slices.SortStableFunc(out, func(a, b *Series) int {
+			return cmp.Or(order(a.Vals[0], b.Vals[0], descending), a.Labels.Compare(b.Labels))
+		})
+	}
+	return out, nil
 }
 
 // order compares values with NaN last.
@@ -129,4 +198,42 @@ func nan(f float64) int {
 		return 1
 	}
 	return 0
+}
+
+// maxLabel bounds a label that label_replace makes, in bytes.
+const maxLabel = 64 << 10
+
+// replace computes label_replace. Labels that it makes equal do not make series
+// one.
+func replace(ctx context.Context, env *Env, n *plan.Replace, x Value) (Value, error) {
+	if x.IsScalar {
+		return Value{}, fault.Errorf(fault.Invalid, "label_replace takes series, not a scalar")
+	}
+	refs := 0
+	for i := range len(n.Replacement) {
+		if n.Replacement[i] == '$' {
+			refs++
+		}
+	}
+	var out []*Series
+	for _, s := range x.Series {
+		if err := ctx.Err(); err != nil {
+			return Value{}, err
+		}
+		src := s.Labels.Get(n.Src)
+		if len(n.Replacement)+refs*len(src) > maxLabel {
+			return Value{}, fault.WithHint(fault.Errorf(fault.Overload, "label_replace may make a label of more than %d bytes", maxLabel), "name fewer groups in the replacement")
+		}
+		l := s.Labels
+		if text, ok := n.Regex.Expand(n.Replacement, src); ok {
+			l = append(l.keep([]string{n.Dst}, true), Label{n.Dst, text})
+			l = sorted(l)
+		}
+		t, err := env.alias(s, l)
+		if err != nil {
+			return Value{}, err
+		}
+		out = append(out, t)
+	}
+	return Value{Series: out}, nil
 }

@@ -1,9 +1,18 @@
-// Package exec runs planned metric queries against a store: it asks for counts
-// by label and time, and does the arithmetic that the store does not.
+// Package exec runs planned metric queries against a store and does the
+// arithmetic that the store does not.
+//
+// A range aggregation is computed in one of three ways, all of which give the
+// same numbers: the store counts (Count), the store measures a field (Measure),
+// or, when a pipeline is left to run, records are read and each is looked at
+// (Scan). Where a plan says of some records that the pipeline does not touch
+// them, the store answers for those and only the others are read. Times are cut
+// into buckets of which every window is a run; buckets are merged into windows
+// in one pass, so that the cost does not grow with the number of windows that a
+// record is in.
 //
 // It knows nothing of the language, nor of who asks; package query gives it the
-// tenant and adds the scope to every predicate before it gets here. A value
-// belongs to whoever Run returned it to.
+// tenant and adds the scope to every predicate before it gets here. Memory is
+// bounded and accounted for by Env; a value belongs to whoever Run returned it to.
 package exec
 
 import (
@@ -52,19 +61,21 @@ func Constant(v float64, n int) *Series {
 
 func (s *Series) set(i int, v float64) { s.Vals[i], s.Has[i] = v, true }
 
-// A Value is a scalar or a set of series, in no particular order.
+// A Value is a scalar or a set of series. The order of series means something
+// only when the query sorts.
 type Value struct {
 	IsScalar bool
 	Scalar   float64
 	Series   []*Series
 }
 
-// Env is what a run needs.
+// Env is what a run needs. It belongs to one run and its goroutine.
 type Env struct {
-	Store  store.Reader
-	Tenant record.TenantID
-	Steps  Steps
-	Budget store.Budget
+	Store   store.Reader
+	Tenant  record.TenantID
+	Steps   Steps
+	Instant bool
+	Budget  store.Budget
 	// Where gives the predicate of a log query with the scope added.
 	Where func(*plan.Log) match.Predicate
 	// MaxSeries bounds the series of any intermediate answer, MaxBuckets the
@@ -76,6 +87,74 @@ type Env struct {
 
 	Stats    store.Stats // summed over all requests
 	requests int
+	held     int64 // bytes of the series and samples that are alive
+	points   int64 // of the series that are alive
+	byRecord bool  // for tests: never let the store count or measure
+}
+
+// maxHeld bounds what one query holds in memory at a time, in bytes. It counts
+// series, buckets and samples, which is most of it.
+const maxHeld = 256 << 20
+
+// maxPoints bounds series times points that are alive.
+const maxPoints = 8 << 20
+
+// hold accounts for n bytes more.
+func (e *Env) hold(n int) error {
+	e.held += int64(n)
+	if e.held > maxHeld {
+		return fault.WithHint(fault.Errorf(fault.Overload, "query holds more than %d MiB of series and samples", maxHeld>>20),
+			"group by fewer labels, use a longer step or a shorter time range, or select less")
+	}
+	return nil
+}
+
+// size estimates the memory of a series of n points.
+func size(l Labels, n int) int {
+	b := 120 + 9*n
+	for i := range l {
+		b += 32 + len(l[i].Name) + len(l[i].Value)
+	}
+	return b
+}
+
+// room accounts for a series.
+func (e *Env) room(l Labels) error {
+	if e.points += int64(e.Steps.N); e.points > maxPoints {
+		return fault.WithHint(fault.Errorf(fault.Overload, "query holds more than %d points of series", maxPoints),
+			"group by fewer labels, use a longer step or a shorter time range")
+	}
+	return e.hold(size(l, e.Steps.N))
+}
+
+// series returns a new series, accounted for.
+func (e *Env) series(l Labels) (*Series, error) {
+	if err := e.room(l); err != nil {
+		return nil, err
+	}
+	return newSeries(l, e.Steps.N), nil
+}
+
+// alias returns a series with other labels and the points of s.
+func (e *Env) alias(s *Series, l Labels) (*Series, error) {
+	return &Series{Labels: l, Vals: s.Vals, Has: s.Has}, e.room(l)
+}
+
+// release forgets series that no one will look at again.
+func (e *Env) release(list []*Series) {
+	for _, s := range list {
+		e.held -= int64(size(s.Labels, len(s.Vals)))
+		e.points -= int64(len(s.Vals))
+	}
+}
+
+// few checks the number of series of an answer.
+func (e *Env) few(n int) error {
+	if n <= e.MaxSeries {
+		return nil
+	}
+	return fault.WithHint(fault.Errorf(fault.Overload, "maximum number of series (%d) reached for a single query", e.MaxSeries),
+		"group by fewer labels, or select less: sum by (…) (…) keeps only the labels that are named")
 }
 
 // Run runs a metric query.
@@ -87,28 +166,32 @@ func Run(ctx context.Context, env *Env, n plan.Node) (Value, error) {
 	case plan.Number:
 		return Value{IsScalar: true, Scalar: float64(n)}, nil
 	case plan.Vector:
-		return Value{Series: []*Series{Constant(float64(n), env.Steps.N)}}, nil
-	case *plan.Count:
-		s, err := count(ctx, env, n)
+		s := Constant(float64(n), env.Steps.N)
+		return Value{Series: []*Series{s}}, env.room(nil)
+	case *plan.Range:
+		s, err := overTime(ctx, env, n)
 		return Value{Series: s}, err
 	case *plan.Aggregate:
-		x, err := Run(ctx, env, n.X)
-		if err != nil {
-			return Value{}, err
-		}
-		return aggregate(n, x, env.Steps.N)
+		return one(ctx, env, n.X, func(x Value) (Value, error) { return aggregate(ctx, env, n, x) })
+	case *plan.Replace:
+		return one(ctx, env, n.X, func(x Value) (Value, error) { return replace(ctx, env, n, x) })
 	case *plan.Binary:
-		l, err := Run(ctx, env, n.L)
-		if err != nil {
-			return Value{}, err
-		}
-		r, err := Run(ctx, env, n.R)
-		if err != nil {
-			return Value{}, err
-		}
-		return binary(n, l, r, env.Steps.N)
+		return one(ctx, env, n.L, func(l Value) (Value, error) {
+			return one(ctx, env, n.R, func(r Value) (Value, error) { return binary(ctx, env, n, l, r) })
+		})
 	}
 	return Value{}, fault.Errorf(fault.Internal, "plan node %T is unknown", n)
+}
+
+// one runs x, gives it to f and then forgets it.
+func one(ctx context.Context, env *Env, x plan.Node, f func(Value) (Value, error)) (Value, error) {
+	v, err := Run(ctx, env, x)
+	if err != nil {
+		return Value{}, err
+	}
+	out, err := f(v)
+	env.release(v.Series)
+	return out, err
 }
 
 // addStats sums what requests cost.
@@ -149,7 +232,7 @@ func gcd(a, b int64) int64 {
 }
 
 // apply computes one arithmetic or comparison operator. Division by zero is
-// NaN, as in Loki.
+// NaN, as in Loki. Where a comparison holds its value is that of the left side.
 func apply(op string, l, r float64) (v float64, holds bool) {
 	switch op {
 	case "+":

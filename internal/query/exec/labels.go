@@ -39,6 +39,25 @@ func (l Labels) Key() string {
 	return string(b)
 }
 
+// Compare orders labels by names and values.
+func (l Labels) Compare(o Labels) int {
+	return slices.CompareFunc(l, o, func(x, y Label) int {
+		return cmp.Or(cmp.Compare(x.Name, y.Name), cmp.Compare(x.Value, y.Value))
+	})
+}
+
+// String renders the labels as Loki does: {a="b", c="d"}.
+func (l Labels) String() string {
+	b := []byte{'{'}
+	for i := range l {
+		if i > 0 {
+			b = append(b, ", "...)
+		}
+		b = strconv.AppendQuote(append(append(b, l[i].Name...), '='), l[i].Value)
+	}
+	return string(append(b, '}'))
+}
+
 // Map returns the labels as a map.
 func (l Labels) Map() map[string]string {
 	m := make(map[string]string, len(l))
