@@ -206,18 +206,29 @@ func counter(s *spread[cell], l *layout, f func(window int, in []store.Sample, r
 		all = append(all, c.Samples...)
 		start = append(start, len(all))
 	}
-	lost := make([]float64, len(all)) // up to each sample
+	// Up to each sample: what was lost, and how often that was infinite, which can
+	// not be taken out of a sum again.
+	lost, endless := make([]float64, len(all)), make([]int32, len(all))
 	for i := 1; i < len(all); i++ {
-		lost[i] = lost[i-1]
-		if all[i].Value < all[i-1].Value {
-			lost[i] += all[i-1].Value
+		lost[i], endless[i] = lost[i-1], endless[i-1]
+		if v := all[i-1].Value; all[i].Value < v {
+			if math.IsInf(v, 1) {
+				endless[i]++
+			} else {
+				lost[i] += v
+			}
 		}
 	}
 	s.each(l, func(i, a, b int) {
-		if a < b {
-			from, to := start[a], start[b]
-			f(i, all[from:to], lost[to-1]-lost[from])
+		if a >= b {
+			return
 		}
+		from, last := start[a], start[b]-1
+		resets := lost[last] - lost[from]
+		if endless[last] > endless[from] {
+			resets = math.Inf(1)
+		}
+		f(i, all[from:last+1], resets)
 	})
 }
 
