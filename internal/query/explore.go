@@ -51,6 +51,12 @@ func (e *Engine) plan(s *Span) (*plan.Log, error) {
 		if err != nil {
 			return nil, err
 		}
+		if len(s.Queries) == 1 {
+			return l, nil
+		}
+		if l.Pipe != nil {
+			return nil, fault.Errorf(fault.Invalid, "of several queries none can have stages that make fields or change the line")
+		}
 		any = append(any, l.Where)
 		out.NamesClass = out.NamesClass && l.NamesClass
 		out.WantsClass = append(out.WantsClass, l.WantsClass...)
@@ -129,14 +135,19 @@ func (e *Engine) Values(ctx context.Context, scope access.Scope, req ValuesReque
 	if req.Limit == 0 {
 		req.Limit = 1000
 	}
-	field := req.Field
-	if field == plan.ClassName {
-		field = match.Class
-	}
+	field := column(req.Field)
 	err = e.explore(ctx, scope, "values", &req.Span, map[string]string{"field": req.Field}, func(ctx context.Context, l *plan.Log) (err error) {
-		values, _, err = e.opt.Store.Values(ctx, store.ValuesRequest{
-			Tenant: scope.Tenant(), From: req.From, To: req.To, Where: where(scope, l), Field: field, Limit: req.Limit + 1,
+		if l.Pipe == nil {
+			values, _, err = e.opt.Store.Values(ctx, store.ValuesRequest{
+				Tenant: scope.Tenant(), From: req.From, To: req.To, Where: where(scope, l), Field: field, Limit: req.Limit + 1,
+			})
+			return err
+		}
+		groups, _, err := e.count(ctx, l, store.CountRequest{
+			Tenant: scope.Tenant(), From: req.From, To: req.To, Where: where(scope, l), By: []string{field},
 		})
+		values, _ = valuesOf(groups)
+		values = values[:min(len(values), req.Limit+1)]
 		return err
 	})
 	if len(values) > req.Limit {
@@ -179,13 +190,31 @@ func (e *Engine) Fields(ctx context.Context, scope access.Scope, s Span) (fields
 		fields, more, err = e.opt.Store.Fields(ctx, scope.Tenant(), s.From, s.To)
 		return err
 	})
+	return visible(fields, scope), more, err
+}
+
+// visible leaves out the fields that the asker is not shown, and sorts the others
+// as the schema shows fields.
+func visible(fields []store.FieldInfo, scope access.Scope) []store.FieldInfo {
 	fields = slices.DeleteFunc(fields, func(f store.FieldInfo) bool {
 		return f.Name == record.Labels || !scope.MayReadAudit() && strings.HasPrefix(f.Name, "audit.")
 	})
 	slices.SortStableFunc(fields, func(a, b store.FieldInfo) int {
 		return cmp.Or(cmp.Compare(schema.Order(a.Name), schema.Order(b.Name)), cmp.Compare(a.Name, b.Name))
 	})
-	return fields, more, err
+	return fields
+}
+
+// describe tells the reader of a stream which fields there are.
+func (e *Engine) describe(ctx context.Context, scope access.Scope, c *call, req *StreamRequest) error {
+	if err := c.join(); err != nil {
+		return err
+	}
+	fields, _, err := e.opt.Store.Fields(ctx, scope.Tenant(), req.From, req.To)
+	if err != nil {
+		return err
+	}
+	return req.Describe(visible(fields, scope))
 }
 
 // A HistogramRequest asks how many records of the span there are over time.
@@ -224,19 +253,13 @@ func (e *Engine) Histogram(ctx context.Context, scope access.Scope, req Histogra
 	h := &Histogram{From: req.From, To: req.To, Step: req.Step, Groups: []HistogramGroup{}}
 	more := map[string]string{"step": time.Duration(req.Step).String()}
 	var by []string
-	switch req.By {
-	case "":
-	case plan.ClassName:
-		by = []string{match.Class}
-	default:
-		by = []string{req.By}
-	}
-	if by != nil {
+	if req.By != "" {
+		by = []string{column(req.By)}
 		more["by"], more["groups"] = req.By, strconv.Itoa(req.Groups)
 	}
 	err := e.explore(ctx, scope, "histogram", &req.Span, more, func(ctx context.Context, l *plan.Log) error {
-		groups, stats, err := e.opt.Store.Count(ctx, store.CountRequest{
-			Tenant: scope.Tenant(), From: req.From, To: req.To, Where: where(scope, l), By: by, Step: req.Step, Budget: e.limits.Budget,
+		groups, stats, err := e.count(ctx, l, store.CountRequest{
+			Tenant: scope.Tenant(), From: req.From, To: req.To, Where: where(scope, l), By: by, Step: req.Step,
 		})
 		h.Stats = stats
 		if err == nil && len(groups) > e.limits.MaxSeries {

@@ -22,11 +22,27 @@ type StreamRequest struct {
 	Limit    int      // 0: all of them
 	Fields   []string // nil: all; by any name
 	Order    store.Order
+	// Export, if not "", says that the records are taken away, and in what form:
+	// the act is an export then.
+	Export string
+	// Describe, if not nil, is called before the first visit with the fields that
+	// are stored in the time range and may be seen.
+	Describe func([]store.FieldInfo) error
 	Remote   string
+}
+
+func (r *StreamRequest) kind() string {
+	if r.Export != "" {
+		return "export"
+	}
+	return "query"
 }
 
 func (r *StreamRequest) detail() map[string]string {
 	d := map[string]string{"query": r.Query, "start": stamp(r.From), "end": stamp(r.To)}
+	if r.Export != "" {
+		d["format"] = r.Export
+	}
 	if r.Limit > 0 {
 		d["limit"] = strconv.Itoa(r.Limit)
 	}
@@ -53,14 +69,19 @@ func (e *Engine) Stream(ctx context.Context, scope access.Scope, req StreamReque
 		return Summary{}, err
 	}
 	if refused(scope, l) {
-		return Summary{}, e.deny(ctx, scope, "query", req.Remote, req.detail())
+		return Summary{}, e.deny(ctx, scope, req.kind(), req.Remote, req.detail())
 	}
-	c, err := e.begin(ctx, scope, "query", req.Remote, audit.Allowed, req.detail())
+	c, err := e.begin(ctx, scope, req.kind(), req.Remote, audit.Allowed, req.detail())
 	if err != nil {
 		return Summary{}, err
 	}
 	ctx, cancel := context.WithTimeout(ctx, e.limits.StreamTimeout)
 	defer cancel()
+	if req.Describe != nil {
+		if err := e.describe(ctx, scope, c, &req); err != nil {
+			return Summary{}, c.end(late(err, e.limits.StreamTimeout))
+		}
+	}
 	var sum Summary
 	limit := req.Limit
 	if limit > 0 {

@@ -10,6 +10,7 @@ import (
 // An Error is a query that could not be understood. It prints as those of LogQL:
 // "parse error at line 1, col 9: …".
 type Error struct {
+	Pos  int // byte offset in the query
 	Line int // from 1
 	Col  int // in characters, from 1
 	Msg  string
@@ -22,7 +23,7 @@ func (e *Error) Error() string {
 
 // errorAt places an error at byte offset pos; its kind is fault.Invalid.
 func (p *parser) errorAt(pos int, hint, format string, args ...any) error {
-	e := &Error{Line: 1, Col: 1, Msg: fmt.Sprintf(format, args...)}
+	e := &Error{Pos: min(pos, len(p.src)), Line: 1, Col: 1, Msg: fmt.Sprintf(format, args...)}
 	for i := 0; i < pos && i < len(p.src); {
 		if p.src[i] == '\n' {
 			e.Line, e.Col = e.Line+1, 1
