@@ -11,8 +11,7 @@ import (
 // store is asked and nobody's scope is added.
 type Explanation struct {
 	Language string `json:"language"`
-	// Query is the query in its canonical form; in another language than LogQL, as
-	// it was written.
+	// Query is the query in its canonical form.
 	Query string `json:"query"`
 	Kind  string `json:"kind"` // log or metric
 	// Reads are the log queries that the store is read for, in the order of the
@@ -43,7 +42,12 @@ func Explain(lang Language, text string) (*Explanation, error) {
 		return nil, err
 	}
 	out := &Explanation{Language: lang.String(), Query: text, Kind: "log"}
-	if lang != LogQL {
+	if lang == Search {
+		if out.Query, err = Format(Search, text, false); err != nil {
+			return nil, err
+		}
+	}
+	if lang != LogQL && lang != "logql" {
 		out.Reads = []Reading{reading(l, nil, text, howRecords)}
 		return out, nil
 	}
