@@ -35,15 +35,15 @@ func (u Unit) Number(v record.Value, res *schema.Resolution, mul float64) (float
 	case record.Float:
 		f = v.Flt * num / den
 	case record.String:
-		return u.ofText(v.Str, num, den)
+		return u.Text(v.Str, num, den)
 	default:
 		return 0, false
 	}
 	return f, finite(f)
 }
 
-// ofText is Number for a text.
-func (u Unit) ofText(s string, num, den float64) (float64, bool) {
+// Text is Number for a text, with the factor that Scale gave.
+func (u Unit) Text(s string, num, den float64) (float64, bool) {
 	if _, f, _, ok := ParseNumber(s); ok {
 		f = f * num / den
 		return f, finite(f)

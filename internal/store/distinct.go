@@ -25,13 +25,14 @@ type Distinct struct {
 // Add adds a text.
 func (d *Distinct) Add(text []byte) {
 	if len(text) > 0 {
-		d.add(spreadHash(record.Hash(text)))
+		d.add(textHash(text))
 	}
 }
 
-// spreadHash makes all bits of a hash depend on all: those of a short text are
-// good enough for a table, but not evenly spread.
-func spreadHash(h uint64) uint64 {
+// textHash is record.Hash with all bits made to depend on all: as it is, that of
+// a short text is good enough for a table, but not evenly spread.
+func textHash(text []byte) uint64 {
+	h := record.Hash(text)
 	h ^= h >> 32
 	h *= 0xd6e8feb86659fd93
 	h ^= h >> 32
@@ -100,3 +101,6 @@ func (d *Distinct) Len() (n uint64, exact bool) {
 	k := float64(len(d.hashes))
 	return uint64(math.Round((k - 1) / (float64(d.hashes[len(d.hashes)-1]) / math.MaxUint64))), false
 }
+
+// size returns the bytes of memory that the set takes, about.
+func (d *Distinct) size() int { return 8*cap(d.hashes) + 48 }

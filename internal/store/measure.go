@@ -67,6 +67,7 @@ type Want uint8
 const (
 	WantSums     Want = 1 << iota // Count, Sum, Min, Max
 	WantSpread                    // M2; implies WantSums
+	WantBounds                    // Count, Min, Max: alone, often known without reading the field
 	WantEnds                      // First, Last
 	WantValues                    // Values
 	WantSamples                   // Samples
@@ -74,7 +75,7 @@ const (
 )
 
 // numeric are the statistics for which a value must be a number.
-const numeric = WantSums | WantSpread | WantEnds | WantValues | WantSamples
+const numeric = WantSums | WantSpread | WantBounds | WantEnds | WantValues | WantSamples
 
 // A MeasureField is a field whose values are measured.
 type MeasureField struct {
@@ -127,7 +128,8 @@ type Measure struct {
 	// scaled; nil when it was not asked for.
 	Distinct *Distinct
 
-	low float64 // what Sum lost by rounding
+	low    float64 // what Sum lost by rounding
+	spread bool    // M2 was asked for
 }
 
 // A Sample is the number that one record has.
@@ -152,19 +154,19 @@ func (m *Measure) Variance() float64 { return m.M2 / float64(m.Count) }
 // record what the store can not measure.
 func (m *Measure) Add(w Want, s Sample) {
 	m.Count++
-	if w&(WantSums|WantSpread) != 0 {
-		mean := 0.0
-		if m.Count > 1 {
-			mean = m.Sum / float64(m.Count-1)
-		}
+	if w&(WantSums|WantSpread|WantBounds) != 0 {
 		if m.Count == 1 || s.Value < m.Min {
 			m.Min = s.Value
 		}
 		if m.Count == 1 || s.Value > m.Max {
 			m.Max = s.Value
 		}
+	}
+	if w&(WantSums|WantSpread) != 0 {
+		mean := m.Sum / float64(max(m.Count-1, 1))
 		m.plus(s.Value, 0)
-		if w&WantSpread != 0 && m.Count > 1 {
+		if w&WantSpread != 0 {
+			m.spread = true
 			m.M2 += (s.Value - mean) * (s.Value - m.Mean())
 		}
 	}
@@ -207,12 +209,14 @@ func (m *Measure) plus(high, low float64) {
 func (m *Measure) Merge(o *Measure) {
 	if o.Count > 0 {
 		if m.Count > 0 {
-			n, k := float64(m.Count), float64(o.Count)
-			d := o.Mean() - m.Mean()
-			m.M2 += o.M2 + d*d*n*k/(n+k)
 			m.Min, m.Max = min(m.Min, o.Min), max(m.Max, o.Max)
+			if m.spread {
+				n, k := float64(m.Count), float64(o.Count)
+				d := o.Mean() - m.Mean()
+				m.M2 += o.M2 + d*d*n*k/(n+k)
+			}
 		} else {
-			m.M2, m.Min, m.Max = o.M2, o.Min, o.Max
+			m.Min, m.Max, m.M2, m.spread = o.Min, o.Max, o.M2, o.spread
 		}
 		m.plus(o.Sum, o.low)
 		m.end(m.Count == 0, &o.First, &o.Last)
@@ -232,7 +236,7 @@ func (m *Measure) Merge(o *Measure) {
 
 // Sort puts Values and Samples in their order.
 func (m *Measure) Sort() {
-	slices.Sort(m.Values)
+	sortNumbers(m.Values)
 	slices.SortFunc(m.Samples, func(a, b Sample) int {
 		switch {
 		case a.Before(&b):
@@ -249,6 +253,11 @@ const (
 	maxMeasured = 64   // fields
 	maxEdges    = 4096 // of a key
 )
+
+// floor returns where the range of a number starts.
+func (k *GroupKey) floor(x float64) float64 {
+	return math.Floor((x-k.Offset)/k.Interval)*k.Interval + k.Offset
+}
 
 // Check returns what is wrong with the request itself, or nil.
 func (q *MeasureRequest) Check() error {

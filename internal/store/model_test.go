@@ -182,6 +182,7 @@ func ask(t testing.TB, r *mrand.Rand, s *Store, o *oracle, n int) {
 		}
 		q.Limit, q.After, q.AfterOrd, q.UpToOrd = 0, nil, 0, 0
 		askCount(t, r, s, o, q)
+		askMeasure(t, r, s, o, q)
 		if r.IntN(4) == 0 {
 			askValues(t, r, s, o, q)
 		}

@@ -282,7 +282,7 @@ func (x *stage) answers(r *mrand.Rand, o *oracle, n int) (out []string) {
 		if err != nil {
 			x.t.Fatal(err)
 		}
-		out = append(out, a+fmt.Sprint(by, groups, values))
+		out = append(out, a+fmt.Sprint(by, groups, values)+textOf(measureAll(x.t, x.s, drawMeasure(r, q)), false))
 	}
 	return out
 }

@@ -83,8 +83,15 @@ type worker struct {
 	sizer   sizer
 	buckets []uint32
 	tally   *tally // of the count at hand
+	cells   *cells // of the measurement at hand
+	slots   slots
+	gauge   gauge
+	sums    sums
+	differ  differ
+	codes   []uint32
 
-	matching []uint32 // rows of a scan
+	all      []uint32 // 0, 1, 2 …
+	matching []uint32 // rows of a scan or a measurement
 	times    []int64
 }
 

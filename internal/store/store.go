@@ -125,6 +125,9 @@ type Limits struct {
 	Origins int
 	// Budget of a request that sets none (256 GiB, no bound of rows).
 	Budget Budget
+	// AnswerBytes of memory are what an answer of Measure may take while it is put
+	// together: cells, values, samples and sets (256 MiB).
+	AnswerBytes int64
 	// CompactFiles is how many small segments of one tenant, class and day are
 	// merged into one (24); below zero none are, ever. No file is merged that is
 	// larger than half of CompactBytes (256 MiB), and none grows beyond it.
@@ -161,6 +164,7 @@ func (l *Limits) setDefaults() {
 	orInt(&l.CompactBytes, 256<<20)
 	orInt(&l.CompactAfter, 10*time.Minute)
 	orInt(&l.CloseAfter, 6*time.Hour)
+	orInt(&l.AnswerBytes, 256<<20)
 	orInt(&l.Budget.Bytes, 256<<30)
 	orInt(&l.Budget.Rows, 1<<62)
 }

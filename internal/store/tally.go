@@ -17,7 +17,7 @@ type tally struct {
 	index  map[string]uint32 // of several: by their numbers
 	key    []byte
 
-	buckets int
+	buckets int // of each group; 0: the groups have no counts
 	sum     bool
 	cells   int
 }
@@ -36,11 +36,18 @@ type counted struct {
 }
 
 func (c *counter) newTally() *tally {
-	t := &tally{fields: make([]texts, len(c.by)), buckets: c.buckets, sum: c.req.Sum}
+	t := newTally(len(c.by))
+	t.buckets, t.sum = c.buckets, c.req.Sum
+	return t
+}
+
+// newTally returns a tally of groups by so many fields, without buckets.
+func newTally(fields int) *tally {
+	t := &tally{fields: make([]texts, fields)}
 	for i := range t.fields {
 		t.fields[i].index = make(map[string]uint32)
 	}
-	if len(c.by) > 1 {
+	if fields > 1 {
 		t.index = make(map[string]uint32)
 	}
 	return t
@@ -59,20 +66,20 @@ func (t *tally) Code(i int, text []byte) uint32 {
 	return n
 }
 
-// group returns the group of these numbers.
-func (t *tally) group(codes []uint32) (*counted, error) {
+// group returns which group has these numbers.
+func (t *tally) group(codes []uint32) (int, error) {
 	switch len(codes) {
 	case 0:
 		if len(t.groups) == 0 {
 			return t.grow(codes)
 		}
-		return &t.groups[0], nil
+		return 0, nil
 	case 1:
 		for len(t.single) <= int(codes[0]) {
 			t.single = append(t.single, 0)
 		}
 		if g := t.single[codes[0]]; g > 0 {
-			return &t.groups[g-1], nil
+			return int(g - 1), nil
 		}
 		t.single[codes[0]] = uint32(len(t.groups)) + 1
 		return t.grow(codes)
@@ -82,22 +89,22 @@ func (t *tally) group(codes []uint32) (*counted, error) {
 		t.key = binary.LittleEndian.AppendUint32(t.key, c)
 	}
 	if g, ok := t.index[string(t.key)]; ok {
-		return &t.groups[g], nil
+		return int(g), nil
 	}
 	t.index[string(t.key)] = uint32(len(t.groups))
 	return t.grow(codes)
 }
 
-func (t *tally) grow(codes []uint32) (*counted, error) {
+func (t *tally) grow(codes []uint32) (int, error) {
 	if t.cells += t.buckets; t.cells > maxCells {
-		return nil, tooMany()
+		return 0, tooMany()
 	}
 	g := counted{codes: slices.Clone(codes), counts: make([]uint64, t.buckets)}
 	if t.sum {
 		g.bytes = make([]uint64, t.buckets)
 	}
 	t.groups = append(t.groups, g)
-	return &t.groups[len(t.groups)-1], nil
+	return len(t.groups) - 1, nil
 }
 
 func tooMany() error {
@@ -107,10 +114,11 @@ func tooMany() error {
 
 // add counts n records, of bytes together, in a bucket of a group.
 func (t *tally) add(codes []uint32, bucket int, n, bytes uint64) error {
-	g, err := t.group(codes)
+	at, err := t.group(codes)
 	if err != nil {
 		return err
 	}
+	g := &t.groups[at]
 	g.counts[bucket] += n
 	if t.sum {
 		g.bytes[bucket] += bytes
@@ -138,10 +146,7 @@ func (c *counter) merge() ([]Group, error) {
 			g := &t.groups[i]
 			values := t.values(g)
 			if len(c.tallies) > 1 {
-				key = key[:0]
-				for _, v := range values {
-					key = append(binary.AppendUvarint(key, uint64(len(v))), v...)
-				}
+				key = appendKey(key[:0], values)
 				if at, ok := index[string(key)]; ok {
 					addAll(out[at].Counts, g.counts)
 					addAll(out[at].Bytes, g.bytes)
@@ -158,6 +163,14 @@ func (c *counter) merge() ([]Group, error) {
 	}
 	slices.SortFunc(out, func(a, b Group) int { return slices.Compare(a.Values, b.Values) })
 	return out, err
+}
+
+// appendKey appends the values of a group so that those of another one differ.
+func appendKey(dst []byte, values []string) []byte {
+	for _, v := range values {
+		dst = append(binary.AppendUvarint(dst, uint64(len(v))), v...)
+	}
+	return dst
 }
 
 func addAll(dst, src []uint64) {
