@@ -211,11 +211,23 @@ func (p *parser) binary(left Expr, prec int) (Expr, error) {
 		if _, ok := side.(*Log); ok {
 			return nil, p.errorAt(pos, "wrap the log query, for example count_over_time({…}[5m])", "operator %s joins metric queries, not log queries", b.Op)
 		}
-		if _, ok := side.(*Number); ok && IsSet(b.Op) {
+		if isScalar(side) && IsSet(b.Op) {
 			return nil, p.errorAt(pos, "write vector(n)", "operator %s joins series, not scalars", b.Op)
 		}
 	}
 	return b, nil
+}
+
+// isScalar reports whether e has a value without labels: a number, or numbers
+// joined.
+func isScalar(e Expr) bool {
+	switch e := e.(type) {
+	case *Number:
+		return true
+	case *Binary:
+		return isScalar(e.L) && isScalar(e.R)
+	}
+	return false
 }
 
 // modifiers reads bool, on and ignoring.

@@ -121,6 +121,15 @@ func (p *parser) stageAhead() bool {
 	return false
 }
 
+// bareStage reports whether the word is a stage that may stand without arguments.
+func bareStage(word string) bool {
+	switch strings.ToLower(word) {
+	case "json", "logfmt", "unpack", "decolorize":
+		return true
+	}
+	return false
+}
+
 func (p *parser) stage(l *Log, e *RangeAgg) error {
 	if err := p.term(); err != nil {
 		return err
@@ -141,8 +150,9 @@ func (p *parser) stage(l *Log, e *RangeAgg) error {
 		if err != nil {
 			return err
 		}
-		// A field may be called json as well: then an operator follows.
-		if !comparisonAhead(next) {
+		// A field may be called json as well: then an operator follows. But after a
+		// stage without arguments != and !~ start a line filter.
+		if !comparisonAhead(next) || bareStage(p.tok.text) && (next.text == "!=" || next.text == "!~") {
 			return p.keyword(l, e)
 		}
 	}

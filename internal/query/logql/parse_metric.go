@@ -2,6 +2,7 @@ package logql
 
 import (
 	"math"
+	"regexp"
 	"strings"
 
 	"github.com/meshtrail/meshtrail/internal/match"
@@ -181,17 +182,25 @@ func (p *parser) logRange(e *RangeAgg) error {
 		return err
 	}
 	e.Log = l
+	// Stages stand before the window or after it, and inside the parentheses.
+	closed, split := false, false
 	for {
 		switch {
 		case p.op("[") && e.Range == 0:
 			if err := p.window(e); err != nil {
 				return err
 			}
+			split = len(l.Stages) > 0 || e.Unwrap != nil
 		case p.op(")") && open > 0:
 			open--
+			closed = e.Range != 0 || len(l.Stages) > 0
 			if err := p.advance(); err != nil {
 				return err
 			}
+		case p.stageAhead() && split:
+			return p.unexpected("the range stands after the last stage, or right after the braces", ")")
+		case p.stageAhead() && closed:
+			return p.unexpected("move the stage into the parentheses", "[", ")")
 		case p.stageAhead():
 			if err := p.stage(l, e); err != nil {
 				return err
@@ -208,11 +217,18 @@ func (p *parser) logRange(e *RangeAgg) error {
 	}
 }
 
+// windowForm is how Prometheus, and so Loki, writes the range in brackets; other
+// durations may have fractions and microseconds.
+var windowForm = regexp.MustCompile(`^([0-9]+y)?([0-9]+w)?([0-9]+d)?([0-9]+h)?([0-9]+m)?([0-9]+s)?([0-9]+ms)?$`)
+
 func (p *parser) window(e *RangeAgg) (err error) {
 	if err := p.advance(); err != nil {
 		return err
 	}
-	pos := p.tok.pos
+	pos, text := p.tok.pos, p.tok.text
+	if p.tok.kind == kDuration && !windowForm.MatchString(text) {
+		return p.errorAt(pos, "a range has whole numbers of y, w, d, h, m, s and ms, the largest first: 1h30m, 7d, 250ms", "not a valid range: %s", clip(text))
+	}
 	if e.Range, err = p.duration(false); err != nil {
 		return err
 	}
@@ -289,10 +305,10 @@ func (p *parser) series(what string) (Expr, error) {
 	if err != nil {
 		return nil, err
 	}
-	switch x.(type) {
-	case *Log:
+	if _, ok := x.(*Log); ok {
 		return nil, p.errorAt(x.Pos(), "wrap the log query, for example count_over_time({…}[5m])", "%s a metric query, not a log query", what)
-	case *Number:
+	}
+	if isScalar(x) {
 		return nil, p.errorAt(x.Pos(), "write vector(n)", "%s series, not a scalar", what)
 	}
 	return x, nil

@@ -1,6 +1,7 @@
 package logql
 
 import (
+	"slices"
 	"strings"
 )
 
@@ -136,7 +137,7 @@ func (p *parser) logfmt(at int) (Stage, error) {
 	err := p.extractions(s, func(text string) (int, error) {
 		_, err := LogfmtKey(text)
 		return 0, err
-	}, `write the key as the line has it, in quotes if it has blanks: a="b", c="\"d e\""`)
+	}, `a key is a name, or anything in quotes: a="b", c="\"d.e\""`)
 	return s, err
 }
 
@@ -149,11 +150,19 @@ func (p *parser) extractions(s *Parser, check func(string) (int, error), hint st
 	return p.list(func() error {
 		x := Extraction{At: p.tok.pos}
 		t := p.tok
+		if word := strings.ToLower(t.text); t.kind == kIdent && (reserved(word) || slices.Contains(stageNames, word)) {
+			if next, err := p.peek(); err == nil && !(next.kind == kOp && next.text == "=") {
+				return p.unexpected("stages are joined by |: | " + s.Name + " | " + word)
+			}
+		}
 		var err error
 		if x.Name, err = p.name(); err != nil {
 			return err
 		}
 		x.Path = x.Name
+		if t.kind == kString && !p.op("=") {
+			return p.errorAt(t.pos, "to look for a text write |= "+quote(clip(t.text))+"; a field is "+s.Name+" name=\"path\"", "syntax error: unexpected STRING")
+		}
 		if p.op("=") {
 			if err := p.advance(); err != nil {
 				return err

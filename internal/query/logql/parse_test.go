@@ -37,6 +37,8 @@ func TestParseString(t *testing.T) {
 		|= "x" # more`, `{a="b"} |= "x"`)
 	f(`{a="b"} | json | logfmt|level="error"`, `{a="b"} | json | logfmt | level="error"`)
 	f(`{a="b"} | json = "x"`, `{a="b"} | json="x"`)
+	f(`{a="b"} | json != "x"`, `{a="b"} | json != "x"`)
+	f(`{a="b"} | "json" != "x"`, `{a="b"} | "json"!="x"`)
 	f(`{a="b"} | code >= 500`, `{a="b"} | code >= 500`)
 	f(`{a="b"} | code = 500`, `{a="b"} | code == 500`)
 	f(`{a="b"} | code!=500 and x > -1.5e3`, `{a="b"} | code != 500 and x > -1.5e3`)
@@ -152,4 +154,26 @@ func FuzzParse(f *testing.F) {
 			t.Fatalf("%q prints as %q, then as %q", q, s, again.String())
 		}
 	})
+}
+
+// TestParserBeforeLineFilter: json stands for the parser before != and !~, as in
+// Loki, and for a field of that name before every other operator.
+func TestParserBeforeLineFilter(t *testing.T) {
+	for _, name := range []string{"json", "logfmt", "unpack", "decolorize"} {
+		for rest, stages := range map[string]int{
+			` != "x"`: 2, ` !~ "x"`: 2, ` != "x" or "y" | a="b"`: 3, `="x"`: 1, `=~"x"`: 1, ` >= 5`: 1,
+		} {
+			q := `{} | ` + name + rest
+			l, err := ParseLog(q)
+			if err != nil || len(l.Stages) != stages {
+				t.Errorf("%s: %v, %v, want %d stages", q, l, err, stages)
+			}
+		}
+		for _, op := range []Op{OpNotEq, OpNotRegex} {
+			l := &Log{Stages: []Stage{&LabelFilter{&TextCond{Matcher{Name: name, Op: op, Value: "x"}}}}}
+			if again, err := ParseLog(l.String()); err != nil || again.String() != l.String() || len(again.Stages) != 1 {
+				t.Errorf("%s is read as %v, %v", l, again, err)
+			}
+		}
+	}
 }

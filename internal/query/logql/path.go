@@ -94,18 +94,22 @@ func bracket(s string) (step Step, n int, err error) {
 	return Step{Index: i}, n + 1, nil
 }
 
-// LogfmtKey reads the key of a logfmt parameter: as it is, or in quotes within
-// the string where it has blanks ("\"a b\""). Errors are fault.Invalid.
+// LogfmtKey reads the key of a logfmt parameter: a name, or anything else in
+// quotes within the string ("\"a.b\""). Errors are fault.Invalid.
 func LogfmtKey(s string) (string, error) {
 	key := strings.TrimSpace(s)
-	if len(key) >= 2 && key[0] == '"' && key[len(key)-1] == '"' {
-		key = key[1 : len(key)-1]
-		if key != "" && !strings.Contains(key, `"`) {
+	if len(key) > 2 && key[0] == '"' && key[len(key)-1] == '"' {
+		if key = key[1 : len(key)-1]; !strings.Contains(key, `"`) {
 			return key, nil
 		}
 	}
-	if key == "" || strings.ContainsAny(key, "\"= \t\n") {
-		return "", fault.Errorf(fault.Invalid, "not a key of logfmt")
+	for i := 0; i < len(key); i++ {
+		if !isIdentPart(key[i]) || i == 0 && !isIdentStart(key[i]) {
+			return "", fault.Errorf(fault.Invalid, "not a key of logfmt")
+		}
+	}
+	if key == "" {
+		return "", fault.Errorf(fault.Invalid, "the key is empty")
 	}
 	return key, nil
 }

@@ -120,7 +120,16 @@ func (s *Distinct) String() string {
 func (s *LabelFilter) String() string { return "| " + s.Cond.String() }
 
 // String renders the condition.
-func (c *TextCond) String() string { return c.Matcher.String() }
+func (c *TextCond) String() string { return condName(c.Name, c.Op) + string(c.Op) + quote(c.Value) }
+
+// condName writes the name of a condition: json != "x" would be read as the
+// parser and a line filter.
+func condName(name string, op Op) string {
+	if bareStage(name) && (op == OpNotEq || op == OpNotRegex) {
+		return quote(name)
+	}
+	return quoteName(name)
+}
 
 // String renders the condition.
 func (c *NumberCond) String() string {
@@ -128,12 +137,12 @@ func (c *NumberCond) String() string {
 	if op == OpEq {
 		op = "=="
 	}
-	return quoteName(c.Name) + " " + string(op) + " " + c.Value.Text
+	return condName(c.Name, c.Op) + " " + string(op) + " " + c.Value.Text
 }
 
 // String renders the condition.
 func (c *IPCond) String() string {
-	return quoteName(c.Name) + string(c.Op) + "ip(" + quote(c.Net) + ")"
+	return condName(c.Name, c.Op) + string(c.Op) + "ip(" + quote(c.Net) + ")"
 }
 
 // String renders the condition.

@@ -120,19 +120,20 @@ func (l *lexer) next() (token, error) {
 	return t, l.errorAt(l.pos, "", "syntax error: unexpected character %s", strconv.QuoteRune(r))
 }
 
-// skipSpace passes over white space and comments, which run from # to the end
-// of the line.
+// skipSpace passes over white space and comments, which run from # or // to the
+// end of the line, or between /* and */.
 func (l *lexer) skipSpace() {
 	for l.pos < len(l.src) {
-		switch l.src[l.pos] {
-		case ' ', '\t', '\n', '\r':
+		rest := l.src[l.pos:]
+		switch c := rest[0]; {
+		case c == ' ' || c == '\t' || c == '\n' || c == '\r':
 			l.pos++
-		case '#':
-			if i := strings.IndexByte(l.src[l.pos:], '\n'); i >= 0 {
-				l.pos += i
-			} else {
-				l.pos = len(l.src)
+		case c == '#' || strings.HasPrefix(rest, "//"):
+			if l.pos = len(l.src); strings.Contains(rest, "\n") {
+				l.pos -= len(rest) - strings.IndexByte(rest, '\n')
 			}
+		case strings.HasPrefix(rest, "/*") && strings.Contains(rest[2:], "*/"):
+			l.pos += 2 + strings.Index(rest[2:], "*/") + 2
 		default:
 			return
 		}
