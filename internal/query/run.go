@@ -3,6 +3,7 @@ package query
 import (
 	"cmp"
 	"context"
+	"errors"
 	"fmt"
 	"slices"
 	"strconv"
@@ -30,8 +31,11 @@ type Request struct {
 	Step       int64 // ns; of metric queries
 	Instant    bool  // compute a metric query at End only
 	Limit      int   // records of a log query; 0: the engine's maximum
-	Order      store.Order
-	Remote     string // network peer, for the audit record
+	// Interval, of log queries, leaves out records that are nearer than it to the
+	// one before them in the answer, ns; 0: none.
+	Interval int64
+	Order    store.Order
+	Remote   string // network peer, for the audit record
 }
 
 func (r *Request) detail() map[string]string {
@@ -75,10 +79,12 @@ type Stream struct {
 	Entries []Entry
 }
 
-// An Entry is one record and its line.
+// An Entry is one record, its line, and the labels that the query's stages made
+// or changed, __error__ included.
 type Entry struct {
 	Record record.Record
 	Line   string
+	Parsed Labels
 }
 
 // errInstantLog is what Loki answers to a log query at an instant.
@@ -183,26 +189,45 @@ func thousands(n int) string {
 
 // logs answers a log query.
 func (e *Engine) logs(ctx context.Context, scope access.Scope, l *plan.Log, req *Request) (*Result, error) {
-	labeler := exec.NewLabeler()
+	shaper := newShaper(l)
 	streams := map[string]*Stream{}
 	n := 0
+	limit, last := req.Limit, int64(0)
+	if req.Interval > 0 || l.Pipe != nil {
+		limit = 0 // of those that are shown
+	}
 	stats, err := e.opt.Store.Scan(ctx, store.ScanRequest{
 		Tenant: scope.Tenant(), From: req.Start, To: req.End, Where: where(scope, l),
-		Order: req.Order, Limit: req.Limit, Budget: e.limits.Budget,
+		Order: req.Order, Limit: limit, Budget: e.limits.Budget,
 	}, func(rs []record.Record) error {
 		for i := range rs {
-			labels := labeler.Labels(&rs[i])
+			if err := shaper.goOn(ctx); err != nil {
+				return err
+			}
+			if at := rs[i].Time; req.Interval > 0 && n > 0 && max(at-last, last-at) < req.Interval {
+				continue
+			}
+			labels, entry, ok := shaper.Entry(&rs[i])
+			if !ok {
+				continue
+			}
+			last = rs[i].Time
 			key := labels.Key()
 			s, ok := streams[key]
 			if !ok {
 				s = &Stream{Labels: labels}
 				streams[key] = s
 			}
-			s.Entries = append(s.Entries, Entry{Record: rs[i], Line: string(match.AppendLine(nil, &rs[i]))})
-			n++
+			s.Entries = append(s.Entries, entry)
+			if n++; n == req.Limit {
+				return errEnough
+			}
 		}
-		return nil
+		return shaper.Err()
 	})
+	if errors.Is(err, errEnough) {
+		err = nil
+	}
 	res := &Result{Kind: Streams, Streams: []Stream{}, Stats: stats}
 	if err = e.partial(err, n, stats, &res.Partial, &res.Warnings); err != nil {
 		return nil, err
@@ -213,6 +238,9 @@ func (e *Engine) logs(ctx context.Context, scope access.Scope, l *plan.Log, req 
 	slices.SortFunc(res.Streams, func(a, b Stream) int { return compareLabels(a.Labels, b.Labels) })
 	return res, nil
 }
+
+// errEnough ends a scan whose answer is complete.
+var errEnough = errors.New("enough")
 
 // partial decides whether an error leaves an answer that is worth giving, and
 // notes why it is not whole.

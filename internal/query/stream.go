@@ -2,6 +2,7 @@ package query
 
 import (
 	"context"
+	"errors"
 	"strconv"
 	"time"
 
@@ -9,6 +10,7 @@ import (
 	"github.com/meshtrail/meshtrail/internal/audit"
 	"github.com/meshtrail/meshtrail/internal/match"
 	"github.com/meshtrail/meshtrail/internal/record"
+	"github.com/meshtrail/meshtrail/internal/schema"
 	"github.com/meshtrail/meshtrail/internal/store"
 	"github.com/meshtrail/meshtrail/internal/tail"
 )
@@ -82,33 +84,85 @@ func (e *Engine) Stream(ctx context.Context, scope access.Scope, req StreamReque
 			return Summary{}, c.end(late(err, e.limits.StreamTimeout))
 		}
 	}
-	var sum Summary
-	limit := req.Limit
-	if limit > 0 {
-		limit++ // one more tells whether there is more
-	}
-	var visitErr error
-	sum.Stats, err = e.opt.Store.Scan(ctx, store.ScanRequest{
+	v := &visitor{ctx: ctx, call: c, shaper: newShaper(l), limit: req.Limit, visit: visit}
+	scan := store.ScanRequest{
 		Tenant: scope.Tenant(), From: req.From, To: req.To, Where: where(scope, l), Fields: req.Fields,
-		Order: req.Order, Limit: limit, Budget: e.limits.Budget,
-	}, func(rs []record.Record) error {
-		if visitErr = c.join(); visitErr != nil {
-			return visitErr
+		Order: req.Order, Limit: req.Limit, Budget: e.limits.Budget,
+	}
+	if l.Pipe != nil {
+		scan.Fields, scan.Limit = nil, 0
+		for _, name := range req.Fields {
+			v.fields = append(v.fields, schema.Resolve(name))
 		}
-		if req.Limit > 0 && sum.Rows+len(rs) > req.Limit {
-			rs, sum.Truncated = rs[:req.Limit-sum.Rows], true
-		}
-		sum.Rows += len(rs)
-		if len(rs) > 0 {
-			visitErr = visit(rs)
-		}
-		return visitErr
-	})
+	} else if scan.Limit > 0 {
+		scan.Limit++ // one more tells whether there is more
+	}
+	stats, err := e.opt.Store.Scan(ctx, scan, v.records)
+	sum := Summary{Rows: v.rows, Truncated: v.truncated, Stats: stats}
+	if errors.Is(err, errEnough) {
+		err = nil
+	}
 	sum.Stats.Elapsed = time.Since(c.started)
-	if visitErr == nil {
+	if v.err == nil {
 		err = e.partial(late(err, e.limits.StreamTimeout), sum.Rows, sum.Stats, &sum.Partial, &sum.Warnings)
 	}
 	return sum, c.end(err)
+}
+
+// A visitor hands the records of a Stream on.
+type visitor struct {
+	ctx       context.Context // of the scan that it visits for
+	call      *call
+	shaper    *Shaper
+	fields    []schema.Resolution // to be kept of a shaped record; nil: all
+	limit     int
+	visit     func([]record.Record) error
+	rows      int
+	truncated bool
+	err       error // of the visitor's reader, or of the audit record
+	out       []record.Record
+}
+
+func (v *visitor) records(rs []record.Record) error {
+	if v.err = v.call.join(); v.err != nil {
+		return v.err
+	}
+	rs, err := v.shape(rs)
+	if v.limit > 0 && v.rows+len(rs) > v.limit {
+		rs, v.truncated = rs[:v.limit-v.rows], true
+		err = errEnough
+	}
+	v.rows += len(rs)
+	if len(rs) > 0 {
+		if v.err = v.visit(rs); v.err != nil {
+			return v.err
+		}
+	}
+	return err
+}
+
+// shape returns what is left of records; of a pipeline's, as far as it came.
+func (v *visitor) shape(rs []record.Record) ([]record.Record, error) {
+	if v.shaper.run == nil {
+		return rs, nil
+	}
+	v.out = v.out[:0]
+	for i := range rs {
+		if err := v.shaper.goOn(v.ctx); err != nil {
+			return v.out, err
+		}
+		r, ok := v.shaper.Record(&rs[i])
+		if !ok {
+			continue
+		}
+		if v.fields != nil {
+			r.Fields = project(r.Fields, v.fields)
+		}
+		if v.out = append(v.out, r); v.limit > 0 && v.rows+len(v.out) > v.limit {
+			break
+		}
+	}
+	return v.out, v.shaper.Err()
 }
 
 // A TailRequest asks to watch the records of a log query as they are committed.
@@ -119,6 +173,7 @@ type TailRequest struct {
 	Resume   bool            // first what was committed after the record with Ord After
 	After    uint64          // see Resume
 	Complete bool            // what comes too fast is read later, not dropped
+	Stored   bool            // records as they are stored, for a Shaper of the caller's
 	Remote   string
 }
 
@@ -142,5 +197,15 @@ func (e *Engine) Tail(ctx context.Context, scope access.Scope, hub *tail.Hub, re
 	if err := c.end(nil); err != nil { // before the hub: a watcher sees nothing that is not on record
 		return nil, err
 	}
-	return hub.Subscribe(ctx, scope, tail.Request{Where: where(scope, l), Resume: req.Resume, After: req.After, Complete: req.Complete})
+	watch := tail.Request{Where: where(scope, l), Resume: req.Resume, After: req.After, Complete: req.Complete}
+	if l.Pipe != nil && !req.Stored {
+		shaper := newShaper(l)
+		watch.Then = func(r *record.Record) (record.Record, bool) {
+			if shaper.Err() != nil {
+				shaper = newShaper(l) // distinct has no more room: it starts anew
+			}
+			return shaper.Record(r)
+		}
+	}
+	return hub.Subscribe(ctx, scope, watch)
 }

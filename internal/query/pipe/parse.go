@@ -63,7 +63,7 @@ func (allJSON) do(w *Row) bool {
 		return true
 	}
 	line := w.Line()
-	if line == "" {
+	if line == "" && !w.changed {
 		return true
 	}
 	if !braced(line) {

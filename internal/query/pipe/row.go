@@ -144,22 +144,41 @@ func (w *Row) Dropped(name string) bool {
 // it says of the cause; or "".
 func (w *Row) Err() (kind, details string) { return w.errors[0], w.errors[1] }
 
+// Stored returns the stored fields that the stages left alone: neither dropped
+// nor replaced by a made field that is written the same way. The slice belongs to
+// the record, or is new.
+func (w *Row) Stored() []record.Field {
+	replaced := func(f *record.Field) bool {
+		return slices.ContainsFunc(w.made, func(l Label) bool { return schema.SameName(l.Name, f.Name) })
+	}
+	fields := w.base.Fields
+	if w.base == w.rec && !slices.ContainsFunc(fields, func(f record.Field) bool { return replaced(&f) }) {
+		return fields
+	}
+	out := make([]record.Field, 0, len(fields))
+	for i := range fields {
+		if !replaced(&fields[i]) {
+			out = append(out, fields[i])
+		}
+	}
+	return out
+}
+
 // Fields returns the record's fields after all stages, detached: what is stored
 // and was not dropped, with what was made in place of or after it as texts, and
 // with a changed line as the body. The record that went in lends the rest.
 func (w *Row) Fields() []record.Field {
-	if w.base == w.rec && !w.changed && len(w.made) == 0 && w.errors[0] == "" {
-		return w.rec.Fields
+	stored, labels := w.Stored(), w.Labels()
+	if len(labels) == 0 && !w.changed {
+		return stored
 	}
-	out := make([]record.Field, 0, len(w.base.Fields)+len(w.made)+3)
-	for i := range w.base.Fields {
-		f := &w.base.Fields[i]
-		if w.changed && f.Name == record.Body || slices.ContainsFunc(w.made, func(l Label) bool { return schema.SameName(l.Name, f.Name) }) {
-			continue
+	out := make([]record.Field, 0, len(stored)+len(labels)+1)
+	for i := range stored {
+		if !w.changed || stored[i].Name != record.Body {
+			out = append(out, stored[i])
 		}
-		out = append(out, *f)
 	}
-	for _, l := range w.Labels() {
+	for _, l := range labels {
 		out = append(out, record.Field{Name: l.Name, Value: record.StringValue(l.Value)})
 	}
 	if w.changed {

@@ -11,7 +11,7 @@ import (
 )
 
 // ClassName is the name by which a query asks for the retention class.
-const ClassName = "class"
+const ClassName = pipe.ClassName
 
 // A Log is a log query: which records it selects.
 //

@@ -103,6 +103,7 @@ type split struct {
 	touched []string  // names that were
 	line    bool      // the line may have been changed in any record
 	oddLine bool      // and in odd ones
+	fixed   bool      // no later filter may be pushed
 }
 
 func (s *split) stage(st logql.Stage) error {
@@ -145,8 +146,8 @@ func (s *split) stage(st logql.Stage) error {
 		for _, m := range st.Items {
 			s.touched = append(s.touched, m.Name)
 		}
-	case *logql.Distinct:
-		s.plain = false
+	case *logql.Distinct: // which record is the first depends on what came before
+		s.plain, s.fixed = false, true
 	default:
 		return fault.Errorf(fault.Internal, "stage %T is unknown", st)
 	}
@@ -216,6 +217,9 @@ func (s *split) filter(st logql.Stage, p match.Predicate, known bool) {
 		return
 	}
 	s.rest = append(s.rest, st)
+	if s.fixed {
+		return
+	}
 	s.plain = s.plain && known && !speaksOf(p, pipe.DetailsName)
 	s.sure = append(s.sure, given(p, ""))
 	err := ""

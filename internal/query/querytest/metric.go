@@ -62,6 +62,14 @@ func eval(e logql.Expr, records []record.Record, t int64, wanted []string) ([]Sa
 	case *logql.RangeAgg:
 		return window(e, records, t, wanted)
 	case *logql.VectorAgg:
+		if r, ok := e.X.(*logql.RangeAgg); ok && groupsAtOnce(e, r) {
+			// Unlike others these may group by the label that they unwrap.
+			at := *r
+			if at.Grouping = e.Grouping; at.Grouping == nil {
+				at.Grouping = &logql.Grouping{}
+			}
+			return window(&at, records, t, nil)
+		}
 		if e.Grouping == nil || !e.Grouping.Without {
 			if e.Op != "topk" && e.Op != "bottomk" && !strings.HasPrefix(e.Op, "sort") {
 				wanted = nil
@@ -88,6 +96,18 @@ func eval(e logql.Expr, records []record.Record, t int64, wanted []string) ([]Sa
 		return binary(e, records, t, wanted)
 	}
 	panic(fmt.Sprintf("expression %T", e))
+}
+
+// groupsAtOnce reports whether Loki groups the samples of a sum before it sums.
+func groupsAtOnce(e *logql.VectorAgg, r *logql.RangeAgg) bool {
+	if e.Op != "sum" || r.Grouping != nil || e.Grouping != nil && e.Grouping.Without {
+		return false
+	}
+	switch r.Op {
+	case "count_over_time", "rate", "bytes_over_time", "bytes_rate", "sum_over_time":
+		return true
+	}
+	return false
 }
 
 func put(labels map[string]string, name, value string) {
@@ -127,6 +147,12 @@ func window(e *logql.RangeAgg, records []record.Record, t int64, wanted []string
 		case strings.HasPrefix(e.Op, "bytes"):
 			v = float64(len(l.Text))
 		}
+		if kind := l.Made["__error__"]; kind != "" {
+			if e.Unwrap != nil && len(e.Unwrap.Filters) > 0 { // the random queries filter on the error alone
+				continue
+			}
+			return nil, fmt.Errorf("%s", kind)
+		}
 		labels := l.series(e, wanted)
 		g := groups[keyOf(labels)]
 		if g == nil {
@@ -141,8 +167,8 @@ func window(e *logql.RangeAgg, records []record.Record, t int64, wanted []string
 			return nil, nil
 		}
 		labels := map[string]string{}
-		for _, m := range e.Log.Matchers {
-			if m.Op == logql.OpEq {
+		for i, m := range e.Log.Matchers { // by equality, and by nothing else
+			if m.Op == logql.OpEq && !slices.ContainsFunc(slices.Delete(slices.Clone(e.Log.Matchers), i, i+1), func(o logql.Matcher) bool { return o.Name == m.Name }) {
 				put(labels, m.Name, m.Value)
 			}
 		}
@@ -202,9 +228,7 @@ func (l *Line) series(e *logql.RangeAgg, wanted []string) map[string]string {
 		return out
 	}
 	for name, v := range StreamLabels(l.Record) {
-		if !l.gone[name] {
-			out[name] = v
-		}
+		out[name] = v
 	}
 	for name, v := range l.Made {
 		put(out, name, v)

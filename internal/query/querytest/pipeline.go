@@ -12,6 +12,7 @@ import (
 	"github.com/meshtrail/meshtrail/internal/match"
 	"github.com/meshtrail/meshtrail/internal/query/logql"
 	"github.com/meshtrail/meshtrail/internal/record"
+	"github.com/meshtrail/meshtrail/internal/schema"
 )
 
 // A Line is a record after a pipeline: its line, and its fields as changed.
@@ -19,16 +20,14 @@ type Line struct {
 	Record *record.Record
 	Text   string
 	Made   map[string]string // fields that the pipeline made or changed
-	gone   map[string]bool
+
+	whole *record.Record // before anything was dropped
 }
 
 // Get returns the text of a field after the pipeline.
 func (l *Line) Get(name string) (string, bool) {
 	if v, ok := l.Made[name]; ok {
 		return v, true
-	}
-	if l.gone[name] {
-		return "", false
 	}
 	if name == "class" {
 		return string(l.Record.Class), true
@@ -37,26 +36,50 @@ func (l *Line) Get(name string) (string, bool) {
 	return v.Text(), ok
 }
 
-func (l *Line) set(name, value string) {
-	l.Made[name] = value
-	delete(l.gone, name)
-}
+func (l *Line) set(name, value string) { l.Made[name] = value }
 
 func (l *Line) remove(name string) {
 	delete(l.Made, name)
-	l.gone[name] = true
+	res := schema.Resolve(name)
+	l.drop(func(f record.Field) bool { _, _, ok := res.Match(f.Name); return ok })
 }
 
-// extract sets a field that a parser found: what the record has keeps its name.
-func (l *Line) extract(name, value string) {
+// drop takes stored fields away, in a record of the line's own.
+func (l *Line) drop(which func(record.Field) bool) {
+	r := *l.Record
+	r.Fields = slices.DeleteFunc(slices.Clone(r.Fields), which)
+	l.Record = &r
+}
+
+// extract sets a field that a parser found, unless the record has it already:
+// what is stored under a name that is written the same way, or is a stream label,
+// keeps it.
+func (l *Line) extract(name, value string, done map[string]bool) {
 	name = identifier(name)
 	if name == "" {
 		return
 	}
-	if v, ok := match.Value(name, l.Record); ok && v.Text() != "" {
+	stored := ""
+	for _, s := range schema.StreamLabels() {
+		if v, ok := match.Value(name, l.whole); ok && s.Label == name {
+			stored = v.Text()
+		}
+	}
+	for _, f := range l.whole.Fields {
+		if stored == "" && identifier(f.Name) == name {
+			stored = f.Value.Text()
+		}
+	}
+	switch {
+	case stored == value && value != "":
+		return
+	case stored != "":
 		name += "_extracted"
 	}
-	l.Made[name] = value
+	if !done[name] {
+		l.Made[name] = value
+		done[name] = true
+	}
 }
 
 // identifier writes a key as LogQL does.
@@ -83,7 +106,7 @@ func Select(q *logql.Log, records []record.Record) []Line {
 	var out []Line
 	distinct := map[*logql.Distinct]map[string]bool{}
 	for i := range records {
-		l := Line{Record: &records[i], Text: string(match.AppendLine(nil, &records[i])), Made: map[string]string{}, gone: map[string]bool{}}
+		l := Line{Record: &records[i], Text: string(match.AppendLine(nil, &records[i])), Made: map[string]string{}, whole: &records[i]}
 		if selects(q, &l) && l.run(q.Stages, distinct) {
 			out = append(out, l)
 		}
@@ -215,9 +238,10 @@ func (l *Line) cond(c logql.Cond) bool {
 // number leaves the units to match.Eval, which is the definition of them.
 func (l *Line) number(c *logql.NumberCond) bool {
 	r := record.Record{}
-	if text, made := l.Made[c.Name]; made {
+	text, made := l.Made[c.Name]
+	if made {
 		r.Fields = []record.Field{{Name: c.Name, Value: record.StringValue(text)}}
-	} else if !l.gone[c.Name] {
+	} else {
 		r.Fields = l.Record.Fields
 	}
 	p := match.Range{Field: c.Name}
@@ -229,6 +253,10 @@ func (l *Line) number(c *logql.NumberCond) bool {
 		p.Unit, end = match.Bytes, match.IntBound(c.Value.Int, end.Inclusive)
 	}
 	number := match.Eval(p, &r)
+	if made && !number && text != "" { // of what a stage made, Loki's rule holds
+		l.Made["__error__"] = "LabelFilterErr"
+		return true
+	}
 	switch c.Op {
 	case logql.OpGt, logql.OpGe:
 		p.Min = end
@@ -241,22 +269,26 @@ func (l *Line) number(c *logql.NumberCond) bool {
 }
 
 func (l *Line) parse(p *logql.Parser) {
+	done := map[string]bool{} // by this stage
 	switch p.Name {
 	case "json":
 		var v map[string]any
 		d := json.NewDecoder(strings.NewReader(l.Text))
 		d.UseNumber()
 		if err := d.Decode(&v); err != nil || d.More() {
+			if l.Text != string(match.AppendLine(nil, l.whole)) { // which intake cannot have understood
+				l.Made["__error__"] = "JSONParserErr"
+			}
 			return
 		}
-		if _, ok := l.Record.Get("body"); !ok {
+		if _, ok := l.whole.Get("body"); !ok {
 			return // the line is the record's fields already
 		}
-		l.flatten("", v)
+		l.flatten("", v, done)
 	case "logfmt":
 		for word := range strings.FieldsSeq(l.Text) {
 			if k, v, ok := strings.Cut(word, "="); ok && k != "" && v != "" {
-				l.extract(k, v)
+				l.extract(k, v, done)
 			}
 		}
 	case "regexp":
@@ -264,7 +296,7 @@ func (l *Line) parse(p *logql.Parser) {
 		if m := re.FindStringSubmatch(l.Text); m != nil {
 			for i, name := range re.SubexpNames() {
 				if name != "" {
-					l.extract(name, m[i])
+					l.extract(name, m[i], done)
 				}
 			}
 		}
@@ -273,17 +305,17 @@ func (l *Line) parse(p *logql.Parser) {
 	}
 }
 
-func (l *Line) flatten(prefix string, v map[string]any) {
+func (l *Line) flatten(prefix string, v map[string]any, done map[string]bool) {
 	for k, x := range v {
 		switch x := x.(type) {
 		case map[string]any:
-			l.flatten(prefix+k+"_", x)
+			l.flatten(prefix+k+"_", x, done)
 		case string:
-			l.extract(prefix+k, x)
+			l.extract(prefix+k, x, done)
 		case json.Number:
-			l.extract(prefix+k, x.String())
+			l.extract(prefix+k, x.String(), done)
 		case bool:
-			l.extract(prefix+k, strconv.FormatBool(x))
+			l.extract(prefix+k, strconv.FormatBool(x), done)
 		}
 	}
 }
@@ -323,9 +355,18 @@ func (l *Line) names(s *logql.Names) {
 		}
 		return
 	}
-	for name := range l.Made {
-		if !listed(name) {
-			l.remove(name)
+	var kept []schema.Resolution
+	for _, m := range s.Items {
+		if listed(m.Name) {
+			kept = append(kept, schema.Resolve(m.Name))
 		}
 	}
+	for name := range l.Made {
+		if name != "__error__" && !slices.ContainsFunc(kept, func(r schema.Resolution) bool { return r.Asked == name }) {
+			delete(l.Made, name)
+		}
+	}
+	l.drop(func(f record.Field) bool {
+		return !slices.ContainsFunc(kept, func(r schema.Resolution) bool { _, _, ok := r.Match(f.Name); return ok })
+	})
 }
