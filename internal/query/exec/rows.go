@@ -23,19 +23,20 @@ func (r *ranger) read(where match.Predicate, p *pipe.Pipeline, odd bool) error {
 		return err
 	}
 	d := &reading{ranger: r, odd: odd}
-	if p == nil {
-		p = &pipe.Pipeline{}
-	}
 	if u := r.n.Unwrap; u != nil {
 		d.res, d.want = schema.Resolve(u.Name), want(r.n.Op)
 		if u.Good != nil {
 			p, d.bad = u.Good, u.Bad.NewRun()
 		}
 	}
+	fields := d.fields(p)
+	if p == nil {
+		p = &pipe.Pipeline{}
+	}
 	d.run = p.NewRun()
 	from, to := r.lay.span()
 	stats, err := r.env.Store.Scan(r.ctx, store.ScanRequest{
-		Tenant: r.env.Tenant, From: from, To: to, Where: where, Fields: d.fields(p), Order: d.order(), Budget: r.env.Budget,
+		Tenant: r.env.Tenant, From: from, To: to, Where: where, Fields: fields, Order: d.order(), Budget: r.env.Budget,
 	}, func(records []record.Record) error {
 		for i := range records {
 			if i%256 == 0 && r.ctx.Err() != nil {
@@ -45,7 +46,10 @@ func (r *ranger) read(where match.Predicate, p *pipe.Pipeline, odd bool) error {
 				return err
 			}
 		}
-		return nil
+		if d.bad != nil && d.bad.Err() != nil {
+			return d.bad.Err()
+		}
+		return d.run.Err()
 	})
 	addStats(&r.env.Stats, stats)
 	return err
@@ -64,7 +68,11 @@ type reading struct {
 
 // fields returns the names that the store must fill in.
 func (d *reading) fields(p *pipe.Pipeline) []string {
-	names, all := p.Fields()
+	var names []string
+	all := false
+	if p != nil {
+		names, all = p.Fields()
+	}
 	if d.bad != nil {
 		more, m := d.n.Unwrap.Bad.Fields()
 		names, all = slices.Concat(names, more), all || m
