@@ -35,7 +35,7 @@ func (s *server) doors(elastic httpd.Route) ([]httpd.Route, error) {
 		Audit: s.audit, Version: s.o.Version, Started: s.started,
 		Seal: s.store.Seal, Sources: s.store.Sources, Store: s.store.Status, Checkpoint: s.ledger.Checkpoint,
 	})...)
-	routes = append(routes, loki.Routes(loki.Options{Engine: s.query, Revision: s.o.Version, Ready: s.alive})...)
+	routes = append(routes, loki.Routes(loki.Options{Engine: s.query, Tail: s.tail, Revision: s.o.Version, Ready: s.alive})...)
 	routes = append(routes, native.Reading(native.ReadingOptions{Engine: s.query, Tail: s.tail})...)
 	routes = append(routes, native.Reports(native.ReportOptions{Audit: s.audit, Now: time.Now, Inputs: s.inputs, Issue: s.issue})...)
 	return routes, nil

@@ -67,6 +67,20 @@ func entries(t *testing.T, e *query.Engine, h *tail.Hub) map[string]func(context
 			_, err := e.Histogram(ctx, s, query.HistogramRequest{Span: span, Step: 1e9})
 			return err
 		},
+		"labels detected": func(ctx context.Context, s access.Scope) error { _, err := e.DetectLabels(ctx, s, span); return err },
+		"patterns": func(ctx context.Context, s access.Scope) error {
+			_, err := e.Patterns(ctx, s, query.PatternsRequest{Span: span, Step: 1e9})
+			return err
+		},
+		"stats": func(ctx context.Context, s access.Scope) error { _, err := e.Extent(ctx, s, span); return err },
+		"query volume": func(ctx context.Context, s access.Scope) error {
+			_, err := e.Volume(ctx, s, query.VolumeRequest{Query: span.Queries[0], From: span.From, To: span.To, Remote: span.Remote})
+			return err
+		},
+		"query fields": func(ctx context.Context, s access.Scope) error {
+			_, err := e.DetectFields(ctx, s, query.DetectRequest{Query: span.Queries[0], From: span.From, To: span.To, Remote: span.Remote})
+			return err
+		},
 		"tail": func(ctx context.Context, s access.Scope) error {
 			sub, err := e.Tail(ctx, s, h, query.TailRequest{Query: `{service="s1"}`, Remote: span.Remote})
 			if err == nil {

@@ -144,6 +144,16 @@ func (e *Engine) Format(query string) (string, error) {
 	return x.String(), nil
 }
 
+// Pretty parses a query and prints it for people: over several lines where it is
+// long.
+func (e *Engine) Pretty(query string) (string, error) {
+	x, err := logql.Parse(query)
+	if err != nil {
+		return "", err
+	}
+	return logql.Pretty(x), nil
+}
+
 // auditTimeout bounds the wait for an audit record.
 const auditTimeout = 10 * time.Second
 

@@ -1,56 +1,87 @@
 package loki
 
 import (
+	"cmp"
 	"math"
 	"net/http"
 	"slices"
 	"strconv"
+	"strings"
 	"time"
+
+	"github.com/klauspost/compress/gzip"
 
 	"github.com/meshtrail/meshtrail/internal/match"
 	"github.com/meshtrail/meshtrail/internal/query"
 	"github.com/meshtrail/meshtrail/internal/record"
 	"github.com/meshtrail/meshtrail/internal/schema"
-	"github.com/meshtrail/meshtrail/internal/store"
 )
 
-func send(w http.ResponseWriter, b []byte) error {
-	w.Header().Set("Content-Type", "application/json; charset=UTF-8")
-	_, err := w.Write(b)
-	return err
+// compressFrom is the size of answers that are worth compressing.
+const compressFrom = 1024
+
+// send answers JSON, compressed when the client takes it.
+func send(w http.ResponseWriter, r *http.Request, b []byte) error {
+	h := w.Header()
+	h.Set("Content-Type", "application/json; charset=UTF-8")
+	h.Set("Vary", "Accept-Encoding")
+	if len(b) < compressFrom || !takesGzip(r.Header.Get("Accept-Encoding")) {
+		_, err := w.Write(b)
+		return err
+	}
+	h.Set("Content-Encoding", "gzip")
+	z, err := gzip.NewWriterLevel(w, gzip.BestSpeed)
+	if err != nil {
+		return err
+	}
+	if _, err := z.Write(b); err != nil {
+		return err
+	}
+	return z.Close()
 }
 
-// appendResult appends the answer to a query.
-func appendResult(b []byte, res *query.Result, categorize bool) []byte {
-	b = append(b, `{"status":"success"`...)
-	if len(res.Warnings) > 0 {
-		b = append(b, `,"warnings":`...)
-		b = appendStrings(b, res.Warnings)
+// takesGzip reads an Accept-Encoding. A weight of 0 refuses.
+func takesGzip(accept string) bool {
+	for part := range strings.SplitSeq(accept, ",") {
+		name, weight, _ := strings.Cut(strings.TrimSpace(part), ";")
+		if strings.EqualFold(strings.TrimSpace(name), "gzip") {
+			q, ok := strings.CutPrefix(strings.TrimSpace(weight), "q=")
+			n, err := strconv.ParseFloat(q, 64)
+			return !ok || err != nil || n > 0
+		}
 	}
+	return false
+}
+
+const encodingFlags = `"encodingFlags":["categorize-labels"]`
+
+// appendResult appends the answer to a query.
+func appendResult(b []byte, res *query.Result, f form) []byte {
+	b = append(b, `{"status":"success"`...)
+	b = appendWarnings(b, res.Warnings)
 	b = append(b, `,"data":{"resultType":"`...)
 	b = append(b, res.Kind...)
 	b = append(b, `",`...)
+	if f.apart {
+		b = append(b, encodingFlags+","...)
+	}
+	b = append(b, `"result":`...)
 	returned := 0
 	switch res.Kind {
 	case query.Streams:
-		if categorize {
-			b = append(b, `"encodingFlags":["categorize-labels"],`...)
-		}
-		b = append(b, `"result":[`...)
-		for i := range res.Streams {
-			b = comma(b, i)
-			b = appendStream(b, &res.Streams[i], categorize)
-			returned += len(res.Streams[i].Entries)
+		b = append(b, '[')
+		for i, s := range f.streams(res.Streams) {
+			b = f.appendStream(comma(b, i), &s)
+			returned += len(s.Entries)
 		}
 		b = append(b, ']')
 	case query.Scalar:
-		b = append(b, `"result":`...)
 		b = appendSample(b, res.Steps.Start, res.Scalar)
+		returned = 1
 	default:
-		b = append(b, `"result":[`...)
+		b = append(b, '[')
 		for i, s := range res.Series {
-			b = comma(b, i)
-			b = appendSeries(b, s, res.Steps, res.Kind == query.Vector)
+			b = appendSeries(comma(b, i), s, res.Steps, res.Kind == query.Vector)
 			returned += len(s.Vals)
 		}
 		b = append(b, ']')
@@ -60,6 +91,13 @@ func appendResult(b []byte, res *query.Result, categorize bool) []byte {
 	return append(b, "}}"...)
 }
 
+func appendWarnings(b []byte, warnings []string) []byte {
+	if len(warnings) == 0 {
+		return b
+	}
+	return appendStrings(append(b, `,"warnings":`...), warnings)
+}
+
 func comma(b []byte, i int) []byte {
 	if i > 0 {
 		return append(b, ',')
@@ -67,50 +105,110 @@ func comma(b []byte, i int) []byte {
 	return b
 }
 
-func appendStream(b []byte, s *query.Stream, categorize bool) []byte {
+// streams puts records into the streams of the form. Without apart, what the
+// query's stages made are labels as well, and split the streams.
+func (f form) streams(in []query.Stream) []query.Stream {
+	if f.apart {
+		return in
+	}
+	var out []query.Stream
+	at := map[string]int{}
+	for i := range in {
+		for _, e := range in[i].Entries {
+			l := f.labels(&e, in[i].Labels)
+			key := l.Key()
+			j, ok := at[key]
+			if !ok {
+				j = len(out)
+				at[key] = j
+				out = append(out, query.Stream{Labels: l})
+			}
+			out[j].Entries = append(out[j].Entries, e)
+		}
+	}
+	return out
+}
+
+// labels returns the labels that the form shows of a record, by name.
+func (f form) labels(e *query.Entry, stream query.Labels) query.Labels {
+	if f.apart || len(e.Parsed) == 0 && !f.all {
+		return stream
+	}
+	out := append(query.Labels(nil), e.Parsed...)
+	add := func(l query.Label) {
+		if l.Value != "" && !slices.ContainsFunc(out, func(o query.Label) bool { return o.Name == l.Name }) {
+			out = append(out, l)
+		}
+	}
+	for _, l := range stream {
+		add(l)
+	}
+	if f.all {
+		for _, l := range metadata(&e.Record, stream) {
+			add(l)
+		}
+	}
+	slices.SortFunc(out, func(a, b query.Label) int { return cmp.Compare(a.Name, b.Name) })
+	return out
+}
+
+func (f form) appendStream(b []byte, s *query.Stream) []byte {
 	b = append(b, `{"stream":`...)
 	b = appendLabels(b, s.Labels)
 	b = append(b, `,"values":[`...)
 	for i := range s.Entries {
-		e := &s.Entries[i]
-		b = comma(b, i)
-		b = append(b, `["`...)
-		b = strconv.AppendInt(b, e.Record.Time, 10)
-		b = append(b, `",`...)
-		b = match.AppendQuoted(b, e.Line)
-		if categorize {
-			b = append(b, ',')
-			b = appendMetadata(b, &e.Record, s.Labels)
-		}
-		b = append(b, ']')
+		b = f.appendEntry(comma(b, i), &s.Entries[i], s.Labels)
 	}
 	return append(b, "]}"...)
 }
 
-// appendMetadata appends the fields of a record that are not stream labels, by
-// the names that LogQL can write.
-func appendMetadata(b []byte, r *record.Record, labels query.Labels) []byte {
-	b = append(b, '{')
-	var seen []string
-	for i := range r.Fields {
-		f := &r.Fields[i]
-		name := schema.Identifier(f.Name)
-		if f.Name == record.Body || f.Name == record.Labels || labels.Get(name) != "" || slices.Contains(seen, name) || isLabel(f.Name) {
-			continue
+// appendEntry appends ["ns","line"], and with apart the other fields:
+// {"structuredMetadata":{…},"parsed":{…}}.
+func (f form) appendEntry(b []byte, e *query.Entry, stream query.Labels) []byte {
+	b = append(b, `["`...)
+	b = strconv.AppendInt(b, e.Record.Time, 10)
+	b = append(b, `",`...)
+	b = match.AppendQuoted(b, e.Line)
+	if f.apart {
+		b = append(b, ",{"...)
+		fields := metadata(&e.Record, stream)
+		if len(fields) > 0 {
+			b = appendLabels(append(b, `"structuredMetadata":`...), fields)
 		}
-		if seen == nil {
-			b = append(b, `"structuredMetadata":{`...)
+		if len(e.Parsed) > 0 {
+			if len(fields) > 0 {
+				b = append(b, ',')
+			}
+			b = appendLabels(append(b, `"parsed":`...), e.Parsed)
 		}
-		b = comma(b, len(seen))
-		seen = append(seen, name)
-		b = match.AppendQuoted(b, name)
-		b = append(b, ':')
-		b = match.AppendQuoted(b, f.Value.Text())
-	}
-	if seen != nil {
 		b = append(b, '}')
 	}
-	return append(b, '}')
+	return append(b, ']')
+}
+
+// level is the name by which Loki's clients look for the severity.
+const level = "detected_level"
+
+// metadata returns the fields of a record that are not stream labels, by the
+// names that LogQL can write, in the order in which they were stored.
+func metadata(r *record.Record, stream query.Labels) query.Labels {
+	out := make(query.Labels, 0, len(r.Fields))
+	has := func(name string) bool {
+		return stream.Get(name) != "" || slices.ContainsFunc(out, func(o query.Label) bool { return o.Name == name })
+	}
+	for i := range r.Fields {
+		f := &r.Fields[i]
+		if f.Name == record.Body || f.Name == record.Labels || isLabel(f.Name) {
+			continue
+		}
+		if name := schema.Identifier(f.Name); !has(name) {
+			out = append(out, query.Label{Name: name, Value: f.Value.Text()})
+		}
+	}
+	if v, ok := match.Value(level, r); ok && !has(level) {
+		out = append(out, query.Label{Name: level, Value: v.Text()})
+	}
+	return out
 }
 
 // isLabel reports whether a field is shown as a stream label.
@@ -135,8 +233,7 @@ func appendSeries(b []byte, s *query.Series, steps query.Steps, instant bool) []
 	n := 0
 	for i, has := range s.Has {
 		if has {
-			b = comma(b, n)
-			b = appendSample(b, steps.At(i), s.Vals[i])
+			b = appendSample(comma(b, n), steps.At(i), s.Vals[i])
 			n++
 		}
 	}
@@ -146,7 +243,7 @@ func appendSeries(b []byte, s *query.Series, steps query.Steps, instant bool) []
 // appendSample appends [seconds, "value"]; seconds have milliseconds.
 func appendSample(b []byte, ns int64, v float64) []byte {
 	b = append(b, '[')
-	b = strconv.AppendFloat(b, float64(ns/int64(time.Millisecond))/1000, 'f', -1, 64)
+	b = appendSeconds(b, ns)
 	b = append(b, `,"`...)
 	switch {
 	case math.IsInf(v, 1):
@@ -159,11 +256,14 @@ func appendSample(b []byte, ns int64, v float64) []byte {
 	return append(b, `"]`...)
 }
 
+func appendSeconds(b []byte, ns int64) []byte {
+	return strconv.AppendFloat(b, float64(ns/int64(time.Millisecond))/1000, 'f', -1, 64)
+}
+
 func appendLabels(b []byte, l query.Labels) []byte {
 	b = append(b, '{')
 	for i := range l {
-		b = comma(b, i)
-		b = match.AppendQuoted(b, l[i].Name)
+		b = match.AppendQuoted(comma(b, i), l[i].Name)
 		b = append(b, ':')
 		b = match.AppendQuoted(b, l[i].Value)
 	}
@@ -173,8 +273,7 @@ func appendLabels(b []byte, l query.Labels) []byte {
 func appendStrings(b []byte, list []string) []byte {
 	b = append(b, '[')
 	for i, s := range list {
-		b = comma(b, i)
-		b = match.AppendQuoted(b, s)
+		b = match.AppendQuoted(comma(b, i), s)
 	}
 	return append(b, ']')
 }
@@ -186,59 +285,4 @@ func appendNames(names []string) []byte {
 		return []byte(`{"status":"success"}`)
 	}
 	return append(appendStrings([]byte(`{"status":"success","data":`), names), '}')
-}
-
-func appendSorted(names []string) []byte {
-	slices.Sort(names)
-	return appendNames(names)
-}
-
-func appendIndexStats(streams int, records uint64) []byte {
-	b := strconv.AppendInt([]byte(`{"streams":`), int64(streams), 10)
-	b = append(b, `,"chunks":0,"bytes":0,"entries":`...)
-	return append(strconv.AppendUint(b, records, 10), '}')
-}
-
-const (
-	noCache = `{"entriesFound":0,"entriesRequested":0,"entriesStored":0,"bytesReceived":0,"bytesSent":0,"requests":0,"downloadTime":0,"queryLengthServed":0}`
-	caches  = `{"chunk":` + noCache + `,"index":` + noCache + `,"result":` + noCache + `,"statsResult":` + noCache +
-		`,"volumeResult":` + noCache + `,"seriesResult":` + noCache + `,"labelResult":` + noCache + `,"instantMetricResult":` + noCache + `}`
-	noStore = `{"totalChunksRef":0,"totalChunksDownloaded":0,"chunksDownloadTime":0,"queryReferencedStructuredMetadata":false,` +
-		`"chunk":{"headChunkBytes":0,"headChunkLines":0,"decompressedBytes":0,"decompressedLines":0,"compressedBytes":0,"totalDuplicates":0,"postFilterLines":0,` +
-		`"headChunkStructuredMetadataBytes":0,"decompressedStructuredMetadataBytes":0},"chunkRefsFetchTime":0,"congestionControlLatency":0,"pipelineWrapperFilteredLines":0}`
-)
-
-// appendStats appends the statistics block, of which clients read the summary.
-// What Meshtrail has no notion of is 0.
-func appendStats(b []byte, s *store.Stats, returned int) []byte {
-	seconds := s.Elapsed.Seconds()
-	perSecond := func(n int64) int64 {
-		if seconds <= 0 {
-			return 0
-		}
-		return int64(float64(n) / seconds)
-	}
-	num := func(name string, n int64) {
-		b = append(b, '"')
-		b = append(b, name...)
-		b = append(b, `":`...)
-		b = append(strconv.AppendInt(b, n, 10), ',')
-	}
-	b = append(b, `{"summary":{`...)
-	num("bytesProcessedPerSecond", perSecond(s.BytesDecoded))
-	num("linesProcessedPerSecond", perSecond(s.RowsScanned))
-	num("totalBytesProcessed", s.BytesDecoded)
-	num("totalLinesProcessed", s.RowsScanned)
-	num("totalPostFilterLines", s.RowsMatched)
-	num("totalEntriesReturned", int64(returned))
-	num("totalStructuredMetadataBytesProcessed", 0)
-	num("subqueries", 0)
-	num("splits", 0)
-	num("shards", 0)
-	num("queueTime", 0)
-	b = append(b, `"execTime":`...)
-	b = strconv.AppendFloat(b, seconds, 'f', 6, 64)
-	b = append(b, `},"querier":{"store":`+noStore+`},"ingester":{"totalReached":0,"totalChunksMatched":0,"totalBatches":0,"totalLinesSent":0,"store":`+noStore+
-		`},"cache":`+caches+`,"index":{"totalChunks":0,"postFilterChunks":0,"shardsDuration":0}}`...)
-	return b
 }

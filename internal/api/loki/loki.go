@@ -1,240 +1,152 @@
-// Package loki answers the read half of Loki's HTTP API, so that Grafana, logcli
-// and everything else that asks Loki can ask Meshtrail. (The push half is
-// receive/loki.)
+// Package loki answers the read half of Loki's HTTP API, so that Grafana, Logs
+// Drilldown, logcli, loki-canary and everything else that asks Loki can ask
+// Meshtrail. (The push half is receive/loki.)
 //
 // Shapes, codes and error texts are Loki's; where the answers differ it is
-// written down in spec/query.md. The package knows HTTP and query.Engine, and
-// nothing of how records are kept. It keeps nothing between requests.
+// written down in spec/query.md. What was taken for Loki's behaviour comes from
+// its documentation of the HTTP API and from watching release 3 answer.
+//
+// The tenant comes from the credential: X-Scope-OrgID is read by nobody. The
+// package knows HTTP and query.Engine, and nothing of how records are kept. It
+// keeps nothing between requests.
 package loki
 
 import (
 	"io"
 	"net/http"
+	"strings"
+	"time"
 
 	"github.com/meshtrail/meshtrail/internal/access"
 	"github.com/meshtrail/meshtrail/internal/fault"
 	"github.com/meshtrail/meshtrail/internal/httpd"
-	"github.com/meshtrail/meshtrail/internal/match"
 	"github.com/meshtrail/meshtrail/internal/query"
+	"github.com/meshtrail/meshtrail/internal/tail"
 )
 
 // Options of the door.
 type Options struct {
 	Engine *query.Engine
+	// Tail is where live tails watch; without it there are none.
+	Tail *tail.Hub
 	// Revision is our own version, shown beside Loki's.
 	Revision string
 	// Ready says whether queries can be answered; nil: always.
 	Ready func() error
+	// TailMax ends a live tail, default 1 hour: clients connect again.
+	TailMax time.Duration
+	// Stall is how long a live tail waits for a reader that takes nothing,
+	// default 1 minute.
+	Stall time.Duration
+	// Ping is the time between signs of life of a live tail, default 1 s.
+	Ping time.Duration
 }
 
 // Routes returns the routes of the API.
 func Routes(o Options) []httpd.Route {
+	def := func(p *time.Duration, v time.Duration) {
+		if *p <= 0 {
+			*p = v
+		}
+	}
+	def(&o.TailMax, time.Hour)
+	def(&o.Stall, time.Minute)
+	def(&o.Ping, time.Second)
 	d := &door{o}
 	var routes []httpd.Route
-	add := func(path string, h func(http.ResponseWriter, *http.Request) error, methods ...string) {
-		for _, m := range methods {
+	add := func(methods, path string, h handler) {
+		for m := range strings.FieldsSeq(methods) {
 			routes = append(routes, httpd.Route{Pattern: m + " " + path, Need: access.LogsRead, Handle: h, Fail: fail})
 		}
 	}
-	const api = "/loki/api/v1/"
-	add(api+"query", d.query, "GET", "POST")
-	add(api+"query_range", d.queryRange, "GET", "POST")
-	add(api+"labels", d.labels, "GET", "POST")
-	add(api+"label", d.labels, "GET", "POST")
-	add(api+"label/{name}/values", d.values, "GET", "POST")
-	add(api+"series", d.series, "GET", "POST")
-	add(api+"index/stats", d.stats, "GET", "POST")
-	add(api+"format_query", d.format, "GET", "POST")
-	add(api+"status/buildinfo", d.buildinfo, "GET")
-	add("/ready", d.ready, "GET")
+	const both = "GET POST"
+	for path, h := range map[string]asker{
+		"query": d.query, "query_range": d.queryRange, "series": d.series,
+		"labels": d.labels, "label": d.labels, "label/{name}/values": d.values,
+		"index/stats": d.stats, "index/volume": d.volume, "index/volume_range": d.volumeRange,
+		"patterns": d.patterns, "detected_labels": d.detectedLabels,
+		"detected_fields": d.detectedFields, "detected_field/{name}/values": d.detectedValues,
+	} {
+		add(both, api+path, ask(h))
+	}
+	for path, h := range map[string]asker{
+		"query": d.legacyQuery, "label": d.legacyLabels, "label/{name}/values": d.legacyValues, "series": d.series,
+	} {
+		add(both, legacy+path, ask(h))
+	}
+	add(both, api+"format_query", d.format)
+	add("GET", api+"status/buildinfo", d.buildinfo)
+	add("GET", api+"drilldown-limits", d.limits)
+	add("GET", api+"delete", noDeletions)
+	add("POST PUT DELETE", api+"delete", refuseDeletion)
+	for _, rules := range []string{api + "rules", legacy + "rules"} {
+		for _, path := range []string{rules, rules + "/{namespace}", rules + "/{namespace}/{group}"} {
+			add("GET", path, noRules)
+			add("POST DELETE", path, refuseRules)
+		}
+	}
+	add("GET", "/prometheus/api/v1/rules", emptyRules)
+	add("GET", "/prometheus/api/v1/alerts", emptyAlerts)
+	add("GET", "/ready", d.ready)
+	add("GET", "/services", services)
+	add("GET", "/config", d.config)
+	for _, path := range []string{api + "tail", legacy + "tail"} {
+		routes = append(routes, httpd.Route{Pattern: "GET " + path, Need: access.LogsRead, Handle: d.tail, Fail: fail, Stream: true})
+	}
 	return routes
 }
 
+// Where Loki's API is, and where it was before version 1.
+const (
+	api    = "/loki/api/v1/"
+	legacy = "/api/prom/"
+)
+
 type door struct{ o Options }
 
+type handler func(http.ResponseWriter, *http.Request) error
+
+// An asker answers a request within a scope, of which the parameters are read.
+// It returns the body of the answer.
+type asker func(*http.Request, access.Scope, *params) ([]byte, error)
+
+// ask makes a handler of an asker.
+func ask(f asker) handler {
+	return func(w http.ResponseWriter, r *http.Request) error {
+		scope, err := access.ReadScope(httpd.PrincipalFrom(r.Context()))
+		if err != nil {
+			return err
+		}
+		b, err := f(r, scope, readParams(r))
+		if err != nil {
+			return err
+		}
+		return send(w, r, b)
+	}
+}
+
 // fail answers an error as Loki does: plain text. A hint goes on its own line.
+// What a query may not cost is 429, and what takes too long 504: neither is a
+// failure of the server.
 func fail(w http.ResponseWriter, _ *http.Request, err error) {
 	status := fault.KindOf(err).HTTPStatus()
-	if late(err) {
+	switch {
+	case late(err):
 		status = http.StatusGatewayTimeout
-	}
-	text := httpd.Message(err)
-	if hint := fault.HintOf(err); hint != "" {
-		text += "\nhint: " + hint
+	case fault.Is(err, fault.Overload):
+		status = http.StatusTooManyRequests
 	}
 	w.Header().Set("Content-Type", "text/plain; charset=utf-8")
 	w.Header().Set("X-Content-Type-Options", "nosniff")
 	w.WriteHeader(status)
-	_, _ = io.WriteString(w, text+"\n")
+	_, _ = io.WriteString(w, text(err)+"\n")
 }
 
-func (d *door) ready(w http.ResponseWriter, _ *http.Request) error {
-	if d.o.Ready != nil {
-		if err := d.o.Ready(); err != nil {
-			return err
-		}
+// text is what a client may read of an error.
+func text(err error) string {
+	s := httpd.Message(err)
+	if hint := fault.HintOf(err); hint != "" {
+		s += "\nhint: " + hint
 	}
-	_, err := io.WriteString(w, "ready\n")
-	return err
-}
-
-// apiLevel is the version of Loki whose API this is: clients decide by it what
-// they may ask.
-const apiLevel = "3.0.0"
-
-func (d *door) buildinfo(w http.ResponseWriter, _ *http.Request) error {
-	b := append([]byte(nil), `{"version":"`+apiLevel+`","revision":`...)
-	b = match.AppendQuoted(b, d.o.Revision)
-	b = append(b, `,"branch":"","buildUser":"meshtrail","buildDate":"","goVersion":""}`...)
-	return send(w, b)
-}
-
-func (d *door) format(w http.ResponseWriter, r *http.Request) error {
-	p := d.params(r)
-	text, err := d.o.Engine.Format(p.r.Form.Get("query"))
-	if err != nil {
-		w.Header().Set("Content-Type", "application/json; charset=UTF-8")
-		w.WriteHeader(http.StatusBadRequest)
-		b := append([]byte(nil), `{"status":"invalid-query","error":`...)
-		_, err := w.Write(append(match.AppendQuoted(b, err.Error()), '}'))
-		return err
-	}
-	b := match.AppendQuoted([]byte(`{"status":"success","data":`), text)
-	return send(w, append(b, '}'))
-}
-
-func (d *door) query(w http.ResponseWriter, r *http.Request) error {
-	scope, err := access.ReadScope(httpd.PrincipalFrom(r.Context()))
-	if err != nil {
-		return err
-	}
-	p := d.params(r)
-	req := query.Request{
-		Query: p.r.Form.Get("query"), Instant: true, Remote: r.RemoteAddr,
-		End: p.time("time", p.now.UnixNano()), Limit: p.limit(),
-	}
-	if p.err != nil {
-		return p.err
-	}
-	return d.answer(w, r, scope, req)
-}
-
-func (d *door) queryRange(w http.ResponseWriter, r *http.Request) error {
-	scope, err := access.ReadScope(httpd.PrincipalFrom(r.Context()))
-	if err != nil {
-		return err
-	}
-	p := d.params(r)
-	req := query.Request{Query: p.r.Form.Get("query"), Remote: r.RemoteAddr, Limit: p.limit(), Order: p.direction()}
-	req.Start, req.End = p.span()
-	req.Step = p.step(req.Start, req.End)
-	if s := p.r.Form.Get("interval"); s != "" && p.err == nil {
-		if n, ok := seconds(s); !ok || n > 0 {
-			p.err = fault.Errorf(fault.Invalid, "parameter interval is not supported yet")
-		}
-	}
-	if p.err == nil && req.End <= req.Start {
-		p.err = fault.Errorf(fault.Invalid, "end timestamp must not be before or equal to start time")
-	}
-	if p.err != nil {
-		return p.err
-	}
-	return d.answer(w, r, scope, req)
-}
-
-func (d *door) answer(w http.ResponseWriter, r *http.Request, scope access.Scope, req query.Request) error {
-	res, err := d.o.Engine.Query(r.Context(), scope, req)
-	if err != nil {
-		return err
-	}
-	return send(w, appendResult(nil, res, categorized(r)))
-}
-
-func (d *door) labels(w http.ResponseWriter, r *http.Request) error {
-	scope, err := access.ReadScope(httpd.PrincipalFrom(r.Context()))
-	if err != nil {
-		return err
-	}
-	p := d.params(r)
-	span := p.explore()
-	if p.err != nil {
-		return p.err
-	}
-	names, err := d.o.Engine.LabelNames(r.Context(), scope, span)
-	if err != nil {
-		return err
-	}
-	return send(w, appendNames(names))
-}
-
-func (d *door) values(w http.ResponseWriter, r *http.Request) error {
-	scope, err := access.ReadScope(httpd.PrincipalFrom(r.Context()))
-	if err != nil {
-		return err
-	}
-	p := d.params(r)
-	req := query.ValuesRequest{Span: p.explore(), Field: r.PathValue("name"), Limit: maxLabelValues}
-	if p.err != nil {
-		return p.err
-	}
-	counts, _, err := d.o.Engine.Values(r.Context(), scope, req)
-	if err != nil {
-		return err
-	}
-	names := make([]string, len(counts))
-	for i, c := range counts {
-		names[i] = c.Name
-	}
-	return send(w, appendSorted(names))
-}
-
-// maxLabelValues bounds one answer; Grafana shows far fewer.
-const maxLabelValues = 10_000
-
-func (d *door) series(w http.ResponseWriter, r *http.Request) error {
-	scope, err := access.ReadScope(httpd.PrincipalFrom(r.Context()))
-	if err != nil {
-		return err
-	}
-	p := d.params(r)
-	span := p.explore()
-	span.Queries = append(append([]string(nil), p.r.Form["match[]"]...), p.r.Form["match"]...)
-	if p.err != nil {
-		return p.err
-	}
-	list, err := d.o.Engine.Series(r.Context(), scope, span)
-	if err != nil {
-		return err
-	}
-	b := []byte(`{"status":"success","data":[`)
-	for i, s := range list {
-		if i > 0 {
-			b = append(b, ',')
-		}
-		b = appendLabels(b, s.Labels)
-	}
-	return send(w, append(b, "]}"...))
-}
-
-// stats answers how much a query would read. Chunks and bytes are Loki's own
-// notions and stay 0; streams and records are counted.
-func (d *door) stats(w http.ResponseWriter, r *http.Request) error {
-	scope, err := access.ReadScope(httpd.PrincipalFrom(r.Context()))
-	if err != nil {
-		return err
-	}
-	p := d.params(r)
-	span := p.explore()
-	if p.err != nil {
-		return p.err
-	}
-	list, err := d.o.Engine.Series(r.Context(), scope, span)
-	if err != nil {
-		return err
-	}
-	var records uint64
-	for _, s := range list {
-		records += s.Records
-	}
-	return send(w, appendIndexStats(len(list), records))
+	return s
 }

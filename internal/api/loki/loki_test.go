@@ -1,9 +1,11 @@
 package loki
 
 import (
+	"compress/gzip"
 	"context"
 	"encoding/json"
 	"errors"
+	"io"
 	"net/http"
 	"net/http/httptest"
 	"net/url"
@@ -19,6 +21,8 @@ import (
 	"github.com/meshtrail/meshtrail/internal/query"
 	"github.com/meshtrail/meshtrail/internal/query/querytest"
 	"github.com/meshtrail/meshtrail/internal/record"
+	"github.com/meshtrail/meshtrail/internal/store"
+	"github.com/meshtrail/meshtrail/internal/tail"
 )
 
 var base = time.Date(2026, 11, 20, 12, 0, 0, 0, time.UTC)
@@ -31,20 +35,28 @@ type world struct {
 	t       *testing.T
 	store   *querytest.Store
 	audit   *acts
+	hub     *tail.Hub
+	options Options
 	handler http.Handler
 	grants  []access.Permission
 }
 
 // newWorld serves the routes as httpd does, without its listener.
-func newWorld(t *testing.T) *world {
+func newWorld(t *testing.T, set ...func(*Options)) *world {
 	t.Helper()
 	w := &world{t: t, store: &querytest.Store{}, audit: &acts{}, grants: []access.Permission{access.LogsRead}}
+	for _, f := range set {
+		f(&w.options)
+	}
 	e, err := query.New(query.Options{Store: w.store, Audit: w.audit, Now: func() time.Time { return base.Add(time.Minute) }})
 	if err != nil {
 		t.Fatal(err)
 	}
 	mux := http.NewServeMux()
-	for _, r := range Routes(Options{Engine: e, Revision: "v1"}) {
+	w.hub = tail.New(tail.Options{Store: w.store})
+	w.store.Watch(w.hub.Publish)
+	w.options.Engine, w.options.Tail, w.options.Revision = e, w.hub, "v1"
+	for _, r := range Routes(w.options) {
 		if r.Need == "" || r.Fail == nil {
 			t.Errorf("route %s declares no permission or no form of errors", r.Pattern)
 		}
@@ -74,7 +86,7 @@ func newWorld(t *testing.T) *world {
 }
 
 var (
-	statsBlock = regexp.MustCompile(`,"stats":\{"summary".*"shardsDuration":0\}\}`)
+	statsBlock = regexp.MustCompile(`,"stats":\{"summary".*"damaged":0\}\}`)
 )
 
 // get returns the status and the body without its statistics.
@@ -98,94 +110,90 @@ func (w *world) do(r *http.Request) (int, string) {
 	return rec.Code, statsBlock.ReplaceAllString(body, "")
 }
 
-func TestAnswers(t *testing.T) {
+// TestUnrecorded: what cannot be put on record is not answered, and who may not
+// read is told so.
+func TestUnrecorded(t *testing.T) {
 	w := newWorld(t)
-	f := func(want string, path string, params ...string) {
+	f := func(code int, want string) {
 		t.Helper()
-		code, got := w.get(path, params...)
-		if code != 200 || got != want {
-			t.Errorf("%s %v: %d\n got %s\nwant %s", path, params, code, got, want)
+		for _, path := range []string{"query_range", "labels", "series", "index/stats", "index/volume", "patterns", "detected_labels", "detected_fields"} {
+			gotCode, got := w.get("/loki/api/v1/"+path, "query", "{}")
+			if gotCode != code || !strings.Contains(got, want) {
+				t.Errorf("%s: %d %s, want %d %s", path, gotCode, got, code, want)
+			}
 		}
 	}
-	const api = "/loki/api/v1/"
-	f(`{"status":"success","data":{"resultType":"streams","result":[{"stream":{"mesh":"istio","service":"cart"},"values":[["1795176001000000000","second"],["1795176000000000000","a \"quoted\" line"]]}]}}`,
-		api+"query_range", "query", `{service="cart"}`)
-	f(`{"status":"success","data":{"resultType":"streams","result":[{"stream":{"mesh":"istio","service":"cart"},"values":[["1795176000000000000","a \"quoted\" line"]]}]}}`,
-		api+"query_range", "query", `{service="cart"}`, "direction", "FORWARD", "limit", "1")
-	f(`{"status":"success","data":{"resultType":"streams","result":[]}}`, api+"query_range", "query", `{service="none"}`)
-	// The range includes its start and excludes its end.
-	f(`{"status":"success","data":{"resultType":"streams","result":[{"stream":{"mesh":"istio","service":"cart"},"values":[["1795176001000000000","second"]]}]}}`,
-		api+"query_range", "query", `{}`, "start", "1795176001000000000", "end", "1795176002")
-	f(`{"status":"success","data":{"resultType":"vector","result":[{"metric":{},"value":[4,"2"]}]}}`,
-		api+"query", "query", `vector(1)+vector(1)`, "time", "4")
-	f(`{"status":"success","data":{"resultType":"scalar","result":[1795176060,"3"]}}`, api+"query", "query", `1+2`)
-	f(`{"status":"success","data":{"resultType":"vector","result":[{"metric":{"service":"cart"},"value":[1795176002.225,"2"]}]}}`,
-		api+"query", "query", `sum by (service) (count_over_time({service="cart"}[1m]))`, "time", "1795176002.225")
-	f(`{"status":"success","data":{"resultType":"vector","result":[{"metric":{},"value":[1795176060,"NaN"]}]}}`, api+"query", "query", `vector(1)/0`)
-	f(`{"status":"success","data":{"resultType":"vector","result":[]}}`, api+"query", "query", `count_over_time({service="none"}[1m])`)
-	f(`{"status":"success","data":{"resultType":"matrix","result":[{"metric":{"job":"batch"},"values":[[1795176002,"1"],[1795176002.5,"1"]]}]}}`,
-		api+"query_range", "query", `count_over_time({job="batch"}[1s])`, "start", "1795176000", "end", "1795176004", "step", "500ms")
-	f(`{"status":"success","data":["job","mesh","service"]}`, api+"labels")
-	f(`{"status":"success","data":["job"]}`, api+"label", "query", `{level="info"}`)
-	f(`{"status":"success"}`, api+"labels", "start", "1", "end", "2")
-	f(`{"status":"success","data":["cart"]}`, api+"label/service/values")
-	f(`{"status":"success","data":["info"]}`, api+"label/level/values")
-	f(`{"status":"success","data":["503"]}`, api+"label/response_code/values")
-	f(`{"status":"success"}`, api+"label/nothing/values")
-	f(`{"status":"success","data":[{"job":"batch"},{"mesh":"istio","service":"cart"}]}`, api+"series")
-	f(`{"status":"success","data":[{"job":"batch"}]}`, api+"series", "match[]", `{job="batch"}`, "match[]", `{job="none"}`)
-	f(`{"status":"success","data":[]}`, api+"series", "match[]", `{job="none"}`)
-	f(`{"streams":1,"chunks":0,"bytes":0,"entries":2}`, api+"index/stats", "query", `{service="cart"}`)
-	f(`{"status":"success","data":"{a=\"b\"} |= \"c\""}`, api+"format_query", "query", `{a="b"}|="c"`)
-	f(`{"version":"3.0.0","revision":"v1","branch":"","buildUser":"meshtrail","buildDate":"","goVersion":""}`, api+"status/buildinfo")
-	f("ready\n", "/ready")
-}
-
-func TestCategorizedLabels(t *testing.T) {
-	w := newWorld(t)
-	r := httptest.NewRequest("GET", "/loki/api/v1/query_range?query="+url.QueryEscape(`{service="cart"}`), nil)
-	r.Header.Set("X-Loki-Response-Encoding-Flags", "categorize-labels")
-	want := `{"status":"success","data":{"resultType":"streams","encodingFlags":["categorize-labels"],"result":[{"stream":{"mesh":"istio","service":"cart"},"values":[["1795176001000000000","second",{}],["1795176000000000000","a \"quoted\" line",{"structuredMetadata":{"http_response_status_code":"503"}}]]}]}}`
-	if code, got := w.do(r); code != 200 || got != want {
-		t.Errorf("%d\n got %s\nwant %s", code, got, want)
-	}
-}
-
-func TestPostForm(t *testing.T) {
-	w := newWorld(t)
-	r := httptest.NewRequest("POST", "/loki/api/v1/query", strings.NewReader(url.Values{"query": {"vector(7)"}, "time": {"4"}}.Encode()))
-	r.Header.Set("Content-Type", "application/x-www-form-urlencoded")
-	if code, got := w.do(r); code != 200 || got != `{"status":"success","data":{"resultType":"vector","result":[{"metric":{},"value":[4,"7"]}]}}` {
-		t.Errorf("%d %s", code, got)
-	}
-}
-
-func TestErrors(t *testing.T) {
-	w := newWorld(t)
-	f := func(code int, want string, path string, params ...string) {
-		t.Helper()
-		gotCode, got := w.get("/loki/api/v1/"+path, params...)
-		if gotCode != code || strings.TrimSuffix(got, "\n") != want {
-			t.Errorf("%s %v: %d %s, want %d %s", path, params, gotCode, got, code, want)
-		}
-	}
-	f(400, `parse error at line 1, col 9: syntax error: unexpected $end, expecting } or ,`, "query_range", "query", `{app="x"`)
-	f(400, "parse error at line 1, col 6: syntax error: unexpected IDENTIFIER, expecting STRING\nhint: values are quoted: app=\"x\"", "query_range", "query", `{app=x}`)
-	f(400, `log queries are not supported as an instant query type, please change your query to a range query type`, "query", "query", `{app="x"}`)
-	f(400, `end timestamp must not be before or equal to start time`, "query_range", "query", `{}`, "start", "10", "end", "10")
-	f(400, `max entries limit per query exceeded, limit > max_entries_limit_per_query (6000 > 5000)`, "query_range", "query", `{}`, "limit", "6000")
-	f(400, `exceeded maximum resolution of 11,000 points per time series. Try increasing the value of the step parameter`, "query_range", "query", `rate({}[1m])`, "start", "0", "end", "100000", "step", "1")
-	f(400, `zero or negative query resolution step widths are not accepted. Try a positive integer`, "query_range", "query", `rate({}[1m])`, "step", "0")
-	f(400, `limit must be a positive value`, "query_range", "query", `{}`, "limit", "0")
-	f(400, `invalid direction 'up'`, "query_range", "query", `{}`, "direction", "up")
-	f(400, `could not parse 'start' parameter: parsing time "soon" as "2006-01-02T15:04:05.999999999Z07:00": cannot parse "soon" as "2006"`, "query_range", "query", `{}`, "start", "soon")
-	f(400, `parameter interval is not supported yet`, "query_range", "query", `{}`, "interval", "5s")
-	f(400, `{"status":"invalid-query","error":"parse error at line 1, col 2: syntax error: unexpected $end, expecting IDENTIFIER or }"}`, "format_query", "query", `{`)
-	f(403, "alice may not read audit records\nhint: the permission is called audit.read", "query_range", "query", `{class="audit"}`)
 	w.audit.err = fault.Errorf(fault.Unavailable, "disk is full")
-	f(503, "put the query on record: disk is full\nhint: nothing is answered that could not be audited; see the server's log", "query_range", "query", `{}`)
+	f(503, "on record: disk is full\nhint: nothing is answered that could not be audited")
 	w.audit.err, w.grants = nil, nil
-	f(403, "alice may not read logs", "query_range", "query", `{}`)
+	f(403, "alice may not read logs")
+}
+
+func TestCompression(t *testing.T) {
+	w := newWorld(t)
+	f := func(accept string, want bool) {
+		t.Helper()
+		r := httptest.NewRequest("GET", "/loki/api/v1/query_range?query=%7B%7D", nil)
+		r.Header.Set("Accept-Encoding", accept)
+		rec := httptest.NewRecorder()
+		w.handler.ServeHTTP(rec, r)
+		if got := rec.Header().Get("Content-Encoding") == "gzip"; got != want {
+			t.Fatalf("Accept-Encoding %q: compressed %v, want %v", accept, got, want)
+		}
+		body := rec.Body.Bytes()
+		if want {
+			z, err := gzip.NewReader(rec.Body)
+			if err != nil {
+				t.Fatal(err)
+			}
+			if body, err = io.ReadAll(z); err != nil {
+				t.Fatal(err)
+			}
+		}
+		if !json.Valid(body) || !strings.Contains(string(body), "third") {
+			t.Errorf("Accept-Encoding %q: %s", accept, body)
+		}
+	}
+	f("gzip", true)
+	f("deflate, GZIP;q=0.5", true)
+	f("gzip;q=0", false)
+	f("identity", false)
+	f("", false)
+}
+
+// TestStatsBlock: clients read the summary, and logcli expects the rest.
+func TestStatsBlock(t *testing.T) {
+	s := store.Stats{Segments: 3, Blocks: 10, BlocksPruned: 4, BlocksScanned: 6, PrunedByTime: 5, PrunedByColumns: 1, PrunedByTokens: 3,
+		RowsScanned: 100, RowsMatched: 7, BytesRead: 50, BytesDecoded: 500, Elapsed: 2 * time.Second}
+	var got map[string]map[string]any
+	if err := json.Unmarshal(appendStats(nil, &s, 7), &got); err != nil {
+		t.Fatal(err)
+	}
+	f := func(want float64, path ...string) {
+		t.Helper()
+		var v any = map[string]any(got[path[0]])
+		for _, key := range path[1:] {
+			v = v.(map[string]any)[key]
+		}
+		if v != want {
+			t.Errorf("%v is %v, want %v", path, v, want)
+		}
+	}
+	f(500, "summary", "totalBytesProcessed")
+	f(250, "summary", "bytesProcessedPerSecond")
+	f(50, "summary", "linesProcessedPerSecond")
+	f(100, "summary", "totalLinesProcessed")
+	f(7, "summary", "totalEntriesReturned")
+	f(7, "summary", "totalPostFilterLines")
+	f(2, "summary", "execTime")
+	f(6, "querier", "store", "totalChunksDownloaded")
+	f(50, "querier", "store", "chunk", "compressedBytes")
+	f(0, "ingester", "store", "chunk", "decompressedBytes")
+	f(15, "index", "totalChunks")
+	f(6, "index", "postFilterChunks")
+	f(0, "cache", "result", "entriesFound")
+	f(3, "meshtrail", "prunedByTokens")
+	f(0, "meshtrail", "damaged")
 }
 
 func TestFail(t *testing.T) {
@@ -198,7 +206,8 @@ func TestFail(t *testing.T) {
 		}
 	}
 	f(fault.Errorf(fault.Overload, "late: %w", context.DeadlineExceeded), 504)
-	f(fault.Errorf(fault.Overload, "budget"), 503)
+	f(fault.Errorf(fault.Overload, "budget"), 429)
+	f(fault.Errorf(fault.Unavailable, "stopping"), 503)
 	f(context.Canceled, 499)
 	f(errors.New("bug"), 500)
 	f(fault.Errorf(fault.Unauthenticated, "who"), 401)
@@ -229,10 +238,20 @@ func FuzzParams(f *testing.F) {
 	f.Add("1e300.0", "-9223372036854775808", "1e300", "-1")
 	f.Fuzz(func(t *testing.T, start, end, step, limit string) {
 		r := httptest.NewRequest("GET", "/", nil)
-		r.Form = url.Values{"start": {start}, "end": {end}, "step": {step}, "limit": {limit}, "since": {step}}
-		p := &params{r: r, now: base}
-		a, b := p.span()
-		p.step(a, b)
-		p.limit()
+		r.Form = url.Values{"start": {start}, "end": {end}, "step": {step}, "limit": {limit}, "since": {step},
+			"interval": {step}, "delay_for": {limit}, "direction": {step}}
+		p := &params{r: r}
+		a, b := p.span(base.UnixNano())
+		if n := p.step(a, b); n <= 0 {
+			t.Errorf("step %d", n)
+		}
+		if n := p.count("limit", defaultLimit); n <= 0 {
+			t.Errorf("limit %d", n)
+		}
+		p.interval()
+		if n := p.delay(); n < 0 || n > maxDelay*time.Second {
+			t.Errorf("delay %v", n)
+		}
+		p.direction()
 	})
 }

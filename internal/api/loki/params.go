@@ -19,12 +19,11 @@ import (
 // bad one is kept in err.
 type params struct {
 	r   *http.Request
-	now time.Time
 	err error
 }
 
-func (d *door) params(r *http.Request) *params {
-	p := &params{r: r, now: d.o.Engine.Now()}
+func readParams(r *http.Request) *params {
+	p := &params{r: r}
 	if err := r.ParseForm(); err != nil {
 		p.err = fault.Errorf(fault.Invalid, "read parameters: %w", err)
 	}
@@ -37,8 +36,10 @@ func (p *params) fail(format string, args ...any) {
 	}
 }
 
+func (p *params) text(name string) string { return p.r.Form.Get(name) }
+
 func (p *params) time(name string, def int64) int64 {
-	s := p.r.Form.Get(name)
+	s := p.text(name)
 	if s == "" {
 		return def
 	}
@@ -49,9 +50,8 @@ func (p *params) time(name string, def int64) int64 {
 	return t
 }
 
-// parseTime reads a time as Loki does (pkg/loghttp/params.go): with a point,
-// seconds; an integer of up to 10 digits, seconds; a longer one, nanoseconds;
-// else RFC 3339.
+// parseTime reads a time as Loki does: with a point, seconds; an integer of up
+// to 10 digits, seconds; a longer one, nanoseconds; else RFC 3339.
 func parseTime(s string) (int64, error) {
 	if strings.Contains(s, ".") {
 		if t, err := strconv.ParseFloat(s, 64); err == nil {
@@ -91,32 +91,49 @@ func seconds(s string) (int64, bool) {
 }
 
 // span reads start, end and since: the last hour when there are none.
-func (p *params) span() (start, end int64) {
-	end = p.time("end", p.now.UnixNano())
+func (p *params) span(now int64) (start, end int64) {
+	end = p.time("end", now)
 	since := int64(time.Hour)
-	if s := p.r.Form.Get("since"); s != "" {
+	if s := p.text("since"); s != "" {
 		var ok bool
 		if since, ok = seconds(s); !ok {
 			p.fail("could not parse 'since' parameter: %q is no duration", s)
 		}
 	}
 	// As in Loki, an end in the future counts from now.
-	return p.time("start", min(end, p.now.UnixNano())-since), end
+	return p.time("start", min(end, now)-since), end
 }
 
 // step reads the step; without one an answer has some 250 points.
 func (p *params) step(start, end int64) int64 {
-	s := p.r.Form.Get("step")
+	s := p.text("step")
 	if s == "" {
 		return max(1, (end-start)/int64(time.Second)/250) * int64(time.Second)
 	}
 	n, ok := seconds(s)
 	if !ok {
 		p.fail("cannot parse %q to a valid duration", s)
-		return 0
+		return 1
 	}
 	if n <= 0 {
 		p.fail("zero or negative query resolution step widths are not accepted. Try a positive integer")
+		return 1
+	}
+	return n
+}
+
+// interval reads the least time between two records of an answer; 0 is none.
+func (p *params) interval() int64 {
+	s := p.text("interval")
+	if s == "" {
+		return 0
+	}
+	n, ok := seconds(s)
+	switch {
+	case !ok:
+		p.fail("cannot parse %q to a valid duration", s)
+	case n < 0:
+		p.fail("interval must be >= 0")
 	}
 	return n
 }
@@ -124,22 +141,49 @@ func (p *params) step(start, end int64) int64 {
 // defaultLimit is Loki's.
 const defaultLimit = 100
 
-func (p *params) limit() int {
-	s := p.r.Form.Get("limit")
+// count reads a number of things, which is never none.
+func (p *params) count(name string, def int) int {
+	s := p.text(name)
 	if s == "" {
-		return defaultLimit
+		return def
 	}
-	n, err := strconv.Atoi(s)
-	if err != nil {
+	n, err := strconv.ParseInt(s, 10, 32)
+	switch {
+	case errors.Is(err, strconv.ErrRange):
+		p.fail("%s value %s is out of range", name, s)
+	case err != nil:
 		p.fail("strconv.Atoi: parsing %q: invalid syntax", s)
-	} else if n <= 0 {
+	case n <= 0:
 		p.fail("limit must be a positive value")
+	default:
+		return int(n)
 	}
-	return n
+	return def
+}
+
+// maxDelay is how long a live tail may hold records back, s.
+const maxDelay = 5
+
+// delay reads how long a live tail waits for records that come late.
+func (p *params) delay() time.Duration {
+	s := p.text("delay_for")
+	if s == "" {
+		return 0
+	}
+	n, err := strconv.ParseInt(s, 10, 32)
+	switch {
+	case err != nil || n < 0:
+		p.fail("delay_for value %q is no number of seconds", s)
+	case n > maxDelay:
+		p.fail("delay_for can't be greater than %d", maxDelay)
+	default:
+		return time.Duration(n) * time.Second
+	}
+	return 0
 }
 
 func (p *params) direction() store.Order {
-	switch s := p.r.Form.Get("direction"); strings.ToLower(s) {
+	switch s := p.text("direction"); strings.ToLower(s) {
 	case "", "backward":
 	case "forward":
 		return store.Oldest
@@ -149,25 +193,24 @@ func (p *params) direction() store.Order {
 	return store.Newest
 }
 
-// explore reads the time range and the selector of labels, values and stats.
-func (p *params) explore() query.Span {
-	s := query.Span{Remote: p.r.RemoteAddr}
-	s.From, s.To = p.span()
-	if q := p.r.Form.Get("query"); q != "" {
-		s.Queries = []string{q}
-	}
-	return s
+// A form is how records are shown.
+type form struct {
+	// apart keeps the fields beside stream labels apart from them
+	// (X-Loki-Response-Encoding-Flags: categorize-labels).
+	apart bool
+	// all, without apart, shows every field of a record as a label.
+	all bool
 }
 
-// categorized reports whether the client wants fields beside stream labels kept
-// apart from them.
-func categorized(r *http.Request) bool {
-	for _, flag := range strings.Split(r.Header.Get("X-Loki-Response-Encoding-Flags"), ",") {
-		if strings.TrimSpace(flag) == "categorize-labels" {
-			return true
+// formOf reads the form that the client wants. Fields are parsed at intake here:
+// who parses in the query wants to see them.
+func formOf(r *http.Request, text string) form {
+	for list := range strings.SplitSeq(r.Header.Get("X-Loki-Response-Encoding-Flags"), ",") {
+		if strings.TrimSpace(list) == "categorize-labels" {
+			return form{apart: true}
 		}
 	}
-	return false
+	return form{all: query.Parses(text)}
 }
 
 func late(err error) bool { return errors.Is(err, context.DeadlineExceeded) }
