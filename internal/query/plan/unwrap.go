@@ -40,9 +40,8 @@ func unwrap(e *logql.RangeAgg) (*Log, *Unwrap, error) {
 	}
 	switch {
 	case bad == never:
-		u.Skip = true
-	case bad == always || reflect.DeepEqual(bad, good):
-	default:
+		u.Skip = true // and what is left is like any other filter
+	case !reflect.DeepEqual(bad, good):
 		return mixed(e.Log, u, good, bad)
 	}
 	l, err := Select(after(e.Log, good))
