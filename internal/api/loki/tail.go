@@ -170,9 +170,10 @@ type news struct {
 }
 
 // run tells until someone ends it, and says why for the close frame.
-func (t *tailer) run(ctx context.Context, history []told) (websocket.StatusCode, string) {
-	stopping := ctx
-	ctx, cancel := context.WithCancel(t.conn.CloseRead(ctx))
+func (t *tailer) run(server context.Context, history []told) (websocket.StatusCode, string) {
+	// A context that ends takes the connection with it; the server's end is to be
+	// said first.
+	ctx, cancel := context.WithCancel(t.conn.CloseRead(context.WithoutCancel(server)))
 	defer cancel()
 	go t.ping(ctx, cancel)
 	written := make(chan struct{})
@@ -186,17 +187,17 @@ func (t *tailer) run(ctx context.Context, history []told) (websocket.StatusCode,
 		t.known[e.Record.Ord] = struct{}{}
 	}
 	t.pending = history
-	code, why := t.loop(ctx, in)
+	code, why := t.loop(ctx, server, in)
 	close(t.frames)
 	time.AfterFunc(drainTime, stop)
 	<-written
-	if stopping.Err() != nil {
+	if server.Err() != nil {
 		return websocket.StatusGoingAway, "the server is stopping"
 	}
 	return code, why
 }
 
-func (t *tailer) loop(ctx context.Context, in <-chan news) (websocket.StatusCode, string) {
+func (t *tailer) loop(ctx, server context.Context, in <-chan news) (websocket.StatusCode, string) {
 	end := time.NewTimer(t.o.TailMax)
 	defer end.Stop()
 	beat := time.NewTicker(t.o.Ping)
@@ -207,6 +208,8 @@ func (t *tailer) loop(ctx context.Context, in <-chan news) (websocket.StatusCode
 		select {
 		case <-ctx.Done():
 			return websocket.StatusNormalClosure, ""
+		case <-server.Done():
+			return websocket.StatusGoingAway, "the server is stopping"
 		case <-end.C:
 			return websocket.StatusInternalError, reachedMax
 		case <-beat.C:
