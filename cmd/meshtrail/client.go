@@ -145,10 +145,8 @@ func answerError(resp *http.Response) error {
 	var body httpd.ErrorBody
 	kind := kindOfStatus(resp.StatusCode)
 	if json.Unmarshal(data, &body) == nil && body.Error.Message != "" {
-		for k := fault.Internal; k <= fault.Canceled; k++ {
-			if k.String() == body.Error.Kind {
-				kind = k
-			}
+		if named := kindNamed(body.Error.Kind); named.String() == body.Error.Kind {
+			kind = named
 		}
 		err := fault.Errorf(kind, "the server answered: %s", body.Error.Message)
 		if kind == fault.Internal {
@@ -162,6 +160,16 @@ func answerError(resp *http.Response) error {
 		return fault.WithHint(fault.Errorf(kind, "the server answered: %s", text), hint)
 	}
 	return fault.WithHint(fault.Errorf(kind, "the server answered %s", resp.Status), "is this a Meshtrail server?")
+}
+
+// kindNamed returns the kind of a name, Internal when there is none.
+func kindNamed(name string) fault.Kind {
+	for k := fault.Internal; k <= fault.Canceled; k++ {
+		if k.String() == name {
+			return k
+		}
+	}
+	return fault.Internal
 }
 
 func kindOfStatus(code int) fault.Kind {

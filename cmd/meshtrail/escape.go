@@ -70,7 +70,7 @@ type safeWriter struct {
 
 // data returns where a verb writes what came from logs. Its flush writes a last
 // line that has no end.
-func (t *terminal) data() *safeWriter { return &safeWriter{w: t.out, safe: isTerminal(t.out)} }
+func (t *terminal) data() *safeWriter { return &safeWriter{w: t.out, safe: t.outTTY} }
 
 func (s *safeWriter) Write(p []byte) (int, error) {
 	if !s.safe {

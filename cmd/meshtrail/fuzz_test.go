@@ -17,7 +17,7 @@ func FuzzAnswer(f *testing.F) {
 	f.Fuzz(func(t *testing.T, text string) {
 		show := func(s *shown) {
 			for _, form := range outputs {
-				p, err := newPrinter(&terminal{out: &strings.Builder{}}, form, nil)
+				p, err := newPrinter(&terminal{out: &strings.Builder{}}, form, nil, false)
 				if err != nil {
 					t.Fatal(err)
 				}

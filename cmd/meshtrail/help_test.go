@@ -13,6 +13,9 @@ import (
 func TestEveryExampleIsACommandLine(t *testing.T) {
 	var visit func(cmd *cobra.Command)
 	visit = func(cmd *cobra.Command) {
+		if cmd.Hidden {
+			return
+		}
 		for _, sub := range cmd.Commands() {
 			visit(sub)
 		}

@@ -131,7 +131,7 @@ func TestTailShowsWhatWasKept(t *testing.T) {
 	}
 	var out strings.Builder
 	var err error
-	if w.print, err = newPrinter(&terminal{out: &out}, "raw", nil); err != nil {
+	if w.print, err = newPrinter(&terminal{out: &out}, "raw", nil, false); err != nil {
 		t.Fatal(err)
 	}
 	if err := w.run(t.Context()); err != nil || strings.Count(out.String(), "placed") != 5 {
@@ -164,7 +164,7 @@ func TestTailOutlivesARestart(t *testing.T) {
 		t.Fatal(err)
 	}
 	var err error
-	if w.print, err = newPrinter(w.t, "raw", nil); err != nil {
+	if w.print, err = newPrinter(w.t, "raw", nil, false); err != nil {
 		t.Fatal(err)
 	}
 	if err := w.run(ctx); err != nil || asked != 3 {

@@ -38,7 +38,7 @@ func main() {
 func Main(args []string, stdin io.Reader, stdout, stderr io.Writer) int {
 	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
 	defer stop()
-	root := newRoot(&terminal{in: stdin, out: stdout, err: stderr})
+	root := newRoot(newTerminal(stdin, stdout, stderr))
 	root.SetArgs(args)
 	root.SetIn(stdin)
 	root.SetOut(stdout)
@@ -58,9 +58,14 @@ func Main(args []string, stdin io.Reader, stdout, stderr io.Writer) int {
 	return fault.KindOf(err).ExitCode()
 }
 
-// complain prints an error and its hint for a person.
+// complain prints an error and its hint for a person, with the place in the
+// query when it is the query's.
 func complain(w io.Writer, err error) {
 	fmt.Fprintf(w, "meshtrail: %s\n", escapeText(err.Error()))
+	var q *queryError
+	if errors.As(err, &q) {
+		io.WriteString(w, q.picture())
+	}
 	if hint := fault.HintOf(err); hint != "" {
 		fmt.Fprintf(w, "hint: %s\n", escapeText(hint))
 	}
@@ -78,23 +83,6 @@ func (e *exitError) Error() string {
 		return fmt.Sprintf("exit %d", e.code)
 	}
 	return e.err.Error()
-}
-
-// terminal is where a verb reads and writes.
-type terminal struct {
-	in       io.Reader
-	out, err io.Writer
-}
-
-// isTerminal reports whether w is a character device: what is written there may
-// be interpreted, not only stored.
-func isTerminal(w io.Writer) bool {
-	f, ok := w.(*os.File)
-	if !ok {
-		return false
-	}
-	st, err := f.Stat()
-	return err == nil && st.Mode()&os.ModeCharDevice != 0
 }
 
 func newRoot(t *terminal) *cobra.Command {
@@ -122,7 +110,7 @@ Prove:
   meshtrail report soc2 --from -90d -o evidence.html`),
 		SilenceErrors:     true,
 		SilenceUsage:      true,
-		CompletionOptions: cobra.CompletionOptions{HiddenDefaultCmd: true},
+		CompletionOptions: cobra.CompletionOptions{DisableDefaultCmd: true},
 		Args: func(cmd *cobra.Command, args []string) error {
 			if len(args) == 0 {
 				return nil
@@ -143,6 +131,7 @@ Prove:
 	root.AddGroup(
 		&cobra.Group{ID: "run", Title: "Run:"},
 		&cobra.Group{ID: "ask", Title: "Ask and watch:"},
+		&cobra.Group{ID: "write", Title: "Write queries:"},
 		&cobra.Group{ID: "prove", Title: "Prove:"},
 		&cobra.Group{ID: "admin", Title: "Administer:"},
 	)
@@ -150,8 +139,10 @@ Prove:
 		inGroup("run", newDemo(t), newInit(t), newServe(t), newAgent(t))...,
 	)
 	root.AddCommand(inGroup("ask", newQuery(t), newTail(t), newStats(t), newFields(t), newValues(t), newParse(t))...)
+	root.AddCommand(inGroup("write", newExplain(t), newFmt(t), newLint(t))...)
 	root.AddCommand(inGroup("prove", newVerify(t), newReport(t))...)
-	root.AddCommand(inGroup("admin", newCheck(t), newSeal(t), newVersion(t))...)
+	root.AddCommand(inGroup("admin", newCheck(t), newSeal(t), newCompletion(t), newVersion(t))...)
+	root.AddCommand(newLine(t))
 	return root
 }
 

@@ -6,7 +6,6 @@ import (
 	"fmt"
 	"io"
 	"maps"
-	"net/http"
 	"net/url"
 	"slices"
 	"strconv"
@@ -20,37 +19,61 @@ import (
 type series struct {
 	Metric map[string]string    `json:"metric"`
 	Values [][2]json.RawMessage `json:"values"` // Unix seconds, text of the number
+	Value  [2]json.RawMessage   `json:"value"`  // of an instant
 }
 
-// numbers asks a metric query and prints one line a point, oldest first.
-func (a *asking) numbers(ctx context.Context, t *terminal, q url.Values, step string, p *printer) error {
+// series asks a metric query.
+func (a *asking) series(ctx context.Context, q url.Values, step string, instant bool) ([]series, error) {
 	q.Set("start", q.Get("from"))
 	q.Set("end", q.Get("to"))
-	if step == "" {
-		step = defaultStep(q)
-	} else if d, err := parseSpan(step); err != nil || d <= 0 {
-		return fault.WithHint(fault.Errorf(fault.Invalid, "--step %q is no length of time", step), "write it as 30s, 5m or 1h")
-	} else {
-		step = strconv.FormatFloat(d.Seconds(), 'f', -1, 64)
+	path := "/loki/api/v1/query_range"
+	switch {
+	case instant:
+		path = "/loki/api/v1/query"
+		q.Set("time", q.Get("to"))
+	case step == "":
+		q.Set("step", defaultStep(q))
+	default:
+		d, err := parseSpan(step)
+		if err != nil || d <= 0 {
+			return nil, fault.WithHint(fault.Errorf(fault.Invalid, "--step %q is no length of time", step), "write it as 30s, 5m or 1h")
+		}
+		q.Set("step", strconv.FormatFloat(d.Seconds(), 'f', -1, 64))
 	}
-	q.Set("step", step)
-	resp, err := a.do(ctx, http.MethodGet, "/loki/api/v1/query_range", q)
-	if err != nil {
-		return err
-	}
-	defer resp.Body.Close()
 	var answer struct {
 		Data struct {
 			ResultType string          `json:"resultType"`
 			Result     json.RawMessage `json:"result"`
 		} `json:"data"`
 	}
-	if err := json.NewDecoder(resp.Body).Decode(&answer); err != nil {
-		return fault.Errorf(fault.Corrupt, "read the answer: %w", err)
+	if err := a.fetchJSON(ctx, path, q, &answer); err != nil {
+		return nil, err
 	}
 	var all []series
-	if err := json.Unmarshal(answer.Data.Result, &all); err != nil {
-		return fault.Errorf(fault.Corrupt, "read the %s of the answer: %w", answer.Data.ResultType, err)
+	kind, result := answer.Data.ResultType, answer.Data.Result
+	var err error
+	if kind == "scalar" {
+		all = make([]series, 1)
+		err = json.Unmarshal(result, &all[0].Value)
+	} else {
+		err = json.Unmarshal(result, &all)
+	}
+	if err != nil {
+		return nil, fault.Errorf(fault.Corrupt, "read the %s of the answer: %w", kind, err)
+	}
+	for i := range all {
+		if all[i].Value[0] != nil {
+			all[i].Values = append(all[i].Values, all[i].Value)
+		}
+	}
+	return all, nil
+}
+
+// numbers asks a metric query and prints one line a point, oldest first.
+func (a *asking) numbers(ctx context.Context, t *terminal, q url.Values, step string, p *printer) error {
+	all, err := a.series(ctx, q, step, false)
+	if err != nil {
+		return err
 	}
 	points, err := flatten(all)
 	if err != nil {
@@ -115,28 +138,40 @@ func defaultStep(q url.Values) string {
 	return strconv.Itoa(max(1, int(to.Sub(from).Seconds()/60)))
 }
 
+// labelSet writes labels as LogQL does.
+func labelSet(metric map[string]string) string {
+	names := slices.Sorted(maps.Keys(metric))
+	labels := make([]string, len(names))
+	for i, n := range names {
+		labels[i] = fmt.Sprintf("%s=%q", n, metric[n])
+	}
+	return "{" + strings.Join(labels, ", ") + "}"
+}
+
+// readPoint reads a time and the text of a number.
+func readPoint(v [2]json.RawMessage) (at time.Time, text string, err error) {
+	var seconds json.Number
+	if err = json.Unmarshal(v[0], &seconds); err == nil {
+		err = json.Unmarshal(v[1], &text)
+	}
+	if err == nil {
+		at, err = parseTime(seconds.String(), time.Time{})
+	}
+	if err != nil {
+		err = fault.Errorf(fault.Corrupt, "read the answer: %w", err)
+	}
+	return at, text, err
+}
+
 // flatten turns series into records of one number each, in order of time.
 func flatten(all []series) ([]*shown, error) {
 	var out []*shown
 	for _, one := range all {
-		names := slices.Sorted(maps.Keys(one.Metric))
-		labels := make([]string, len(names))
-		for i, n := range names {
-			labels[i] = fmt.Sprintf("%s=%q", n, one.Metric[n])
-		}
-		set := "{" + strings.Join(labels, ", ") + "}"
+		names, set := slices.Sorted(maps.Keys(one.Metric)), labelSet(one.Metric)
 		for _, v := range one.Values {
-			var seconds json.Number
-			var text string
-			if err := json.Unmarshal(v[0], &seconds); err != nil {
-				return nil, fault.Errorf(fault.Corrupt, "read the answer: %w", err)
-			}
-			if err := json.Unmarshal(v[1], &text); err != nil {
-				return nil, fault.Errorf(fault.Corrupt, "read the answer: %w", err)
-			}
-			at, err := parseTime(seconds.String(), time.Time{})
+			at, text, err := readPoint(v)
 			if err != nil {
-				return nil, fault.Errorf(fault.Corrupt, "read the answer: %w", err)
+				return nil, err
 			}
 			s := &shown{time: at.UnixNano(), line: text + "  " + set, labels: set, names: append(slices.Clone(names), "value"), fields: map[string]any{"value": json.Number(text)}}
 			for _, n := range names {

@@ -5,8 +5,8 @@ import (
 	"encoding/csv"
 	"encoding/json"
 	"fmt"
+	"hash/fnv"
 	"io"
-	"os"
 	"slices"
 	"strconv"
 	"strings"
@@ -20,12 +20,20 @@ import (
 type shown struct {
 	raw      []byte // the JSON object itself
 	time     int64  // ns
+	ord      uint64 // place in the commit order
+	matched  bool   // among its surroundings
 	class    string
 	severity string // by whatever name its sender gave it
 	line     string
 	labels   string   // of a metric answer, in braces
 	names    []string // of fields, in the order sent
 	fields   map[string]any
+}
+
+// keep returns s for longer than the call that lent it.
+func (s *shown) keep() *shown {
+	s.raw = bytes.Clone(s.raw)
+	return s
 }
 
 // text returns the first of the named fields that the record has.
@@ -86,12 +94,11 @@ var outputs = []string{"pretty", "raw", "jsonl", "csv", "logfmt"}
 
 // newPrinter returns the printer of a form. fields are the columns that were
 // asked for by name; none means the form's own choice.
-func newPrinter(t *terminal, form string, fields []string) (*printer, error) {
+func newPrinter(t *terminal, form string, fields []string, colour bool) (*printer, error) {
 	out := t.data()
 	p := &printer{end: func() error { out.flush(); return nil }}
 	switch form {
 	case "pretty":
-		colour := out.safe && os.Getenv("NO_COLOR") == ""
 		p.record = func(s *shown) error { return writePretty(t.out, s, fields, colour) }
 	case "raw":
 		p.record = func(s *shown) error {
@@ -108,7 +115,7 @@ func newPrinter(t *terminal, form string, fields []string) (*printer, error) {
 	case "logfmt":
 		p.record = func(s *shown) error { return writeLogfmt(out, s, fields) }
 	default:
-		return nil, fault.WithHint(fault.Errorf(fault.Invalid, "unknown output %q", form), "use one of "+strings.Join(outputs, ", "))
+		return nil, checkOutput(form, outputs)
 	}
 	return p, nil
 }
@@ -116,25 +123,45 @@ func newPrinter(t *terminal, form string, fields []string) (*printer, error) {
 // stampLayout is how times are shown to people: local time, to the millisecond.
 const stampLayout = "2006-01-02 15:04:05.000"
 
-// Colours of severities on a terminal.
+// Colours on a terminal: those of severities, and those that tell services
+// apart, none of which means a severity.
 const (
-	red, yellow, dim, plain = "\x1b[31m", "\x1b[33m", "\x1b[2m", "\x1b[0m"
+	red, boldRed, yellow, green, dim, bold, plain = "\x1b[31m", "\x1b[1;31m", "\x1b[33m", "\x1b[32m", "\x1b[2m", "\x1b[1m", "\x1b[0m"
 )
+
+var (
+	severityColours = map[string]string{"worst": boldRed, "bad": red, "warn": yellow, "good": green, "low": dim}
+	serviceColours  = []string{"\x1b[36m", "\x1b[34m", "\x1b[35m", "\x1b[96m", "\x1b[94m", "\x1b[95m"}
+)
+
+// colourOf gives a service the same colour every time.
+func colourOf(who string) string {
+	h := fnv.New32a()
+	h.Write([]byte(who))
+	return serviceColours[h.Sum32()%uint32(len(serviceColours))]
+}
 
 // writePretty writes one line for people. Everything from the record is escaped.
 func writePretty(w io.Writer, s *shown, fields []string, colour bool) error {
 	level, mark := severity(s)
-	on, off, faint := "", "", ""
+	who := service(s)
+	on, off, faint, name, strong := "", "", "", "", ""
 	if colour {
-		off, faint = plain, dim
-		on = map[string]string{"bad": red, "warn": yellow}[level]
+		on, off, faint, name = severityColours[level], plain, dim, colourOf(who)
+		if s.matched {
+			strong = bold
+		}
 	}
 	var b strings.Builder
 	fmt.Fprintf(&b, "%s%s%s %s%-6s%s ", faint, time.Unix(0, s.time).Format(stampLayout), off, on, escapeLine(mark), off)
-	if who := service(s); who != "" {
-		fmt.Fprintf(&b, "%s%s%s  ", faint, escapeLine(who), off)
+	if who != "" {
+		fmt.Fprintf(&b, "%s%s%s  ", name, escapeLine(who), off)
 	}
-	b.WriteString(escapeLine(summary(s)))
+	text := escapeLine(summary(s))
+	if strong != "" {
+		text = strong + text + off
+	}
+	b.WriteString(text)
 	for _, n := range fields {
 		if v := s.asked(n); v != "" {
 			fmt.Fprintf(&b, "  %s%s=%s%s", faint, escapeLine(n), off, escapeLine(v))
@@ -154,16 +181,20 @@ func severity(s *shown) (level, mark string) {
 	verdict := s.text("mesh.verdict")
 	mark = firstOf(text, code, strings.ToLower(verdict))
 	upper := strings.ToUpper(text)
-	for _, bad := range []string{"ERR", "FATAL", "CRIT", "ALERT", "EMERG", "PANIC"} {
-		if strings.HasPrefix(upper, bad) {
-			return "bad", mark
-		}
+	begins := func(words ...string) bool {
+		return slices.ContainsFunc(words, func(w string) bool { return strings.HasPrefix(upper, w) })
 	}
 	switch {
-	case status >= 500:
+	case begins("FATAL", "CRIT", "ALERT", "EMERG", "PANIC"):
+		return "worst", mark
+	case begins("ERR"), status >= 500:
 		return "bad", mark
-	case status >= 400, strings.HasPrefix(upper, "WARN"), verdict == "DROPPED", verdict == "DENIED":
+	case status >= 400, begins("WARN"), verdict == "DROPPED", verdict == "DENIED":
 		return "warn", mark
+	case begins("DEBUG", "TRACE", "FINE", "VERB"):
+		return "low", mark
+	case begins("INFO", "NOTICE"), status >= 200 && status < 400, verdict == "FORWARDED":
+		return "good", mark
 	}
 	return "", mark
 }
@@ -291,10 +322,9 @@ func writeLogfmt(w io.Writer, s *shown, fields []string) error {
 }
 
 // checkOutput refuses an unknown form before the server is asked.
-func checkOutput(form string) error {
-	if slices.Contains(outputs, form) {
+func checkOutput(form string, forms []string) error {
+	if slices.Contains(forms, form) {
 		return nil
 	}
-	_, err := newPrinter(&terminal{out: io.Discard}, form, nil)
-	return &exitError{exitUsage, err}
+	return &exitError{exitUsage, fault.WithHint(fault.Errorf(fault.Invalid, "unknown output %q", form), "use one of "+strings.Join(forms, ", "))}
 }

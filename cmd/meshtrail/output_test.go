@@ -22,7 +22,7 @@ func example() *shown {
 func render(t *testing.T, form string, fields []string, records ...*shown) string {
 	t.Helper()
 	var out bytes.Buffer
-	p, err := newPrinter(&terminal{out: &out}, form, fields)
+	p, err := newPrinter(&terminal{out: &out}, form, fields, false)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -57,7 +57,7 @@ func TestOutputs(t *testing.T) {
 	if !strings.HasPrefix(csv, "time,url.path,line\n2026-01-02T03:04:05.6789Z,/pay,") || strings.Count(csv, "\n") != 3 {
 		t.Errorf("csv: %q", csv)
 	}
-	if err := checkOutput("xml"); err == nil || err.(*exitError).code != exitUsage {
+	if err := checkOutput("xml", outputs); err == nil || err.(*exitError).code != exitUsage {
 		t.Errorf("output xml: %v", err)
 	}
 }
