@@ -71,7 +71,7 @@ func (r *ranger) countGroups(l *plan.Log, from, to, step int64, f func(*tally, *
 	if err != nil {
 		return err
 	}
-	if err := e.few(len(groups)); err != nil {
+	if err := e.groups(len(groups)); err != nil {
 		return err
 	}
 	for i := range groups {

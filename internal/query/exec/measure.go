@@ -2,7 +2,6 @@ package exec
 
 import (
 	"math"
-	"slices"
 	"time"
 
 	"github.com/meshtrail/meshtrail/internal/match"
@@ -47,7 +46,7 @@ func (r *ranger) measure(l *plan.Log) error {
 		if err != nil {
 			return err
 		}
-		if err := e.few(len(groups)); err != nil {
+		if err := e.groups(len(groups)); err != nil {
 			return err
 		}
 		for i := range groups {
@@ -121,6 +120,14 @@ func (r *ranger) computeSamples(t *tally) (err error) {
 	}
 	switch r.n.Op {
 	case "quantile_over_time":
+		n := 0
+		for i := range t.cells.cells {
+			n += 16 * len(t.cells.cells[i].Values) // to merge them takes as much again, twice
+		}
+		defer func() { r.env.held -= int64(n) }()
+		if err := r.env.hold(n); err != nil {
+			return err
+		}
 		e := quantiles(r.ctx, &t.cells, r.lay, r.n.Param, func(i int, v float64) { put(i, r.shown(v)) })
 		if err == nil {
 			err = e
@@ -256,14 +263,4 @@ func counterRate(in []store.Sample, resets float64, end, window int64) float64 {
 		after = mean / 2
 	}
 	return growth * ((sampled + before + after) / sampled) / seconds(window)
-}
-
-// sortedValues returns the values of cells a to b, ascending, NaN first.
-func sortedValues(cells []cell) []float64 {
-	var out []float64
-	for i := range cells {
-		out = append(out, cells[i].Values...)
-	}
-	slices.Sort(out)
-	return out
 }

@@ -16,40 +16,110 @@ func quantiles(ctx context.Context, s *spread[cell], l *layout, q float64, f fun
 	if overlap := len(l.low) > 1 && l.low[1] < l.high[0]; !overlap {
 		var err error
 		s.each(l, func(i, a, b int) {
-			if err = cmp.Or(err, ctx.Err()); a < b && err == nil {
-				values := sortedValues(s.cells[a:b])
+			if a >= b || err != nil {
+				return
+			}
+			var values []float64
+			if values, err = ascending(ctx, s.cells[a:b]); err == nil {
 				f(i, quantile(q, len(values), func(k int) float64 { return values[k] }))
 			}
 		})
 		return err
 	}
-	all := sortedValues(s.cells)
+	all, err := ascending(ctx, s.cells)
+	if err != nil {
+		return err
+	}
+	if len(s.cells) == 1 {
+		all = slices.Clone(all) // it is the cell's own
+	}
 	all = slices.CompactFunc(all, func(a, b float64) bool { return cmp.Compare(a, b) == 0 })
 	t := newRanks(len(all))
 	from, to, n := 0, 0, 0
 	change := func(c *cell, by int32) {
-		for _, v := range c.Values {
-			k, _ := slices.BinarySearch(all, v)
-			t.add(k, by)
+		for k, v := range c.Values {
+			if k%chunk == 0 && err == nil {
+				err = ctx.Err()
+			}
+			if err != nil {
+				return
+			}
+			rank, _ := slices.BinarySearch(all, v)
+			t.add(rank, by)
 		}
 		n += int(by) * len(c.Values)
 	}
-	var err error
 	s.each(l, func(i, a, b int) {
-		if err = cmp.Or(err, ctx.Err()); err != nil {
-			return
-		}
 		for ; to < b; to++ {
 			change(&s.cells[to], 1)
 		}
 		for ; from < a; from++ {
 			change(&s.cells[from], -1)
 		}
-		if a < b {
+		if a < b && err == nil {
 			f(i, quantile(q, n, func(k int) float64 { return all[t.at(k)] }))
 		}
 	})
-	return err
+	return cmp.Or(err, ctx.Err())
+}
+
+// chunk is how many values are worked on before it is asked whether anyone still
+// waits for them.
+const chunk = 1 << 16
+
+// ascending returns the values of cells in order, NaN first. Those of one cell are
+// not copied.
+func ascending(ctx context.Context, cells []cell) ([]float64, error) {
+	var runs [][]float64
+	for i := range cells {
+		v := cells[i].Values
+		if slices.IsSorted(v) {
+			runs = append(runs, v)
+			continue
+		}
+		for part := range slices.Chunk(v, chunk) {
+			if err := ctx.Err(); err != nil {
+				return nil, err
+			}
+			slices.Sort(part)
+			runs = append(runs, part)
+		}
+	}
+	for len(runs) > 1 { // neighbours, so that all are merged about as often
+		half := runs[:0]
+		for i := 0; i < len(runs); i += 2 {
+			if i+1 == len(runs) {
+				half = append(half, runs[i])
+				break
+			}
+			both, err := mergeRuns(ctx, runs[i], runs[i+1])
+			if err != nil {
+				return nil, err
+			}
+			half = append(half, both)
+		}
+		runs = half
+	}
+	if len(runs) == 0 {
+		return nil, ctx.Err()
+	}
+	return runs[0], ctx.Err()
+}
+
+// mergeRuns merges two ascending lists into a new one.
+func mergeRuns(ctx context.Context, a, b []float64) ([]float64, error) {
+	out := make([]float64, 0, len(a)+len(b))
+	for len(a) > 0 && len(b) > 0 {
+		if len(out)%chunk == 0 && ctx.Err() != nil {
+			return nil, ctx.Err()
+		}
+		if cmp.Less(b[0], a[0]) {
+			out, b = append(out, b[0]), b[1:]
+		} else {
+			out, a = append(out, a[0]), a[1:]
+		}
+	}
+	return append(append(out, a...), b...), nil
 }
 
 // quantile interpolates between the two nearest of n values, of which at gives
