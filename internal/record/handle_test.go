@@ -109,3 +109,18 @@ func TestPutAllocatesNothing(t *testing.T) {
 		t.Errorf("%v allocations", a)
 	}
 }
+
+// TestHashTellsShortTextsApart counts the different hashes of all texts of one
+// byte, and of some of two and three.
+func TestHashTellsShortTextsApart(t *testing.T) {
+	seen := map[uint64]string{}
+	for a := range 256 {
+		for _, s := range []string{string([]byte{byte(a)}), string([]byte{'x', byte(a)}), string([]byte{byte(a), 'y', 'z'})} {
+			h := Hash([]byte(s))
+			if other, ok := seen[h]; ok {
+				t.Fatalf("%q and %q have one hash", s, other)
+			}
+			seen[h] = s
+		}
+	}
+}

@@ -231,7 +231,7 @@ func (c *Column) distinctSlowly() bool {
 func Hash(v []byte) uint64 {
 	const k0, k1 = 0xa0761d6478bd642f, 0xe7037ed1a0b428db
 	n := len(v)
-	h := uint64(n) * k1
+	h := uint64(n+1) * k1 // never k1 for a text: what follows would multiply by 0
 	var a, b uint64
 	switch {
 	case n > 16:
