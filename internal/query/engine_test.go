@@ -81,6 +81,22 @@ func entries(t *testing.T, e *query.Engine, h *tail.Hub) map[string]func(context
 			_, err := e.DetectFields(ctx, s, query.DetectRequest{Query: span.Queries[0], From: span.From, To: span.To, Remote: span.Remote})
 			return err
 		},
+		"export": func(ctx context.Context, s access.Scope) error {
+			_, err := e.Stream(ctx, s, query.StreamRequest{Query: `{service="s1"}`, From: span.From, To: span.To, Export: "csv", Remote: span.Remote, Describe: func([]store.FieldInfo) error { return nil }}, func([]record.Record) error { return nil })
+			return err
+		},
+		"context": func(ctx context.Context, s access.Scope) error {
+			_, err := e.Context(ctx, s, query.ContextRequest{Time: base.UnixNano(), Ord: 1 << 20, Before: 1, After: 1, Remote: span.Remote})
+			return err
+		},
+		"facets": func(ctx context.Context, s access.Scope) error {
+			_, err := e.Facets(ctx, s, query.FacetsRequest{Span: span, Fields: []string{"n"}, Stats: true})
+			return err
+		},
+		"explain": func(ctx context.Context, s access.Scope) error {
+			_, err := e.Explain(ctx, s, query.ExplainRequest{Query: `{service="s1"}`, From: span.From, To: span.To, Run: true, Remote: span.Remote})
+			return err
+		},
 		"tail": func(ctx context.Context, s access.Scope) error {
 			sub, err := e.Tail(ctx, s, h, query.TailRequest{Query: `{service="s1"}`, Remote: span.Remote})
 			if err == nil {
@@ -119,7 +135,7 @@ func TestEveryEntryIsAudited(t *testing.T) {
 		if a.Principal != "alice" || a.Tenant != "acme" || a.Action != kind || a.Outcome != audit.Allowed || a.Remote != "10.0.0.1:5" {
 			t.Errorf("%s: act %+v", name, a)
 		}
-		if kind != "fields" && !strings.Contains(a.Detail["query"], `{service="s1"}`) {
+		if kind != "fields" && kind != "context" && !strings.Contains(a.Detail["query"], `{service="s1"}`) {
 			t.Errorf("%s: detail %v", name, a.Detail)
 		}
 		rec.err = errors.New("disk is full")

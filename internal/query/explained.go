@@ -158,3 +158,15 @@ func Format(lang Language, query string, pretty bool) (string, error) {
 	_, err := ParseLanguage(string(lang))
 	return "", err
 }
+
+// CheckMetric reports a LogQL query that is no metric query.
+func CheckMetric(text string) error {
+	x, err := logql.Parse(text)
+	if err != nil {
+		return err
+	}
+	if _, log := x.(*logql.Log); log {
+		return fault.WithHint(fault.Errorf(fault.Invalid, "a metric query is wanted here, not a log query"), "count records with count_over_time({…} [5m])")
+	}
+	return nil
+}

@@ -31,13 +31,20 @@ type ReadingOptions struct {
 	Done <-chan struct{}
 }
 
-// Reading returns the routes that read records:
+// Reading returns the routes that read records, and those that tell of queries:
 //
 //	GET, POST /api/v1/query      records as NDJSON, and a closing manifest
 //	GET       /api/v1/tail       records as they are committed, as server-sent events or over a websocket
+//	GET, POST /api/v1/export     all records as NDJSON, CSV or Parquet
+//	GET       /api/v1/context    the records around one
 //	GET       /api/v1/histogram  counts by time and field
+//	GET       /api/v1/facets     the values of several fields, and their statistics
 //	GET       /api/v1/fields     fields of a time range
 //	GET       /api/v1/values     values of a field
+//	GET, POST /api/v1/metric     a metric query
+//	GET, POST /api/v1/explain    how a query is answered
+//	GET, POST /api/v1/format     a query in its canonical form
+//	GET, POST /api/v1/lint       what is wrong with a query
 func Reading(o ReadingOptions) []httpd.Route {
 	if o.Heartbeat <= 0 {
 		o.Heartbeat = 15 * time.Second
@@ -53,6 +60,18 @@ func Reading(o ReadingOptions) []httpd.Route {
 		{Pattern: "GET /api/v1/histogram", Need: access.LogsRead, Handle: a.histogram},
 		{Pattern: "GET /api/v1/fields", Need: access.LogsRead, Handle: a.fields},
 		{Pattern: "GET /api/v1/values", Need: access.LogsRead, Handle: a.values},
+		{Pattern: "GET /api/v1/export", Need: access.LogsRead, Handle: a.export, Stream: true},
+		{Pattern: "POST /api/v1/export", Need: access.LogsRead, Handle: a.export, Stream: true},
+		{Pattern: "GET /api/v1/context", Need: access.LogsRead, Handle: a.context},
+		{Pattern: "GET /api/v1/facets", Need: access.LogsRead, Handle: a.facets},
+		{Pattern: "GET /api/v1/metric", Need: access.LogsRead, Handle: a.metric},
+		{Pattern: "POST /api/v1/metric", Need: access.LogsRead, Handle: a.metric},
+		{Pattern: "GET /api/v1/explain", Need: access.LogsRead, Handle: a.explain},
+		{Pattern: "POST /api/v1/explain", Need: access.LogsRead, Handle: a.explain},
+		{Pattern: "GET /api/v1/format", Need: access.LogsRead, Handle: a.format},
+		{Pattern: "POST /api/v1/format", Need: access.LogsRead, Handle: a.format},
+		{Pattern: "GET /api/v1/lint", Need: access.LogsRead, Handle: a.lint},
+		{Pattern: "POST /api/v1/lint", Need: access.LogsRead, Handle: a.lint},
 	}
 }
 
@@ -100,10 +119,65 @@ func (f *form) number(name string, def int) int {
 	return n
 }
 
-// span reads query, from and to. The default is everything in the last hour.
+// language reads lang.
+func (f *form) language() query.Language {
+	l, err := query.ParseLanguage(f.r.Form.Get("lang"))
+	if err != nil && f.err == nil {
+		f.err = fault.WithHint(fault.Errorf(fault.Invalid, "parameter lang: %w", err), fault.HintOf(err))
+	}
+	return l
+}
+
+// flag reads true or false.
+func (f *form) flag(name string) bool {
+	s := f.r.Form.Get(name)
+	if s != "" && s != "true" && s != "false" && f.err == nil {
+		f.err = fault.Errorf(fault.Invalid, "parameter %s: %q is not true or false", name, s)
+	}
+	return s == "true"
+}
+
+// order reads the order of records.
+func (f *form) order(def store.Order) store.Order {
+	switch s := f.r.Form.Get("order"); s {
+	case "":
+		return def
+	case "newest":
+		return store.Newest
+	case "oldest":
+		return store.Oldest
+	case "any":
+		return store.AsStored
+	default:
+		if f.err == nil {
+			f.err = fault.Errorf(fault.Invalid, "parameter order: %q is not newest, oldest or any", s)
+		}
+		return def
+	}
+}
+
+// stream reads the request for the records of a log query.
+func (f *form) stream(order store.Order, limit int) query.StreamRequest {
+	span := f.span()
+	req := query.StreamRequest{
+		Language: span.Language, From: span.From, To: span.To, Limit: limit, Order: f.order(order), Remote: f.r.RemoteAddr,
+	}
+	if len(span.Queries) > 0 {
+		req.Query = span.Queries[0]
+	} else if req.Language == query.LogQL {
+		req.Query = "{}"
+	}
+	if names := f.r.Form.Get("fields"); names != "" {
+		req.Fields = strings.Split(names, ",")
+	}
+	return req
+}
+
+// span reads query, lang, from and to. The default is everything in the last hour.
 func (f *form) span() query.Span {
 	s := query.Span{
-		From: f.time("from", f.now.Add(-time.Hour).UnixNano()), To: f.time("to", f.now.UnixNano()), Remote: f.r.RemoteAddr,
+		From: f.time("from", f.now.Add(-time.Hour).UnixNano()), To: f.time("to", f.now.UnixNano()),
+		Language: f.language(), Remote: f.r.RemoteAddr,
 	}
 	if q := f.r.Form.Get("query"); q != "" {
 		s.Queries = []string{q}
@@ -119,26 +193,7 @@ func (a reading) query(w http.ResponseWriter, r *http.Request) error {
 		return err
 	}
 	f := a.form(r)
-	span := f.span()
-	req := query.StreamRequest{
-		Query: "{}", From: span.From, To: span.To, Limit: f.number("limit", defaultLimit), Remote: r.RemoteAddr,
-	}
-	if len(span.Queries) > 0 {
-		req.Query = span.Queries[0]
-	}
-	if names := r.Form.Get("fields"); names != "" {
-		req.Fields = strings.Split(names, ",")
-	}
-	switch order := r.Form.Get("order"); order {
-	case "", "newest":
-		req.Order = store.Newest
-	case "oldest":
-		req.Order = store.Oldest
-	case "any":
-		req.Order = store.AsStored
-	default:
-		return fault.Errorf(fault.Invalid, "parameter order: %q is not newest, oldest or any", order)
-	}
+	req := f.stream(store.Newest, f.number("limit", defaultLimit))
 	if f.err != nil {
 		return f.err
 	}
