@@ -21,7 +21,7 @@ import (
 )
 
 // rounds of the property test.
-const rounds = 6000
+const rounds = 3000
 
 // TestWaysAgree computes random range aggregations over random records in every
 // way there is, and by a reference that looks at each window by itself.

@@ -33,8 +33,15 @@ func unwrap(e *logql.RangeAgg) (*Log, *Unwrap, error) {
 	case "duration", "duration_seconds":
 		u.Unit = match.Duration
 	}
-	filters := logql.All(e.Unwrap.Filters)
-	good, bad := logql.Cond(filters), assume(filters, pipe.ErrSample)
+	var good logql.Cond = always
+	switch f := e.Unwrap.Filters; len(f) {
+	case 0:
+	case 1:
+		good = f[0]
+	default:
+		good = logql.All(f)
+	}
+	bad := assume(good, pipe.ErrSample)
 	if !fallible(e.Log.Stages) {
 		good = assume(good, "")
 	}
