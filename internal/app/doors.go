@@ -6,6 +6,7 @@ import (
 	"time"
 
 	"github.com/meshtrail/meshtrail/internal/access"
+	"github.com/meshtrail/meshtrail/internal/api/elastic"
 	"github.com/meshtrail/meshtrail/internal/api/loki"
 	"github.com/meshtrail/meshtrail/internal/api/native"
 	"github.com/meshtrail/meshtrail/internal/fault"
@@ -13,16 +14,16 @@ import (
 	"github.com/meshtrail/meshtrail/internal/web"
 )
 
-// doors is the list of what people and programs read from. elastic answers /
+// doors is the list of what people and programs read from. root answers /
 // for programs; a browser gets the page there.
-func (s *server) doors(elastic httpd.Route) ([]httpd.Route, error) {
+func (s *server) doors(root httpd.Route, search *elastic.Door) ([]httpd.Route, error) {
 	page, err := web.Routes()
 	if err != nil {
 		return nil, err
 	}
-	elastic.Pattern, elastic.Need, elastic.Page = "GET /{$}", access.LogsWrite, web.Serve
+	root.Pattern, root.Need, root.Page = "GET /{$}", access.LogsWrite, web.Serve
 	routes := []httpd.Route{
-		elastic,
+		root,
 		{Pattern: "GET /metrics", Need: access.Metrics, Handle: s.serveMetrics},
 		// These two say nothing but yes or no: whatever starts and balances
 		// servers has no credential.
@@ -36,6 +37,7 @@ func (s *server) doors(elastic httpd.Route) ([]httpd.Route, error) {
 		Seal: s.store.Seal, Sources: s.store.Sources, Store: s.store.Status, Checkpoint: s.ledger.Checkpoint,
 	})...)
 	routes = append(routes, loki.Routes(loki.Options{Engine: s.query, Tail: s.tail, Revision: s.o.Version, Ready: s.alive})...)
+	routes = append(routes, search.Routes()...)
 	routes = append(routes, native.Reading(native.ReadingOptions{Engine: s.query, Tail: s.tail})...)
 	routes = append(routes, native.Reports(native.ReportOptions{Audit: s.audit, Now: time.Now, Inputs: s.inputs, Issue: s.issue})...)
 	return routes, nil

@@ -8,6 +8,7 @@ import (
 	"sync/atomic"
 	"time"
 
+	"github.com/meshtrail/meshtrail/internal/api/elastic"
 	"github.com/meshtrail/meshtrail/internal/audit"
 	"github.com/meshtrail/meshtrail/internal/config"
 	"github.com/meshtrail/meshtrail/internal/fault"
@@ -197,11 +198,12 @@ func (s *server) openDoors(context.Context) error {
 	if s.keeper, err = identity.Open(s.root, time.Now); err != nil {
 		return err
 	}
-	intake, info, err := s.receivers()
+	search := elastic.New(elastic.Options{Engine: s.query, Horizon: s.store.LastOrd})
+	intake, info, err := s.receivers(search.Index)
 	if err != nil {
 		return err
 	}
-	doors, err := s.doors(info)
+	doors, err := s.doors(info, search)
 	if err != nil {
 		return err
 	}

@@ -48,6 +48,9 @@ type Config struct {
 	Limits receive.Limits `yaml:"limits"`
 	// Bodies, when set, is shared with other receivers and replaces Limits.
 	Bodies *receive.Bodies `yaml:"-"`
+	// Index, when set, answers GET /elastic/{name}, which is the read side's: no
+	// pattern of its own could stand beside GET /{index}/_search.
+	Index func(http.ResponseWriter, *http.Request) error `yaml:"-"`
 }
 
 // A Receiver answers the Elasticsearch API's intake side.
@@ -115,12 +118,14 @@ func (e *Receiver) Routes() []httpd.Route {
 	add("GET /_xpack", 0, e.xpack)
 	add("GET /_cluster/health", 0, e.health)
 	add("GET /_nodes", 0, e.nodes)
-	add("GET /_nodes/{metric}", 0, e.nodes)
+	// One pattern for GET with two segments as well: the read side (api/elastic) has
+	// /{index}/_search and others, which /_template/{name} would be in conflict with.
+	add("GET /{index}/{name}", 0, e.getTwo)
 	add("GET /_cat/templates/{name}", 0, e.catTemplates)
 	for _, kind := range kinds {
-		add("GET "+kind.path+"/{name}", 0, e.get(kind))
 		add("DELETE "+kind.path+"/{name}", 0, e.remove(kind))
 		if kind.long {
+			add("GET "+kind.path+"/{name}", 0, e.get(kind))
 			add("PUT "+kind.path+"/{name}", maxObject, e.put(kind))
 		}
 	}

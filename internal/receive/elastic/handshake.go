@@ -10,6 +10,7 @@ import (
 	"sync"
 
 	"github.com/meshtrail/meshtrail/internal/fault"
+	"github.com/meshtrail/meshtrail/internal/httpd"
 	"github.com/meshtrail/meshtrail/internal/receive"
 	"github.com/meshtrail/meshtrail/internal/record"
 )
@@ -230,6 +231,27 @@ func (e *Receiver) putTwo(w http.ResponseWriter, r *http.Request) error {
 		}
 	}
 	return fault.Errorf(fault.NotFound, "no such call")
+}
+
+// getTwo answers GET with two segments: an object, or what a node is. What it does
+// not know is no path of Elasticsearch's, and answered as the house does.
+func (e *Receiver) getTwo(w http.ResponseWriter, r *http.Request) error {
+	first := r.PathValue("index")
+	if first == "_nodes" {
+		return e.nodes(w, r)
+	}
+	for _, k := range kinds {
+		if !k.long && k.path[1:] == first {
+			return e.get(k)(w, r)
+		}
+	}
+	if first == "elastic" && e.cfg.Index != nil {
+		return e.cfg.Index(w, r)
+	}
+	w.Header().Del("X-Elastic-Product")
+	httpd.WriteError(w, r, fault.WithHint(fault.Errorf(fault.NotFound, "no such path for %s: %s", r.Method, r.URL.Path),
+		"the API is described at /api/openapi.json"))
+	return nil
 }
 
 // putIndex takes the creation of an index (Logstash makes its rollover alias by
