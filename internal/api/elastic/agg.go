@@ -343,4 +343,3 @@ func (f *termFilter) has(s string) bool {
 	}
 	return f.set[s]
 }
-
