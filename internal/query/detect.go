@@ -3,8 +3,10 @@ package query
 import (
 	"cmp"
 	"context"
+	"encoding/json"
 	"slices"
 	"strconv"
+	"strings"
 	"time"
 
 	"github.com/meshtrail/meshtrail/internal/access"
@@ -118,6 +120,8 @@ type DetectedField struct {
 	// Parsers names the stages that make the field out of the line: json, logfmt.
 	// Of a stored field, which needs no stage, it is empty.
 	Parsers []string
+	// Path is where json finds the field: the names from the outermost object in.
+	Path []string
 }
 
 // Detected is what was found.
@@ -139,11 +143,11 @@ func (e *Engine) DetectFields(ctx context.Context, scope access.Scope, req Detec
 	if _, err := logql.ParseLog(cmp.Or(req.Query, "{}")); err != nil {
 		return nil, err
 	}
-	json, err := pipe.Compile([]logql.Stage{&logql.Parser{Name: "json"}})
+	members, err := pipe.Compile([]logql.Stage{&logql.Parser{Name: "json"}})
 	if err != nil {
 		return nil, err
 	}
-	logfmt, err := pipe.Compile([]logql.Stage{&logql.Parser{Name: "logfmt"}})
+	pairs, err := pipe.Compile([]logql.Stage{&logql.Parser{Name: "logfmt"}})
 	if err != nil {
 		return nil, err
 	}
@@ -153,7 +157,7 @@ func (e *Engine) DetectFields(ctx context.Context, scope access.Scope, req Detec
 	if err != nil {
 		return nil, err
 	}
-	d := &detector{limit: req.Limit, fields: map[string]*detected{}, parsers: []parser{{"json", json.NewRun()}, {"logfmt", logfmt.NewRun()}}}
+	d := &detector{limit: req.Limit, fields: map[string]*detected{}, parsers: []parser{{"json", members.NewRun()}, {"logfmt", pairs.NewRun()}}}
 	for i := range res.Streams {
 		for j := range res.Streams[i].Entries {
 			d.look(&res.Streams[i].Entries[j], res.Streams[i].Labels)
@@ -179,6 +183,7 @@ type detected struct {
 	kind    FieldType
 	values  map[string]struct{}
 	parsers []string
+	path    []string
 }
 
 func (d *detector) look(e *Entry, stream Labels) {
@@ -208,12 +213,14 @@ func (d *detector) look(e *Entry, stream Labels) {
 		if kind, _ := row.Err(); kind != "" {
 			continue
 		}
-		made := false
-		for _, l := range row.Labels() {
+		labels := row.Labels()
+		for _, l := range labels {
 			d.add(l.Name, l.Value, guess(l.Value), p.name)
-			made = true
 		}
-		if made {
+		if len(labels) > 0 && p.name == "json" {
+			d.paths(e.Line)
+		}
+		if len(labels) > 0 {
 			break // a line that is JSON is not taken for logfmt
 		}
 	}
@@ -243,10 +250,38 @@ func (d *detector) add(name, value string, kind FieldType, parser string) {
 	}
 }
 
+// maxDepth is how deep a path of JSON is followed.
+const maxDepth = 16
+
+// paths notes where in a JSON line the fields are that json made of it.
+func (d *detector) paths(line string) {
+	var object map[string]any
+	if json.Unmarshal([]byte(line), &object) == nil {
+		d.walk(object, nil)
+	}
+}
+
+func (d *detector) walk(object map[string]any, path []string) {
+	if len(path) >= maxDepth {
+		return
+	}
+	for name, v := range object {
+		at := append(path[:len(path):len(path)], name)
+		if inner, ok := v.(map[string]any); ok {
+			d.walk(inner, at)
+			continue
+		}
+		f := d.fields[schema.Identifier(strings.Join(at, "."))]
+		if f != nil && f.path == nil && slices.Contains(f.parsers, "json") {
+			f.path = at
+		}
+	}
+}
+
 func (d *detector) result(name string) *Detected {
 	out := &Detected{Fields: []DetectedField{}}
 	for n, f := range d.fields {
-		out.Fields = append(out.Fields, DetectedField{n, f.kind, len(f.values), f.parsers})
+		out.Fields = append(out.Fields, DetectedField{n, f.kind, len(f.values), f.parsers, f.path})
 	}
 	slices.SortFunc(out.Fields, func(a, b DetectedField) int { return cmp.Compare(a.Name, b.Name) })
 	if f := d.fields[name]; name != "" && f != nil {

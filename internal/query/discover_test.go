@@ -162,11 +162,11 @@ func TestDetectFields(t *testing.T) {
 	}
 	var got []string
 	for _, f := range d.Fields {
-		got = append(got, fmt.Sprint(f.Name, " ", f.Type, " ", f.Values, " ", f.Parsers))
+		got = append(got, fmt.Sprintf("%s %s %d %v%v", f.Name, f.Type, f.Values, f.Parsers, f.Path))
 	}
 	want := []string{
-		"deep_er int 1 [json]", "mesh_duration_ns int 3 []", "odd_name float 1 []", "ok boolean 1 [logfmt]",
-		"ratio float 1 [json]", "size bytes 1 [logfmt]", "took duration 1 [json]", "user string 1 [logfmt]",
+		"deep_er int 1 [json][deep er]", "mesh_duration_ns int 3 [][]", "odd_name float 1 [][]", "ok boolean 1 [logfmt][]",
+		"ratio float 1 [json][ratio]", "size bytes 1 [logfmt][]", "took duration 1 [json][took]", "user string 1 [logfmt][]",
 	}
 	if !slices.Equal(got, want) {
 		t.Errorf("fields\n got %q\nwant %q", got, want)

@@ -137,6 +137,9 @@ func appendDetectedFields(b []byte, fields []query.DetectedField, limit int) []b
 			} else {
 				b = appendStrings(b, f.Parsers)
 			}
+			if len(f.Path) > 0 {
+				b = appendStrings(append(b, `,"jsonPath":`...), f.Path)
+			}
 			b = append(b, '}')
 		}
 		b = append(b, "],"...)

@@ -111,7 +111,7 @@ func (d *door) volumeRange(r *http.Request, scope access.Scope, p *params) ([]by
 // The series of a volume request.
 const (
 	defaultVolumes = 100
-	maxVolumes     = 1000
+	maxVolumes     = 5000
 	maxTargets     = 50 // labels to tell apart
 )
 

@@ -15,7 +15,7 @@ import (
 var update = flag.Bool("update", false, "write the answers of testdata anew")
 
 // TestGolden holds every request in testdata/*.txt against the answer in the
-// file of the same name with .out. A request is a line METHOD PATH, lines
+// file of the same name with .golden. A request is a line METHOD PATH, lines
 // "@Header: value" and "param=value", and ends with an empty line; # begins a
 // comment. POST sends its parameters as a form.
 func TestGolden(t *testing.T) {
@@ -36,7 +36,7 @@ func TestGolden(t *testing.T) {
 				code, body := w.do(r)
 				fmt.Fprintf(&out, "%s\n%d %s\n\n", asked, code, strings.TrimSuffix(body, "\n"))
 			}
-			golden := strings.TrimSuffix(file, ".txt") + ".out"
+			golden := strings.TrimSuffix(file, ".txt") + ".golden"
 			if *update {
 				if err := os.WriteFile(golden, []byte(out.String()), 0o644); err != nil {
 					t.Fatal(err)

@@ -79,6 +79,7 @@ func newWorld(t *testing.T, set ...func(*Options)) *world {
 	add(0, "service.name", "cart", "mesh.type", "istio", "body", "a \"quoted\" line", "http.response.status_code", "503")
 	add(time.Second, "service.name", "cart", "mesh.type", "istio", "body", "second")
 	add(2*time.Second, "job", "batch", record.Labels, "job", "body", "third", "level", "info")
+	add(3*time.Second, "service.name", "pay", "severity_text", "error", "body", `{"took":"5ms","user":{"id":7}}`)
 	if err := w.store.Append(t.Context(), b); err != nil {
 		t.Fatal(err)
 	}

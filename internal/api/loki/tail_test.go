@@ -117,7 +117,7 @@ func TestTailForms(t *testing.T) {
 	f(`{"streams":[{"stream":{"mesh":"istio","service":"cart"},"values":[["1795176001000000000","second"]]}]}`,
 		tail, nil, "query", `{service="cart"}`, "limit", "1")
 	f(`{"streams":[{"stream":{"job":"batch"},"values":[["1795176002000000000","third"]]}]}`,
-		tail, nil, "query", `{}`, "start", "1795176002")
+		tail, nil, "query", `{job=~".*", service=""}`, "start", "1795176002")
 	f(`{"streams":[{"stream":{"job":"batch","x":"3rd"},"values":[["1795176002000000000","=third"]]}]}`,
 		tail, nil, "query", `{job="batch"} | label_format x="3rd" | line_format "={{__line__}}"`)
 	f(`{"streams":[{"labels":"{job=\"batch\"}","entries":[{"ts":"2026-11-20T12:00:02Z","line":"third"}]}],"dropped_entries":null}`,
