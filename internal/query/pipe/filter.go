@@ -230,6 +230,18 @@ func (t test) fresh() test {
 	return out
 }
 
+func (f labelFilter) needs() needs { return needs{names: f.root.names(nil)} }
+
+func (t *test) names(out []string) []string {
+	if t.leaf != nil {
+		return append(out, t.leaf.ref.name)
+	}
+	for i := range t.parts {
+		out = t.parts[i].names(out)
+	}
+	return out
+}
+
 func (f labelFilter) do(w *Row) bool { return f.root.holds(w) }
 
 func (t *test) holds(w *Row) bool {
@@ -331,6 +343,8 @@ func LineValue(op logql.Op, text string) (match.Predicate, error) {
 	}
 	return match.Contains{Field: match.Line, Value: text}, nil
 }
+
+func (f lineFilter) needs() needs { return needs{line: true} }
 
 func (f lineFilter) do(w *Row) bool {
 	line := w.Line()

@@ -21,6 +21,12 @@ func (s *lineFormat) fresh(r *Run) stage {
 	return &lineFormat{tmpl: s.tmpl.bind(e), env: e}
 }
 
+func (s *lineFormat) needs() needs {
+	n := s.tmpl.needs()
+	n.changes = true
+	return n
+}
+
 func (s *lineFormat) do(w *Row) bool {
 	text, err := s.tmpl.run(s.env, w, nil)
 	if err != nil {
@@ -77,6 +83,18 @@ func (s *labelFormat) fresh(r *Run) stage {
 		out.sets[i] = set
 	}
 	return out
+}
+
+func (s *labelFormat) needs() (n needs) {
+	for i := range s.sets {
+		if from := s.sets[i].from; from != nil {
+			n.names = append(n.names, from.name)
+			continue
+		}
+		t := s.sets[i].tmpl.needs()
+		n.names, n.line, n.all = append(n.names, t.names...), n.line || t.line, n.all || t.all
+	}
+	return n
 }
 
 // do sets fields in their order. Templates see the fields as they were before

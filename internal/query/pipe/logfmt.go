@@ -34,6 +34,8 @@ func newLogfmt(p *logql.Parser) (stage, error) {
 	return s, nil
 }
 
+func (logfmt) needs() needs { return needs{all: true} }
+
 func (s logfmt) do(w *Row) bool {
 	if !w.bodied() {
 		return true // intake took the record apart

@@ -52,6 +52,15 @@ func (s names) fresh(*Run) stage {
 
 func (it *item) applies(w *Row) bool { return it.cond == nil || it.cond.holds(w) }
 
+func (s names) needs() (n needs) {
+	for i := range s.items {
+		if s.items[i].cond != nil {
+			n.names = append(n.names, s.items[i].ref.name)
+		}
+	}
+	return n
+}
+
 func (s names) do(w *Row) bool {
 	if !s.keep {
 		for i := range s.items {
@@ -99,6 +108,13 @@ func newDistinct(s *logql.Distinct) stage {
 
 func (d *distinct) fresh(*Run) stage {
 	return &distinct{refs: d.refs, seen: map[string]struct{}{}}
+}
+
+func (d *distinct) needs() (n needs) {
+	for _, r := range d.refs {
+		n.names = append(n.names, r.name)
+	}
+	return n
 }
 
 func (d *distinct) do(w *Row) bool {

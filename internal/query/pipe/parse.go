@@ -58,6 +58,8 @@ func newJSON(p *logql.Parser) (stage, error) {
 	return s, nil
 }
 
+func (allJSON) needs() needs { return needs{all: true} }
+
 func (allJSON) do(w *Row) bool {
 	if !w.bodied() {
 		return true
@@ -95,6 +97,8 @@ type someJSON struct {
 	paths []jsonPath
 }
 
+func (someJSON) needs() needs { return needs{all: true} }
+
 func (s someJSON) do(w *Row) bool {
 	line, from := w.Line(), len(w.made)
 	bad := expectObject
@@ -128,6 +132,8 @@ type unpack struct{}
 
 // packedEntry is the member that holds the line.
 const packedEntry = "_entry"
+
+func (unpack) needs() needs { return needs{all: true} }
 
 func (unpack) do(w *Row) bool {
 	if !w.bodied() { // intake took it apart
@@ -209,6 +215,8 @@ func compileRegexp(src string) (*regexp.Regexp, error) {
 	return re, nil
 }
 
+func (regexpParser) needs() needs { return needs{all: true} }
+
 func (s regexpParser) do(w *Row) bool {
 	line, from := w.Line(), len(w.made)
 	m := s.re.FindStringSubmatchIndex(line)
@@ -231,6 +239,8 @@ type decolorize struct{}
 // ansi is a control sequence (CSI), an operating system command (OSC) up to its
 // end, or a two-byte escape (ECMA-48, 5.4 and 5.6).
 var ansi = regexp.MustCompile(`(?:\x1b\[|\x{9b})[0-?]*[ -/]*[@-~]|\x1b\][^\x07\x1b]*(?:\x07|\x1b\\)|\x1b[ -/]*[0-Z\\^-~]`)
+
+func (decolorize) needs() needs { return needs{line: true} }
 
 func (decolorize) do(w *Row) bool {
 	line := w.Line()

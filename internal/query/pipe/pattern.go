@@ -111,6 +111,8 @@ func newPatternParser(src string) (stage, error) {
 	return s, nil
 }
 
+func (patternParser) needs() needs { return needs{all: true} }
+
 // do matches from the start of the line. Where a literal is not found, the
 // capture before it takes the rest, and the ones after it are not made.
 func (s patternParser) do(w *Row) bool {

@@ -24,6 +24,8 @@
 package pipe
 
 import (
+	"slices"
+
 	"github.com/meshtrail/meshtrail/internal/fault"
 	"github.com/meshtrail/meshtrail/internal/normalise/jsonscan"
 	"github.com/meshtrail/meshtrail/internal/query/logql"
@@ -59,6 +61,7 @@ type Pipeline struct {
 type stage interface {
 	// do changes the row, and reports whether the record goes on.
 	do(w *Row) bool
+	needs() needs
 }
 
 // fresher is a stage with state: every Run has its own.
@@ -117,10 +120,30 @@ func newParser(p *logql.Parser) (stage, error) {
 }
 
 // Fields returns the names that a store must fill in for the stages to work, by
-// any name the asker may use; with all set, every field, because the line of a
-// record without body is made of all. What the caller itself asks a Row for (Get,
-// Value) comes on top.
-func (p *Pipeline) Fields() (names []string, all bool) { return nil, true }
+// any name the asker may use; with all set, every field: the line of a record
+// without body is made of all, and a parser must know which names are taken. What
+// the caller itself asks a Row for (Get, Value, Line) comes on top.
+func (p *Pipeline) Fields() (names []string, all bool) {
+	changed := false
+	for _, s := range p.stages {
+		n := s.needs()
+		if n.all || n.line && !changed {
+			return nil, true
+		}
+		names = append(names, n.names...)
+		changed = changed || n.changes
+	}
+	slices.Sort(names)
+	return slices.Compact(names), false
+}
+
+// needs is what a stage asks of a record.
+type needs struct {
+	names   []string
+	line    bool // the line
+	changes bool // from here on the line is another
+	all     bool
+}
 
 // NewRun returns the state of one query.
 func (p *Pipeline) NewRun() *Run {

@@ -277,3 +277,20 @@ func TestCompileRefuses(t *testing.T) {
 	stage(&logql.LineFilter{Op: logql.OpHas, Values: []logql.LineValue{{Text: "10.0.0", IP: true}}})
 	stage(&logql.LineFilter{Op: logql.OpPattern, Values: []logql.LineValue{{Text: "<a> b"}}})
 }
+
+func TestFields(t *testing.T) {
+	for stages, want := range map[string]string{
+		`| app = "x" and (status > 5 or ip = ip("10.0.0.1"))`:         "[app ip status] false",
+		`| label_format a=b, c="{{.d}}" | distinct e | drop f, g="x"`: "[b d e g] false",
+		`| line_format "{{.a}}" |= "x" | decolorize`:                  "[a] false",
+		`| line_format "{{.a | upper}}"`:                              "[] true", // where it fails the line stays
+		`| label_format x="{{range .}}{{end}}"`:                       "[] true",
+		`| decolorize`:                                                "[] true",
+		`| json`:                                                      "[] true",
+	} {
+		names, all := compile(t, stages).Fields()
+		if got := fmt.Sprint(names, all); got != want {
+			t.Errorf("%s: %s, want %s", stages, got, want)
+		}
+	}
+}

@@ -52,14 +52,10 @@ func (w *Row) Line() string {
 	return w.line
 }
 
-// Changed reports whether a stage gave the record another line.
+// Changed reports whether a stage gave the record a line of its own.
 func (w *Row) Changed() bool { return w.changed }
 
-func (w *Row) setLine(s string) {
-	if s != w.Line() {
-		w.line, w.changed = s, true
-	}
-}
+func (w *Row) setLine(s string) { w.line, w.hasLine, w.changed = s, true, true }
 
 // bodied reports whether the line is more than the record's own fields: a
 // parser finds nothing new in those.
@@ -300,7 +296,6 @@ func (w *Row) remove(r *ref) {
 
 // hide drops stored fields.
 func (w *Row) hide(drop func(*record.Field) bool) {
-	w.Line() // of all fields
 	if w.base == w.rec {
 		fields := w.view.Fields[:0]
 		w.view = *w.rec

@@ -171,6 +171,21 @@ func tickOf(body *parse.ListNode) parse.Node {
 	return &parse.ActionNode{NodeType: parse.NodeAction, Pipe: &parse.PipeNode{NodeType: parse.NodePipe, Cmds: []*parse.CommandNode{cmd}}}
 }
 
+// needs says what the template asks of a record. Where it fails, the line stays
+// as it is: nobody can tell when that is needed, so it is for what may fail.
+func (t *tmpl) needs() (n needs) {
+	for _, r := range t.names {
+		n.names = append(n.names, r.name)
+	}
+	for _, p := range t.parts {
+		if p.field != nil {
+			n.names = append(n.names, p.field.name)
+		}
+	}
+	n.all, n.line = t.whole, t.full != nil
+	return n
+}
+
 // bind gives a Run a template of its own, whose functions speak of e.
 func (t *tmpl) bind(e *env) *tmpl {
 	if t.full == nil {
