@@ -24,13 +24,17 @@ func CompileRegexp(src string) (*Regexp, error) {
 	if err != nil {
 		return nil, fault.Errorf(fault.Invalid, "regular expression %q: %w", src, err)
 	}
-	prog, err := syntax.Compile(p.Simplify())
-	if err != nil {
-		return nil, fault.Errorf(fault.Invalid, "regular expression %q: %w", src, err)
+	size := unrolled(p)
+	if size <= maxProgram {
+		prog, err := syntax.Compile(p.Simplify())
+		if err != nil {
+			return nil, fault.Errorf(fault.Invalid, "regular expression %q: %w", src, err)
+		}
+		size = len(prog.Inst)
 	}
-	if len(prog.Inst) > maxProgram {
+	if size > maxProgram {
 		return nil, fault.WithHint(
-			fault.Errorf(fault.TooLarge, "regular expression has %d instructions, limit %d", len(prog.Inst), maxProgram),
+			fault.Errorf(fault.TooLarge, "regular expression has %d instructions, limit %d", size, maxProgram),
 			"use smaller repetition counts")
 	}
 	re, err := regexp.Compile(src)
@@ -38,6 +42,25 @@ func CompileRegexp(src string) (*Regexp, error) {
 		return nil, fault.Errorf(fault.Invalid, "regular expression %q: %w", src, err)
 	}
 	return &Regexp{re: re, src: src}, nil
+}
+
+// unrolled counts the characters of an expression once for every repetition:
+// about its instructions, without the time to make them.
+func unrolled(p *syntax.Regexp) int {
+	n := 0
+	switch p.Op {
+	case syntax.OpLiteral:
+		n = len(p.Rune)
+	case syntax.OpCharClass, syntax.OpAnyChar, syntax.OpAnyCharNotNL:
+		n = 1
+	}
+	for _, sub := range p.Sub {
+		n += unrolled(sub)
+	}
+	if p.Op == syntax.OpRepeat { // at most 1,000 times, and so at each level
+		n *= max(p.Min, p.Max)
+	}
+	return n
 }
 
 // String returns the source.

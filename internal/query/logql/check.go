@@ -92,9 +92,15 @@ func fragmentEnd(text string, i int) (end, deep int) {
 	return -1, -1
 }
 
+// maxFragments bounds the actions of a template.
+const maxFragments = 1000
+
 // checkTemplate says what is wrong with a template, and where in it.
 func checkTemplate(text string) (at int, err error) {
 	frags, open, deep := fragments(text)
+	if len(frags) > maxFragments {
+		return frags[maxFragments].start, fault.Errorf(fault.Invalid, "more than %d actions", maxFragments)
+	}
 	if deep >= 0 {
 		return deep, fault.Errorf(fault.Invalid, "parentheses are nested deeper than %d levels", maxDepth)
 	}
@@ -123,10 +129,37 @@ func checkTemplate(text string) (at int, err error) {
 		}
 		return -1
 	})
-	if i < len(frags) {
-		return frags[i].start, errors.New(full)
+	if i == len(frags) {
+		return 0, errors.New(full)
 	}
-	return 0, errors.New(full)
+	return frags[i].start + wordAt(text[frags[i].start:frags[i].end], full), errors.New(full)
+}
+
+// wordAt returns where in an action the name stands that an error complains of;
+// 0 where it does not say.
+func wordAt(action, msg string) int {
+	name, ok := unknownFunc(msg)
+	if !ok {
+		return 0
+	}
+	for at := 0; ; {
+		i := strings.Index(action[at:], name)
+		if i < 0 {
+			return 0
+		}
+		i += at
+		at = i + len(name)
+		if strings.IndexByte(" {(|-", action[i-1]) >= 0 && !isIdentPart(action[at]) {
+			return i
+		}
+	}
+}
+
+// unknownFunc returns the name that text/template does not know.
+func unknownFunc(msg string) (string, bool) {
+	rest, ok := strings.CutPrefix(msg, "function \"")
+	name, _, ok2 := strings.Cut(rest, "\" not defined")
+	return name, ok && ok2 && name != ""
 }
 
 // spoiled reports whether no continuation makes text a template.
@@ -162,10 +195,16 @@ var knownFuncs = func() map[string]any {
 // the like.
 func (p *parser) template(what string) error {
 	at, err := checkTemplate(p.tok.text)
-	if err != nil {
-		return p.errorAt(p.inside(p.tok, at), "templates are Go's: {{.field}}, {{__line__}}, {{.a | upper}}; spec/query.md lists the functions", "invalid %s: %s", what, err)
+	if err == nil {
+		return nil
 	}
-	return nil
+	hint := "templates are Go's: {{.field}}, {{__line__}}, {{.a | upper}}; spec/query.md lists the functions"
+	if name, ok := unknownFunc(err.Error()); ok {
+		if near := nearest(name, templateFuncs); near != "" {
+			hint = "did you mean " + near + "?"
+		}
+	}
+	return p.errorAt(p.inside(p.tok, at), hint, "invalid %s: %s", what, err)
 }
 
 // regexp checks the string at hand as an expression; before goes in front of
@@ -176,21 +215,52 @@ func (p *parser) regexp(before string) error {
 		return nil
 	}
 	pos := p.tok.pos
-	var se *syntax.Error
-	if errors.As(err, &se) && se.Expr != "" && se.Expr != p.tok.text && strings.Count(p.tok.text, se.Expr) == 1 {
-		pos = p.inside(p.tok, strings.Index(p.tok.text, se.Expr))
-	}
 	hint := fault.HintOf(err)
-	if hint == "" {
-		hint = "expressions are RE2: no look-around and no back-references"
+	var se *syntax.Error
+	if errors.As(err, &se) {
+		if se.Expr != "" && se.Expr != p.tok.text && strings.Count(p.tok.text, se.Expr) == 1 {
+			pos = p.inside(p.tok, strings.Index(p.tok.text, se.Expr))
+		}
+		hint = regexpHint(se.Code)
 	}
 	return p.errorAt(pos, hint, "%s%s", before, err)
 }
 
-// namedCapture reports whether a valid expression has a named group.
-func namedCapture(expr string) bool {
+func regexpHint(code syntax.ErrorCode) string {
+	switch code {
+	case syntax.ErrMissingParen, syntax.ErrUnexpectedParen:
+		return `a parenthesis itself is written \\( in "..." and \( between backquotes`
+	case syntax.ErrMissingBracket:
+		return `a bracket itself is written \\[ in "..." and \[ between backquotes`
+	case syntax.ErrMissingRepeatArgument:
+		return `a star itself is written \\* in "..." and \* between backquotes; any text is .*`
+	case syntax.ErrInvalidRepeatSize:
+		return "an expression repeats at most 1,000 times"
+	case syntax.ErrInvalidNamedCapture:
+		return "a named group is (?P<name>…), with letters, digits and _"
+	}
+	return "expressions are RE2: no look-around and no back-references"
+}
+
+// checkCaptures says what is wrong with the groups of a valid expression.
+func checkCaptures(expr string) error {
 	re, err := syntax.Parse(expr, syntax.Perl)
-	return err == nil && slices.ContainsFunc(re.CapNames(), func(n string) bool { return n != "" })
+	if err != nil {
+		return err
+	}
+	seen := map[string]bool{"": true}
+	for _, n := range re.CapNames() {
+		if n != "" && seen[n] {
+			return fault.Errorf(fault.Invalid, "duplicate extracted label name '%s'", clip(n))
+		}
+		if seen[n] = true; len(seen) > maxNames+1 {
+			return fault.Errorf(fault.Invalid, "more than %d captures", maxNames)
+		}
+	}
+	if len(seen) == 1 {
+		return fault.Errorf(fault.Invalid, "at least one named capture must be supplied")
+	}
+	return nil
 }
 
 // inside returns where in the query byte off of a string token's value stands.

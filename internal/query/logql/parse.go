@@ -31,9 +31,37 @@ func (p *parser) query() (Expr, error) {
 		return nil, err
 	}
 	if p.tok.kind != kEnd {
-		return nil, p.unexpected("")
+		return nil, p.unexpected(p.afterHint(e))
 	}
 	return e, nil
+}
+
+// afterHint says what was meant by what follows a whole query.
+func (p *parser) afterHint(e Expr) string {
+	l, log := e.(*Log)
+	switch {
+	case p.op("[") && log:
+		return "a range stands inside a function: count_over_time({…}[5m])"
+	case p.op("["):
+		return "the range stands after the braces, inside the function: rate({…}[5m])"
+	case p.word("offset"):
+		return "offset stands after the range, inside the function: rate({…}[5m] offset 1h)"
+	case p.tok.kind == kIdent && isKeyword(p.tok.text):
+		return ""
+	case log && p.tok.kind == kIdent && len(l.Stages) > 0:
+		return "a stage starts with |"
+	case log && (p.tok.kind == kString || p.tok.kind == kIdent):
+		return "to look for a text write |= " + quote(clip(p.tok.text))
+	case log:
+		return ""
+	case p.op("="):
+		return "series are compared with =="
+	case p.op("=~"), p.op("!~"):
+		return "the values of series are numbers: expressions stand in the braces, or after |"
+	case p.op("|"):
+		return "stages stand inside the function, before or after its range: rate({…} | json [5m])"
+	}
+	return ""
 }
 
 // ParseLog reads a query that must be a log query.

@@ -145,21 +145,34 @@ func (p *parser) comparison(at int, name string, op Op) (Cond, error) {
 		m := Matcher{At: at, Name: name, Op: op}
 		err := p.matcherValue(&m)
 		return &TextCond{m}, err
-	case t.kind == kString && op == "==":
-		return nil, p.unexpected("text is compared with one =; numbers are not quoted", "NUMBER", "DURATION", "BYTES")
 	case t.kind == kString:
-		return nil, p.unexpected("numbers are not quoted: "+quoteName(name)+" "+string(op)+" 5", "NUMBER", "DURATION", "BYTES")
+		return nil, p.unexpected(quotedHint(name, op, t.text), "NUMBER", "DURATION", "BYTES")
 	case op == OpRegex || op == OpNotRegex:
 		return nil, p.unexpected("", "STRING")
 	case p.word("ip") && (op == OpEq || op == OpNotEq):
 		net, err := p.ip()
 		return &IPCond{At: at, Name: name, Op: op, Net: net}, err
 	}
+	if p.word("ip") {
+		return nil, p.unexpected("addresses are compared with = and !=", "NUMBER", "DURATION", "BYTES")
+	}
 	q, err := p.quantity(name, op)
 	if op == "==" {
 		op = OpEq
 	}
 	return &NumberCond{At: at, Name: name, Op: op, Value: q}, err
+}
+
+// quotedHint says how to write the comparison of a number with a quoted text.
+func quotedHint(name string, op Op, text string) string {
+	l := lexer{src: text}
+	if t, err := l.next(); err == nil && l.pos == len(text) && (t.kind == kNumber || t.kind == kDuration || t.kind == kBytes) {
+		return "numbers are not quoted: " + quoteName(name) + " " + string(op) + " " + clip(text)
+	}
+	if op == "==" {
+		return "text is compared with one =: " + quoteName(name) + "=" + quote(clip(text))
+	}
+	return "texts have no order; numbers are not quoted: " + quoteName(name) + " " + string(op) + " 5"
 }
 
 func (p *parser) quantity(name string, op Op) (Quantity, error) {

@@ -30,7 +30,11 @@ func (p *parser) selector() (*Log, error) {
 	for !p.op("}") {
 		if len(l.Matchers) > 0 {
 			if !p.op(",") {
-				return nil, p.unexpected("", "}", ",")
+				hint := ""
+				if p.word("and") || p.word("or") || p.tok.kind == kIdent {
+					hint = "matchers are separated by commas; alternatives are one expression: a=~\"b|c\""
+				}
+				return nil, p.unexpected(hint, "}", ",")
 			}
 			if err := p.advance(); err != nil {
 				return nil, err
@@ -67,6 +71,8 @@ func (p *parser) matcher() (Matcher, error) {
 		return m, p.unexpected("in braces equality is one =", "=", "=~", "!=", "!~")
 	case p.tok.kind == kOp && isNumberOp(op):
 		return m, p.unexpected("compare numbers after the braces: {…} | "+quoteName(m.Name)+" "+p.tok.text+" 5", "=", "=~", "!=", "!~")
+	case p.op("|="), p.op("|~"), p.op("|>"):
+		return m, p.unexpected("line filters stand after the braces: {…} "+p.tok.text+" \"…\"", "=", "=~", "!=", "!~")
 	default:
 		return m, p.unexpected("", "=", "=~", "!=", "!~")
 	}
@@ -144,6 +150,9 @@ func (p *parser) stage(l *Log, e *RangeAgg) error {
 	}
 	if err := p.advance(); err != nil {
 		return err
+	}
+	if p.op("|") {
+		return p.unexpected("conditions are joined by or and and", "IDENTIFIER")
 	}
 	if p.tok.kind == kIdent {
 		next, err := p.peek()

@@ -174,6 +174,9 @@ func (p *parser) logRange(e *RangeAgg) error {
 			return err
 		}
 	}
+	if p.tok.kind == kIdent && isKeyword(p.tok.text) {
+		return p.unexpected("functions of series stand outside: sum by (…) ("+e.Op+"({…}[5m]))", "{")
+	}
 	if !p.op("{") {
 		return p.unexpected("inside "+e.Op+" stands a log query with a range: {service=\"cart\"}[5m]", "{")
 	}

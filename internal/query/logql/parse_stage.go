@@ -105,6 +105,9 @@ func distance(a, b string, most int) int {
 // json reads what follows | json: nothing, or a="b.c[0]", d.
 func (p *parser) json(at int) (Stage, error) {
 	s := &Parser{At: at, Name: "json"}
+	if p.op("-") {
+		return nil, p.unexpected("flags are logfmt's: | logfmt --strict")
+	}
 	err := p.extractions(s, func(text string) (int, error) {
 		_, at, err := parsePath(text)
 		return at, err
@@ -220,8 +223,8 @@ func (p *parser) captures(at int, word string) (Stage, error) {
 	if err := p.regexp("invalid regexp parser: "); err != nil {
 		return nil, err
 	}
-	if !namedCapture(s.Expr) {
-		return nil, p.errorAt(p.tok.pos, "name what it captures: (?P<status>[0-9]+)", "invalid regexp parser: at least one named capture must be supplied")
+	if err := checkCaptures(s.Expr); err != nil {
+		return nil, p.errorAt(p.tok.pos, "name what it captures: (?P<status>[0-9]+)", "invalid regexp parser: %s", err)
 	}
 	return s, p.advance()
 }
@@ -290,6 +293,8 @@ func (p *parser) dropKeep(at int, keep bool) (Stage, error) {
 			if err := p.matcherValue(&m); err != nil {
 				return err
 			}
+		} else if comparisonAhead(p.tok) {
+			return p.unexpected("drop and keep compare texts: "+quoteName(m.Name)+"=\"…\"", "=", "=~", "!=", "!~")
 		}
 		s.Items = append(s.Items, m)
 		return nil

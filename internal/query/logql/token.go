@@ -106,6 +106,8 @@ func (l *lexer) next() (token, error) {
 		t.kind, t.text = kIdent, l.src[l.pos:end]
 		l.pos = end
 		return t, nil
+	case strings.HasPrefix(l.src[l.pos:], "/*"):
+		return t, l.errorAt(l.pos, "", "syntax error: comment is not terminated")
 	case c == '\'':
 		return t, l.errorAt(l.pos, `write "..." or a raw string between backquotes`, "syntax error: strings are not written in single quotes")
 	}
@@ -117,7 +119,24 @@ func (l *lexer) next() (token, error) {
 		}
 	}
 	r, _ := utf8.DecodeRuneInString(l.src[l.pos:])
-	return t, l.errorAt(l.pos, "", "syntax error: unexpected character %s", strconv.QuoteRune(r))
+	return t, l.errorAt(l.pos, characterHint(r), "syntax error: unexpected character %s", strconv.QuoteRune(r))
+}
+
+// characterHint says what was meant by a character that queries do not have.
+func characterHint(r rune) string {
+	switch r {
+	case '$':
+		return "variables are filled in by the dashboard: here, write the value, such as [5m]"
+	case ':':
+		return "there are no sub-queries: a range is [5m]"
+	case '@':
+		return "there is no @: ask for another time range, or write offset 1h"
+	case '“', '”', '„', '‘', '’':
+		return `quotes are straight: "..."`
+	case '&':
+		return "write and"
+	}
+	return ""
 }
 
 // skipSpace passes over white space and comments, which run from # or // to the
@@ -153,7 +172,7 @@ func (l *lexer) quoted(q byte) (token, error) {
 			}
 			s, err := strconv.Unquote(raw)
 			if err != nil {
-				return t, l.errorAt(t.pos, "a backslash in \"...\" starts an escape as in Go; write \\\\ for one backslash, or use backquotes", "syntax error: invalid escape in string %s", clip(raw))
+				return t, l.errorAt(t.pos+badEscape(raw), "a backslash in \"...\" starts an escape as in Go; write \\\\ for one backslash, or use backquotes", "syntax error: invalid escape in string %s", clip(raw))
 			}
 			t.text = s
 			return t, nil
@@ -164,6 +183,18 @@ func (l *lexer) quoted(q byte) (token, error) {
 		}
 	}
 	return t, l.errorAt(t.pos, "", "syntax error: string is not terminated")
+}
+
+// badEscape returns the offset of the escape that makes raw no string.
+func badEscape(raw string) int {
+	for at := 1; at < len(raw); {
+		_, _, rest, err := strconv.UnquoteChar(raw[at:], '"')
+		if err != nil {
+			return at
+		}
+		at = len(raw) - len(rest)
+	}
+	return 0
 }
 
 // number reads a number, or one with units: a duration or a size.
@@ -198,7 +229,11 @@ func (l *lexer) number() (token, error) {
 		t.kind, t.ns = kBytes, n
 		return t, nil
 	}
-	return t, l.errorAt(t.pos, "durations are written 250ms, 5m, 1h30m, 7d; sizes 5KB, 2MiB", "syntax error: %s is neither a number, a duration nor a size", clip(t.text))
+	hint := "durations are written 250ms, 5m, 1h30m, 7d; sizes 5KB, 2MiB"
+	if strings.Count(t.text, ".") > 1 {
+		hint = "addresses are quoted: ip(" + quote(clip(t.text)) + ")"
+	}
+	return t, l.errorAt(t.pos, hint, "syntax error: %s is neither a number, a duration nor a size", clip(t.text))
 }
 
 func plain(s string) bool {
