@@ -44,7 +44,6 @@ func (a *asking) completeQuery(first int) cobra.CompletionFunc {
 		}
 		ctx, cancel := context.WithTimeout(cmd.Context(), completionTime)
 		defer cancel()
-		typed = strings.TrimPrefix(typed, "'") // fish hands the open quote over
 		return a.candidates(ctx, typed), cobra.ShellCompDirectiveNoFileComp | cobra.ShellCompDirectiveNoSpace | cobra.ShellCompDirectiveKeepOrder
 	}
 }

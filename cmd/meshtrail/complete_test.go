@@ -213,7 +213,7 @@ func TestCompletionWithoutAServer(t *testing.T) {
 func TestCompletionScripts(t *testing.T) {
 	for shell, want := range map[string]string{
 		"bash": "complete -o nosort -F _meshtrail meshtrail", "zsh": `eval "${requestComp}'"`,
-		"fish": "complete -c meshtrail", "powershell": "Register-ArgumentCompleter",
+		"fish": `string unescape -- $typed\'`, "powershell": "Register-ArgumentCompleter",
 	} {
 		if code, out, errs := run(t, "completion", shell); code != exitOK || !strings.Contains(out, want) || errs != "" {
 			t.Errorf("%s: exit %d\n%s", shell, code, errs)

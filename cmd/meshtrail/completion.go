@@ -63,22 +63,29 @@ complete -o nosort -F _meshtrail meshtrail 2>/dev/null || complete -F _meshtrail
 `
 
 // completionScript is cobra's for the other shells, changed where they would
-// evaluate the quotes of a query that is still open.
+// evaluate, or compare, the quotes of a query that is still open.
 func completionScript(root *cobra.Command, shell string) (string, error) {
 	var b bytes.Buffer
 	var err error
-	var old, now string
+	var edits []string // old, new
 	switch shell {
 	case "bash":
 		return bashScript, nil
 	case "zsh":
 		err = root.GenZshCompletion(&b)
-		old = "    out=$(eval ${requestComp} 2>/dev/null)\n"
-		now = old +
-			"    [[ -n \"$out\" ]] || out=$(eval \"${requestComp}'\" 2>/dev/null)\n" +
-			"    [[ -n \"$out\" ]] || out=$(eval \"${requestComp}\\\"\" 2>/dev/null)\n"
+		const out = "    out=$(eval ${requestComp} 2>/dev/null)\n"
+		edits = []string{out, out + `    [[ -n "$out" ]] || out=$(eval "${requestComp}'" 2>/dev/null)
+    [[ -n "$out" ]] || out=$(eval "${requestComp}\"" 2>/dev/null)
+`}
 	case "fish":
 		err = root.GenFishCompletion(&b, true)
+		const closed = `(string unescape -- $typed; or string unescape -- $typed\'; or string unescape -- $typed\"; or echo $typed)`
+		edits = []string{
+			"    set -l lastArg (string escape -- (commandline -ct))\n",
+			"    set -l typed (commandline -ct)\n    set -l lastArg (string escape -- " + closed + ")\n",
+			"        set -l prefix (commandline -t | string escape --style=regex)\n",
+			"        set -l typed (commandline -ct)\n        set -l prefix (string escape --style=regex -- " + closed + ")\n",
+		}
 	case "powershell":
 		err = root.GenPowerShellCompletionWithDesc(&b)
 	default:
@@ -88,11 +95,11 @@ func completionScript(root *cobra.Command, shell string) (string, error) {
 		return "", fault.Errorf(fault.Internal, "write a completion script: %w", err)
 	}
 	script := b.String()
-	if old != "" {
-		if strings.Count(script, old) != 1 {
+	for ; len(edits) > 0; edits = edits[2:] {
+		if strings.Count(script, edits[0]) != 1 {
 			return "", fault.Errorf(fault.Internal, "the completion script of %s has another form", shell)
 		}
-		script = strings.Replace(script, old, now, 1)
+		script = strings.Replace(script, edits[0], edits[1], 1)
 	}
 	return script, nil
 }
