@@ -89,22 +89,34 @@ func TestPatternsOfPipeline(t *testing.T) {
 }
 
 // TestPatternsSampled: of more lines than are looked at, the counts stand for
-// all.
+// all, evenly over the steps.
 func TestPatternsSampled(t *testing.T) {
-	const n = 9000
+	const n = 60_000
 	s := fill(t, n, func(b *record.Batch, i int) {
-		b.Begin(at(time.Duration(i)*time.Microsecond), "app")
+		b.Begin(at(time.Duration(i)*10*time.Millisecond), "app")
 		b.Str("body", fmt.Sprint("value ", i))
 	})
-	p, err := engine(t, s).Patterns(t.Context(), scopeOf(t), query.PatternsRequest{
-		Span: query.Span{From: at(0), To: at(time.Second)}, Step: int64(time.Second),
-	})
-	if err != nil {
-		t.Fatal(err)
+	f := func(from time.Duration, step time.Duration) {
+		t.Helper()
+		p, err := engine(t, s).Patterns(t.Context(), scopeOf(t), query.PatternsRequest{
+			Span: query.Span{From: at(from), To: at(n * 10 * time.Millisecond)}, Step: int64(step),
+		})
+		if err != nil {
+			t.Fatal(err)
+		}
+		want := uint64(n - from/(10*time.Millisecond))
+		if !p.Sampled || p.Lines >= n || len(p.List) != 1 || p.List[0].Text != "value <_>" || p.List[0].Total != want {
+			t.Fatalf("from %v: sampled %v, %d lines, %d patterns of %d records, want %d", from, p.Sampled, p.Lines, len(p.List), p.List[0].Total, want)
+		}
+		for i, x := range p.List[0].Samples {
+			if even := uint64(step / (10 * time.Millisecond)); i > 0 && x.Records != even {
+				t.Errorf("from %v: step %d has %d records, want %d", from, i, x.Records, even)
+			}
+		}
 	}
-	if !p.Sampled || p.Lines >= n || len(p.List) != 1 || p.List[0].Text != "value <_>" || p.List[0].Total != n {
-		t.Errorf("%+v", p)
-	}
+	f(0, time.Second)
+	f(1500*time.Millisecond, time.Second)
+	f(0, 50*time.Second)
 }
 
 // TestVolumeAddsUp: however a range is cut, its buckets hold every byte once.

@@ -53,7 +53,7 @@ type PatternSample struct {
 
 // Bounds of one search for patterns.
 const (
-	patternSlices  = 24               // parts of the time range that are sampled apart
+	patternSlices  = 96               // parts of the time range that are sampled apart
 	patternLines   = 48_000           // lines looked at, over all parts
 	patternTime    = 10 * time.Second // after which what was found is answered
 	patternLevels  = 32               // levels told apart
@@ -63,8 +63,8 @@ const (
 // levelName is the name by which patterns ask for the severity.
 const levelName = "detected_level"
 
-// Patterns finds the patterns of lines. It reads at most patternLines of them: of
-// a larger span the newest of each of its parts.
+// Patterns finds the patterns of lines. It reads some patternLines of them at
+// most: of a larger span the newest of each of its parts.
 func (e *Engine) Patterns(ctx context.Context, scope access.Scope, req PatternsRequest) (*Patterns, error) {
 	if req.Step <= 0 || req.To > req.From && (req.To-req.From)/req.Step > int64(e.limits.MaxPoints) {
 		return nil, fault.Errorf(fault.Invalid, "step must give 1 to %d buckets", e.limits.MaxPoints)
@@ -92,6 +92,7 @@ type sampler struct {
 	req    *PatternsRequest
 	out    *Patterns
 	miners map[string]*levelMiner // by level
+	most   int                    // lines of one part
 	other  uint64                 // lines that no pattern had room for
 }
 
@@ -105,20 +106,27 @@ type levelMiner struct {
 func (s *sampler) run(ctx context.Context) error {
 	ctx, cancel := context.WithTimeout(ctx, patternTime)
 	defer cancel()
-	from, to := s.req.From, s.req.To
-	width := max(1, (to-from+patternSlices-1)/patternSlices)
+	from, to, step := s.req.From, s.req.To, s.req.Step
+	// Parts are whole steps, but for the first and the last, so that no step is
+	// sampled in two ways.
+	width := max(1, (to-from+patternSlices*step-1)/(patternSlices*step)) * step
+	cuts := []int64{from}
+	for at := from - mod(from, step) + step; at < to; at += width {
+		cuts = append(cuts, at)
+	}
+	cuts = append(cuts, to)
+	s.most = patternLines / (len(cuts) - 1)
 	// Bodies are one column; the line of a record without one is all of them.
 	body := match.Exists{Field: record.Body}
 	fields := []string{record.Body, levelName}
 	if s.log.Pipe != nil {
 		fields = nil // the stages ask for what they need
 	}
-	err := error(nil)
-	for end := to; end > from && err == nil; end -= width {
-		start := max(from, end-width)
-		err = s.slice(ctx, start, end, body, fields)
+	var err error
+	for i := len(cuts) - 1; i > 0 && err == nil; i-- { // the newest first
+		err = s.slice(ctx, cuts[i-1], cuts[i], body, fields)
 		if err == nil {
-			err = s.slice(ctx, start, end, match.Not{P: body}, nil)
+			err = s.slice(ctx, cuts[i-1], cuts[i], match.Not{P: body}, nil)
 		}
 	}
 	if err != nil && s.out.Lines > 0 && (errors.Is(err, context.DeadlineExceeded) || fault.Is(err, fault.Overload)) {
@@ -137,12 +145,11 @@ func (s *sampler) run(ctx context.Context) error {
 
 // slice looks at the newest lines of one part of the time range.
 func (s *sampler) slice(ctx context.Context, from, to int64, and match.Predicate, fields []string) error {
-	const most = patternLines / patternSlices
 	l := *s.log
 	l.Where = match.Simplify(match.And{l.Where, and})
 	req := store.ScanRequest{
 		Tenant: s.scope.Tenant(), From: from, To: to, Where: where(s.scope, &l), Fields: fields,
-		Limit: most, Budget: s.e.limits.Budget,
+		Limit: s.most, Budget: s.e.limits.Budget,
 	}
 	var batch []seen
 	looked := 0
@@ -166,18 +173,13 @@ func (s *sampler) slice(ctx context.Context, from, to int64, and match.Predicate
 		return nil
 	})
 	addStats(&s.out.Stats, &stats)
-	scale := 1.0
-	if err == nil && looked >= most {
-		scale, err = s.scale(ctx, req, looked)
-	}
-	for _, b := range batch {
-		at := b.time - mod(b.time, s.req.Step)
-		for len(b.miner.counts) <= b.group {
-			b.miner.counts = append(b.miner.counts, map[int64]float64{})
+	if err != nil || looked < s.most {
+		for _, b := range batch {
+			b.miner.add(b.group, b.time-mod(b.time, s.req.Step), 1)
 		}
-		b.miner.counts[b.group][at] += scale
+		return err
 	}
-	return err
+	return s.scale(ctx, req, batch, looked)
 }
 
 // seen is a line that went to a group.
@@ -187,23 +189,43 @@ type seen struct {
 	time  int64
 }
 
-// scale says for how many records one that was looked at stands.
-func (s *sampler) scale(ctx context.Context, req store.ScanRequest, looked int) (float64, error) {
-	groups, stats, err := s.e.opt.Store.Count(ctx, store.CountRequest{
-		Tenant: req.Tenant, From: req.From, To: req.To, Where: req.Where, Budget: req.Budget,
+// scale lets the lines of a part that were looked at stand for all of it: each
+// group gets its share of the records of every step.
+func (s *sampler) scale(ctx context.Context, req store.ScanRequest, batch []seen, looked int) error {
+	counts, stats, err := s.e.opt.Store.Count(ctx, store.CountRequest{
+		Tenant: req.Tenant, From: req.From, To: req.To, Where: req.Where, Step: s.req.Step, Budget: req.Budget,
 	})
 	addStats(&s.out.Stats, &stats)
-	var n uint64
-	for _, g := range groups {
-		for _, c := range g.Counts {
-			n += c
+	if err != nil {
+		return err
+	}
+	shares := map[seen]float64{}
+	for _, b := range batch {
+		b.time = 0
+		shares[b] += 1 / float64(looked)
+	}
+	var all uint64
+	for _, c := range counts {
+		for i, n := range c.Counts {
+			all += n
+			at := req.From + int64(i)*s.req.Step
+			for b, share := range shares {
+				if n > 0 {
+					b.miner.add(b.group, at-mod(at, s.req.Step), share*float64(n))
+				}
+			}
 		}
 	}
-	if n <= uint64(looked) {
-		return 1, err
+	s.out.Sampled = s.out.Sampled || all > uint64(looked)
+	return nil
+}
+
+// add counts records of a group in the step that begins at.
+func (m *levelMiner) add(group int, at int64, n float64) {
+	for len(m.counts) <= group {
+		m.counts = append(m.counts, map[int64]float64{})
 	}
-	s.out.Sampled = true
-	return float64(n) / float64(looked), err
+	m.counts[group][at] += n
 }
 
 // add puts a line to its group.
@@ -243,8 +265,14 @@ func (s *sampler) finish() {
 		p := Pattern{Text: k.text, Level: k.level}
 		for at, n := range counts {
 			c := uint64(math.Round(n))
+			if c == 0 {
+				continue
+			}
 			p.Samples = append(p.Samples, PatternSample{at, c})
 			p.Total += c
+		}
+		if p.Total == 0 {
+			continue
 		}
 		slices.SortFunc(p.Samples, func(a, b PatternSample) int { return cmp.Compare(a.At, b.At) })
 		s.out.List = append(s.out.List, p)
