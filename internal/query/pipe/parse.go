@@ -12,6 +12,35 @@ import (
 	"github.com/meshtrail/meshtrail/internal/record"
 )
 
+// Makes returns the names of the fields that a parser may make, or known unset
+// when the line names them. Each may also be made with "_extracted" at its end.
+func Makes(p *logql.Parser) (names []string, known bool) {
+	switch p.Name {
+	case "regexp":
+		re, err := compileRegexp(p.Expr)
+		if err != nil {
+			return nil, false
+		}
+		for _, name := range re.SubexpNames() {
+			if name != "" {
+				names = append(names, name)
+			}
+		}
+		return names, true
+	case "pattern":
+		for _, x := range pieces(p.Expr) {
+			if x.capture && x.text != "_" {
+				names = append(names, x.text)
+			}
+		}
+		return names, true
+	}
+	for _, x := range p.Fields {
+		names = append(names, x.Name)
+	}
+	return names, len(names) > 0
+}
+
 // scan reads a line that is one JSON object. The object is lent until the next
 // scan.
 func (r *Run) scan(line string) (*jsonscan.Object, error) {

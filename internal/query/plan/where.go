@@ -158,25 +158,25 @@ func (s *split) stage(st logql.Stage) error {
 var spaces = []string{"{", " ", "\t", "\r", "\n"}
 
 func (s *split) parser(p *logql.Parser) {
-	made := func(name string) { s.touched = append(s.touched, name, name+"_extracted") }
+	names, known := pipe.Makes(p)
 	switch {
-	case p.Name == "json" && len(p.Fields) == 0:
+	case p.Name == "json" && !known:
 		for _, c := range spaces {
 			s.odd = append(s.odd, match.Prefix{Field: record.Body, Value: c})
 		}
 		s.json = true
-	case p.Name == "logfmt" && len(p.Fields) == 0 && !p.Strict && !p.KeepEmpty:
+	case p.Name == "logfmt" && !known && !p.Strict && !p.KeepEmpty:
 		s.odd = append(s.odd, match.Contains{Field: record.Body, Value: "="})
-	case p.Name == "json", p.Name == "logfmt" && len(p.Fields) > 0:
+	case known:
 		s.plain = false
-		for _, x := range p.Fields {
-			made(x.Name)
+		for _, name := range names {
+			s.touched = append(s.touched, name, name+"_extracted")
 		}
-	default: // regexp and pattern name their fields, but that costs a parser here
+	default:
 		s.plain, s.all = false, true
 		s.line = s.line || p.Name == "unpack"
 	}
-	if s.line { // of what it is now, no predicate speaks
+	if s.line && !known { // of what the line is now, no predicate speaks
 		s.all = true
 	}
 }
@@ -194,7 +194,10 @@ func linePredicate(f *logql.LineFilter) (p match.Predicate, known bool, err erro
 			if err != nil {
 				return nil, false, err
 			}
-			known, p = false, match.Contains{Field: match.Line, Value: pipe.Literal(nets)}
+			known, p = false, match.True{}
+			if lit := pipe.Literal(nets); lit != "" {
+				p = match.Contains{Field: match.Line, Value: lit}
+			}
 		} else if p, err = pipe.LineValue(f.Op, v.Text); err != nil {
 			return nil, false, err
 		}
@@ -333,9 +336,9 @@ func (s *split) finish(out *Log) {
 		out.Where = all(s.exact, s.weak)
 		return
 	}
-	even := match.And{match.Not{P: s.odd}}
-	if len(s.odd) == 0 {
-		even = nil
+	var even match.And // not odd
+	if len(s.odd) > 0 {
+		even = match.And{match.Not{P: s.odd}}
 	}
 	var wrong, right match.And // what json says of records that are not odd
 	if s.json {
@@ -344,13 +347,13 @@ func (s *split) finish(out *Log) {
 	}
 	out.Sure = all(s.exact, even, right, s.sure)
 	unsure := match.Or{match.And{s.odd, all(s.maybe)}}
+	where := match.Or{all(s.sure), unsure[0]}
 	if s.json {
 		unsure = append(unsure, all(even, wrong, s.failed))
+		if failed := all(s.failed); failed.String() != where[0].String() {
+			where = append(where, match.And{all(wrong), failed})
+		}
 	}
 	out.Unsure = all(s.exact, match.And{unsure})
-	if len(s.sure) == 0 {
-		out.Where = all(s.exact)
-		return
-	}
-	out.Where = match.Simplify(match.Or{out.Sure, out.Unsure})
+	out.Where = all(s.exact, match.And{where}) // Pipe looks at each record anyway
 }
