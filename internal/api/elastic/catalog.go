@@ -440,7 +440,7 @@ func (c *call) cat(t table) (any, error) {
 	for _, row := range t.rows {
 		line(func(i int) string { return row[i] })
 	}
-	return text(b.String()), nil
+	return plainText(b.String()), nil
 }
 
 func (c *call) catIndices() (any, error) {

@@ -98,8 +98,8 @@ func contentType(r *http.Request) string {
 	return "application/json"
 }
 
-// text is an answer that is no JSON.
-type text string
+// plainText is an answer that is no JSON.
+type plainText string
 
 // send writes an answer.
 func (c *call) send(w http.ResponseWriter, answer any) error {
@@ -108,7 +108,7 @@ func (c *call) send(w http.ResponseWriter, answer any) error {
 	var b []byte
 	status := http.StatusOK
 	switch a := answer.(type) {
-	case text:
+	case plainText:
 		h.Set("Content-Type", "text/plain; charset=UTF-8")
 		b = []byte(a)
 	case missing:
