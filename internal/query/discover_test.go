@@ -153,6 +153,11 @@ func TestVolumeAddsUp(t *testing.T) {
 			t.Errorf("step %v: %d bytes of %d, %d series, ends %v", step, total, want, len(v.Series), v.Ends)
 		}
 	}
+	// Nor do lines that a stage left nothing of.
+	v, err := e.Volume(t.Context(), scopeOf(t), query.VolumeRequest{Query: `{} | line_format ""`, From: at(0), To: at(time.Minute)})
+	if err != nil || len(v.Series) != 0 {
+		t.Errorf("empty lines: %v, %v", v.Series, err)
+	}
 	// A label that no record has leaves none.
 	if v := ask(0, "service", "nothing"); len(v.Series) != 0 {
 		t.Errorf("by an absent label: %v", v.Series)

@@ -176,8 +176,9 @@ func (v *Volumes) byName(only []string) {
 	v.Series = out
 }
 
-// finish sorts the series and keeps the largest.
+// finish sorts the series and keeps the largest; those without a byte go.
 func (v *Volumes) finish(limit int) {
+	v.Series = slices.DeleteFunc(v.Series, func(s Volume) bool { return s.Total == 0 })
 	for i := range v.Series {
 		for s := &v.Series[i]; len(s.Bytes) < len(v.Ends); {
 			s.Bytes = append(s.Bytes, 0)
