@@ -265,7 +265,7 @@ func (l *linter) unused(q *Log, i int, e *RangeAgg, c context) {
 		l.add(s.At, SeverityInfo, "the fields of a record are parsed when it arrives: | "+s.Name+" without a stage that uses them only shows them", "leave | "+s.Name+" out")
 	case e != nil && e.Unwrap == nil && c.aggregated && !c.grouped:
 		l.add(s.At, SeverityWarning, "nothing uses the fields that | "+s.Name+" makes: the sum around it drops them all", "leave | "+s.Name+" out")
-	case e != nil && e.Unwrap == nil && !c.aggregated:
+	case e != nil && e.Unwrap == nil && !c.aggregated && !c.grouped:
 		l.add(s.At, SeverityWarning, "every field that | "+s.Name+" makes parts the series once more, and none is asked for", "leave | "+s.Name+" out, or sum by (…) the fields that are wanted")
 	}
 }
