@@ -32,7 +32,25 @@ type gauge struct {
 	intsBuf  []uint64
 	table    []float64 // by entry: its number, NaN: none
 	meanings []filter.Meaning
+
+	of       source // whose column was loaded last
+	loadedAt int
+	loaded   *block.Vector
 }
+
+// load loads a column, or has it still: there may be no cache.
+func (g *gauge) load(s source, column int) (v *block.Vector, err error) {
+	if g.loaded == nil || g.of != s || g.loadedAt != column {
+		if v, err = s.Load(column); err != nil {
+			return nil, err
+		}
+		g.of, g.loadedAt, g.loaded = s, column, v
+	}
+	return g.loaded, nil
+}
+
+// release lets the block go.
+func (g *gauge) release() { g.of, g.loaded, g.ints = nil, nil, nil }
 
 // value returns the number of a row.
 func (g *gauge) value(row uint32) float64 {
@@ -64,7 +82,7 @@ func (g *gauge) read(s source, res *schema.Resolution, unit match.Unit, sel filt
 		if g.absent.Empty() {
 			break
 		}
-		v, err := s.Load(m.Column)
+		v, err := g.load(s, m.Column)
 		if err != nil {
 			return err
 		}
@@ -126,26 +144,39 @@ func (g *gauge) sparse(v *block.Vector) {
 
 // column takes the numbers of the rows that have no better column.
 func (g *gauge) column(v *block.Vector) {
-	if v.Kind == record.Bool {
-		g.present(v)
-		return
-	}
-	if v.Form != block.Plain {
-		g.table = slices.Grow(g.table[:0], v.Entries())[:v.Entries()]
-		for e := range g.table {
-			g.table[e] = g.number(v, e)
-		}
-		for i := range v.N {
-			g.set(v.Row(i), g.table[v.Entry(i)])
-		}
-	} else {
+	switch {
+	case v.Kind == record.Bool:
+	case v.Form == block.Plain:
 		for i := range v.N {
 			if row := v.Row(i); g.absent.Has(row) {
 				g.set(row, g.number(v, i))
 			}
 		}
+	case v.Rows == nil && v.Form == block.Dict && g.entries(v):
+		g.has.Or(g.absent)
+		flts := g.flts[:len(v.Codes)]
+		for i, c := range v.Codes {
+			flts[i] = g.table[c]
+		}
+	default:
+		g.entries(v)
+		for i := range v.N {
+			g.set(v.Row(i), g.table[v.Entry(i)])
+		}
 	}
 	g.present(v)
+}
+
+// entries finds the numbers that the entries of a vector are, and reports whether
+// all are numbers and no row has one of another column.
+func (g *gauge) entries(v *block.Vector) (all bool) {
+	g.table = slices.Grow(g.table[:0], v.Entries())[:v.Entries()]
+	all = g.has.Empty()
+	for e := range g.table {
+		g.table[e] = g.number(v, e)
+		all = all && g.table[e] == g.table[e]
+	}
+	return all
 }
 
 // set takes a number of a row, which NaN is not.
@@ -166,6 +197,8 @@ func (g *gauge) number(v *block.Vector, e int) float64 {
 		x = float64(int64(v.Nums[e])) * g.num / g.den
 	case record.Float:
 		x = math.Float64frombits(v.Nums[e]) * g.num / g.den
+	default:
+		return math.NaN()
 	}
 	if math.IsInf(x, 0) {
 		return math.NaN()

@@ -3,6 +3,7 @@ package store
 import (
 	"cmp"
 	"context"
+	"math"
 	"slices"
 	"strconv"
 	"sync"
@@ -121,6 +122,7 @@ func (m *measurer) block(r *runner, w *worker, t *target) (err error) {
 	}
 	g := &w.group
 	defer g.release()
+	defer w.gauge.release()
 	g.reset(c.tally, sel.rows, t.rows)
 	for i := range m.keys {
 		if err := m.key(w, sel.source, i, rows); err != nil {
@@ -191,13 +193,15 @@ func (m *measurer) key(w *worker, s source, i int, rows []uint32) error {
 			g.local[r] = w.codes[n] - 1
 		}
 	case k.Interval > 0:
-		last, lastCode := 0.0, uint32(0)
-		for j, r := range x.rows {
-			if v := k.floor(x.value(r)); j == 0 || v != last {
+		clear(w.floors[:])
+		for _, r := range x.rows {
+			v := k.floor(x.value(r))
+			at := &w.floors[math.Float64bits(v)*0x9e3779b97f4a7c15>>56]
+			if at.code == 0 || at.floor != v {
 				g.buf = strconv.AppendFloat(g.buf[:0], v, 'g', -1, 64)
-				last, lastCode = v, code(g.buf)
+				at.floor, at.code = v, code(g.buf)+1
 			}
-			g.local[r] = lastCode
+			g.local[r] = at.code - 1
 		}
 	default: // the time, as text
 		for _, r := range x.rows {
@@ -218,6 +222,9 @@ func (m *measurer) field(w *worker, c *cells, sel *selected, i int, rows []uint3
 		}
 	} else if m.bounded(w, c, sel, i, rows) {
 		return nil
+	}
+	if done, err := m.coded(w, c, sel, i, rows); done || err != nil {
+		return err
 	}
 	g := &w.gauge
 	if err := g.read(sel.source, res, f.Unit, sel.rows, rows); err != nil {

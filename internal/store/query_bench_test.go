@@ -63,6 +63,18 @@ func BenchmarkQueries(b *testing.B) {
 				}
 			})
 		}
+		measure := func(name string, req MeasureRequest) {
+			b.Run(cache.name+"/"+name, func(b *testing.B) {
+				b.ReportAllocs()
+				req.Tenant, req.From, req.To = "acme", from, to
+				for b.Loop() {
+					if _, _, err := s.Measure(context.Background(), req); err != nil {
+						b.Fatal(err)
+					}
+				}
+			})
+		}
+		duration := func(w Want) []MeasureField { return []MeasureField{{Name: "duration", Want: w}} }
 		scan("needle", match.Eq{Field: "request_id", Value: id})
 		scan("latest100", match.Eq{Field: "service", Value: "checkout"})
 		count("all", nil, 0)
@@ -74,5 +86,16 @@ func BenchmarkQueries(b *testing.B) {
 		count("regex", path, 0)
 		count("regexAlone", match.Regex{Field: "path", Re: re}, 0)
 		count("slow", match.Range{Field: "duration", Min: match.IntBound(100, false)}, 0)
+		measure("sum", MeasureRequest{Of: duration(WantSums)})
+		measure("bounds", MeasureRequest{Of: duration(WantBounds)})
+		measure("avgByService", MeasureRequest{By: GroupBy("service"), Of: duration(WantSums)})
+		measure("avgSteps", MeasureRequest{By: GroupBy("service", "response_code"), Step: 1e9, Of: duration(WantSums)})
+		measure("stddevByService", MeasureRequest{By: GroupBy("service"), Of: duration(WantSpread)})
+		measure("valuesByService", MeasureRequest{By: GroupBy("service"), Of: duration(WantValues)})
+		measure("endsByPod", MeasureRequest{By: GroupBy("pod"), Of: duration(WantEnds)})
+		measure("sumOfErrors", MeasureRequest{Where: match.Range{Field: "response_code", Min: match.IntBound(500, true)}, By: GroupBy("service"), Of: duration(WantSums)})
+		measure("histogram", MeasureRequest{By: []GroupKey{{Name: "duration", Interval: 10}}})
+		measure("distinctPods", MeasureRequest{By: GroupBy("service"), Of: []MeasureField{{Name: "pod", Want: WantDistinct}}})
+		measure("distinctIDs", MeasureRequest{By: GroupBy("service"), Of: []MeasureField{{Name: "request_id", Want: WantDistinct}}})
 	}
 }

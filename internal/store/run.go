@@ -88,7 +88,12 @@ type worker struct {
 	gauge   gauge
 	sums    sums
 	differ  differ
-	codes   []uint32
+	coded   coded
+	codes   []uint32      // of a key's ranges, plus one
+	floors  [256]struct { // some of them
+		floor float64
+		code  uint32 // plus one
+	}
 
 	all      []uint32 // 0, 1, 2 …
 	matching []uint32 // rows of a scan or a measurement

@@ -166,6 +166,14 @@ func (s *sums) end(g *gauge, x *slots, times, ords []uint64) {
 	}
 }
 
+// product returns what x*y lost when it was rounded to high.
+func product(x, y, high float64) float64 {
+	if low := math.FMA(x, y, -high); low == low {
+		return low
+	}
+	return 0
+}
+
 // sortNumbers sorts numbers, of which none is NaN: many of them byte by byte.
 func sortNumbers(s []float64) {
 	if len(s) < 1<<12 {
