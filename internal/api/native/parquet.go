@@ -17,8 +17,9 @@ type parquetFile struct {
 	file    *parquet.Writer
 	at      []int // of each column, its place in the schema, which sorts by name
 	values  []words.Value
-	row     parquet.Row
-	rows    int // of the row group
+	batch   []parquet.Row // written together; its rows are of one array
+	filled  int           // of the batch
+	rows    int           // of the row group
 	bytes   int
 }
 
@@ -27,6 +28,9 @@ const (
 	groupRows  = 64 << 10
 	groupBytes = 32 << 20
 )
+
+// batchRows are handed to the library at once: it works column by column.
+const batchRows = 256
 
 // manifestKey is the key of the manifest in a file's metadata.
 const manifestKey = "meshtrail.manifest"
@@ -43,7 +47,11 @@ func (f *parquetFile) begin(fields []store.FieldInfo) error {
 		f.at = append(f.at, leaf.ColumnIndex)
 	}
 	f.values = make([]words.Value, len(f.columns.list))
-	f.row = make(parquet.Row, len(f.columns.list))
+	n := len(f.columns.list)
+	all := make(parquet.Row, n*batchRows)
+	for i := range batchRows {
+		f.batch = append(f.batch, all[i*n:(i+1)*n:(i+1)*n])
+	}
 	f.file = parquet.NewWriter(f.out, schema, parquet.Compression(&parquet.Zstd), parquet.CreatedBy("meshtrail", "1", ""))
 	return nil
 }
@@ -74,13 +82,19 @@ func (f *parquetFile) records(rs []words.Record) error {
 	for i := range rs {
 		r := &rs[i]
 		f.columns.fill(r, f.values, true)
+		row := f.batch[f.filled]
 		for k := range f.columns.list {
-			f.row[f.at[k]] = f.value(&f.columns.list[k], r, &f.values[k]).Level(0, f.defined(k), f.at[k])
+			row[f.at[k]] = f.value(&f.columns.list[k], r, &f.values[k]).Level(0, f.defined(k), f.at[k])
 		}
-		if _, err := f.file.WriteRows([]parquet.Row{f.row}); err != nil {
+		f.rows++
+		full := f.rows >= groupRows || f.bytes >= groupBytes
+		if f.filled++; f.filled < batchRows && !full {
+			continue
+		}
+		if err := f.write(); err != nil {
 			return err
 		}
-		if f.rows++; f.rows >= groupRows || f.bytes >= groupBytes {
+		if full {
 			f.rows, f.bytes = 0, 0
 			if err := f.file.Flush(); err != nil {
 				return err
@@ -88,6 +102,12 @@ func (f *parquetFile) records(rs []words.Record) error {
 		}
 	}
 	return nil
+}
+
+func (f *parquetFile) write() error {
+	_, err := f.file.WriteRows(f.batch[:f.filled])
+	f.filled = 0
+	return err
 }
 
 // defined is the definition level of a value: 1 of an optional one that is there.
@@ -129,6 +149,9 @@ func (f *parquetFile) value(c *column, r *words.Record, v *words.Value) parquet.
 
 func (f *parquetFile) end(m *ExportManifest) error {
 	m.Columns = f.columns.names()
+	if err := f.write(); err != nil {
+		return err
+	}
 	f.file.SetKeyValueMetadata(manifestKey, string(appendJSON(nil, m)))
 	if err := f.file.Close(); err != nil {
 		return err
