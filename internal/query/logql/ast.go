@@ -1,9 +1,10 @@
 // Package logql reads the query language LogQL: text to syntax tree and back.
 //
 // It knows the grammar and nothing of records: what a query means is package
-// plan's. Parse(q).String() is a fixed point of Parse, and every error names the
-// line and column where the query stops making sense. The language, and where it
-// differs from Loki's, is written down in spec/query.md.
+// plan's. Parse(q).String() is a fixed point of Parse, and so is Pretty, which
+// prints for people. Every error names the line and column where the query stops
+// making sense; Lint names what makes sense and was hardly meant. The language,
+// and where it differs from Loki's, is written down in spec/query.md.
 //
 // The package keeps nothing of the query's text beyond the tree it returns, and
 // survives any input: depth, terms and length are bounded.

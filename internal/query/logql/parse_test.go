@@ -33,6 +33,7 @@ func TestParseString(t *testing.T) {
 	f("{a=\"x`\\\"\"}", "{a=\"x`\\\"\"}")
 	f(`{a="b"} |= "x" != "y" |~ "z" !~ "w"`, `{a="b"} |= "x" != "y" |~ "z" !~ "w"`)
 	f(`{a="b"} |= "x" or "y" or "z"`, `{a="b"} |= "x" or "y" or "z"`)
+	f(`{é1="b"} | größe > 5 | label_format x=größe`, `{"é1"="b"} | "größe" > 5 | label_format x=größe`)
 	f(`{a="b"} # comment
 		|= "x" # more`, `{a="b"} |= "x"`)
 	f(`{a="b"} | json | logfmt|level="error"`, `{a="b"} | json | logfmt | level="error"`)
@@ -88,7 +89,7 @@ func TestParseErrors(t *testing.T) {
 	f(`{app=="x"}`, `parse error at line 1, col 5: syntax error: unexpected ==, expecting = or =~ or != or !~`)
 	f(`{app>5}`, `parse error at line 1, col 5: syntax error: unexpected >, expecting = or =~ or != or !~`)
 	f(`{app="x}`, `parse error at line 1, col 6: syntax error: string is not terminated`)
-	f("{\n  é=\"x\"}", `parse error at line 2, col 3: syntax error: unexpected character 'é'`)
+	f("{é=\"\",\n  §=\"x\"}", `parse error at line 2, col 3: syntax error: unexpected character '§'`)
 	f("{a=\"é\"} | \n x", `parse error at line 2, col 3: syntax error: unexpected $end, expecting = or != or =~ or !~ or > or >= or < or <= or ==`)
 	f(`{a="b"} |= x`, `parse error at line 1, col 12: syntax error: unexpected IDENTIFIER, expecting STRING or ip`)
 	f(`{a="b"} |~ "("`, "parse error at line 1, col 12: regular expression \"(\": error parsing regexp: missing closing ): `(`")

@@ -3,6 +3,7 @@ package logql
 import (
 	"strconv"
 	"strings"
+	"unicode"
 	"unicode/utf8"
 
 	"github.com/meshtrail/meshtrail/internal/match"
@@ -98,10 +99,17 @@ func (l *lexer) next() (token, error) {
 		return l.quoted(c)
 	case c >= '0' && c <= '9' || c == '.' && l.pos+1 < len(l.src) && isDigit(l.src[l.pos+1]):
 		return l.number()
-	case isIdentStart(c):
-		end := l.pos + 1
-		for end < len(l.src) && (isIdentPart(l.src[end]) || l.src[end] == '.' && end+1 < len(l.src) && isIdentPart(l.src[end+1])) {
-			end++
+	case letterAt(l.src[l.pos:], false) > 0:
+		end := l.pos
+		for {
+			n := letterAt(l.src[end:], end > l.pos)
+			if n == 0 && end+1 < len(l.src) && l.src[end] == '.' && letterAt(l.src[end+1:], true) > 0 {
+				n = 1
+			}
+			if n == 0 {
+				break
+			}
+			end += n
 		}
 		t.kind, t.text = kIdent, l.src[l.pos:end]
 		l.pos = end
@@ -246,6 +254,26 @@ func plain(s string) bool {
 }
 
 func isDigit(c byte) bool { return c >= '0' && c <= '9' }
+
+// letterAt returns the length of the letter, or with digits the digit, that s
+// starts with; 0 if it starts with something else. Names have the letters of all
+// scripts, and are printed as strings where they are not ASCII.
+func letterAt(s string, digits bool) int {
+	if s == "" {
+		return 0
+	}
+	if c := s[0]; c < utf8.RuneSelf {
+		if isIdentStart(c) || digits && isDigit(c) {
+			return 1
+		}
+		return 0
+	}
+	r, n := utf8.DecodeRuneInString(s)
+	if unicode.IsLetter(r) || digits && unicode.IsDigit(r) {
+		return n
+	}
+	return 0
+}
 
 func isIdentStart(c byte) bool {
 	return c == '_' || c >= 'a' && c <= 'z' || c >= 'A' && c <= 'Z'
