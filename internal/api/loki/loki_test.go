@@ -256,3 +256,18 @@ func FuzzParams(f *testing.F) {
 		p.direction()
 	})
 }
+
+// TestPartial: an answer that is cut short says so, and part of a count is none.
+func TestPartial(t *testing.T) {
+	w := newWorld(t)
+	w.store.MaxRows = 3
+	code, got := w.get("/loki/api/v1/query_range", "query", `{}`, "direction", "forward")
+	if code != 200 || !strings.HasPrefix(got, `{"status":"success","warnings":["the answer is cut short: `) || !strings.Contains(got, "second") {
+		t.Errorf("%d %s", code, got)
+	}
+	for _, path := range []string{"query", "index/volume", "index/stats"} {
+		if code, got := w.get("/loki/api/v1/"+path, "query", map[bool]string{true: `count_over_time({}[1h])`, false: `{}`}[path == "query"]); code != 429 {
+			t.Errorf("%s over the budget: %d %s", path, code, got)
+		}
+	}
+}
