@@ -205,8 +205,9 @@ func visible(fields []store.FieldInfo, scope access.Scope) []store.FieldInfo {
 	return fields
 }
 
-// describe tells the reader of a stream which fields there are.
-func (e *Engine) describe(ctx context.Context, scope access.Scope, c *call, req *StreamRequest) error {
+// describe tells the reader of a stream which fields there are: those of audit
+// records only if it can meet any.
+func (e *Engine) describe(ctx context.Context, scope access.Scope, c *call, l *plan.Log, req *StreamRequest) error {
 	if err := c.join(); err != nil {
 		return err
 	}
@@ -214,7 +215,11 @@ func (e *Engine) describe(ctx context.Context, scope access.Scope, c *call, req 
 	if err != nil {
 		return err
 	}
-	return req.Describe(visible(fields, scope))
+	fields = visible(fields, scope)
+	if !l.NamesClass {
+		fields = slices.DeleteFunc(fields, func(f store.FieldInfo) bool { return strings.HasPrefix(f.Name, "audit.") })
+	}
+	return req.Describe(fields)
 }
 
 // A HistogramRequest asks how many records of the span there are over time.

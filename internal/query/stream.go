@@ -80,7 +80,7 @@ func (e *Engine) Stream(ctx context.Context, scope access.Scope, req StreamReque
 	ctx, cancel := context.WithTimeout(ctx, e.limits.StreamTimeout)
 	defer cancel()
 	if req.Describe != nil {
-		if err := e.describe(ctx, scope, c, &req); err != nil {
+		if err := e.describe(ctx, scope, c, l, &req); err != nil {
 			return Summary{}, c.end(late(err, e.limits.StreamTimeout))
 		}
 	}
