@@ -3,6 +3,7 @@ package exec
 import (
 	"slices"
 
+	"github.com/meshtrail/meshtrail/internal/match"
 	"github.com/meshtrail/meshtrail/internal/query/plan"
 	"github.com/meshtrail/meshtrail/internal/store"
 )
@@ -60,12 +61,15 @@ func at(counts []uint64, i int) uint64 {
 // countGroups asks for counts by buckets, and calls f for every group that has
 // any.
 func (r *ranger) countGroups(l *plan.Log, from, to, step int64, f func(*tally, *store.Group) error) error {
-	e := r.env
+	e, where := r.env, r.env.Where(l)
+	if _, none := where.(match.False); none {
+		return nil
+	}
 	if err := e.ask(); err != nil {
 		return err
 	}
 	groups, stats, err := e.Store.Count(r.ctx, store.CountRequest{
-		Tenant: e.Tenant, From: from, To: to, Where: e.Where(l), By: r.g.by, Step: step, Sum: r.bytes(), Budget: e.Budget,
+		Tenant: e.Tenant, From: from, To: to, Where: where, By: r.g.by, Step: step, Sum: r.bytes(), Budget: e.Budget,
 	})
 	addStats(&e.Stats, stats)
 	if err != nil {

@@ -16,6 +16,7 @@
 package exec
 
 import (
+	"cmp"
 	"context"
 	"math"
 
@@ -89,8 +90,13 @@ type Env struct {
 	requests int
 	held     int64 // bytes of the series and samples that are alive
 	points   int64 // of the series that are alive
+	most     int64 // that may be held; 0: maxHeld
 	byRecord bool  // for tests: never let the store count or measure
+	hands    int   // for tests: the hands of a reading; 0: as many as are worth it
 }
+
+// limit returns how many bytes may be held.
+func (e *Env) limit() int64 { return cmp.Or(e.most, maxHeld) }
 
 // maxHeld bounds what one query holds in memory at a time, in bytes. It counts
 // series, buckets and samples, which is most of it.
@@ -102,7 +108,7 @@ const maxPoints = 8 << 20
 // hold accounts for n bytes more.
 func (e *Env) hold(n int) error {
 	e.held += int64(n)
-	if e.held > maxHeld {
+	if e.held > e.limit() {
 		return fault.WithHint(fault.Errorf(fault.Overload, "query holds more than %d MiB of series and samples", maxHeld>>20),
 			"group by fewer labels, use a longer step or a shorter time range, or select less")
 	}

@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"runtime"
 	"strings"
+	"sync/atomic"
 	"testing"
 	"time"
 
@@ -126,11 +127,12 @@ func brief(err error) string {
 // canceling is a context that is canceled at the n-th look, and counts them.
 type canceling struct {
 	context.Context
-	looks, at int
+	looks atomic.Int64
+	at    int64
 }
 
 func (c *canceling) Err() error {
-	if c.looks++; c.looks > c.at {
+	if c.looks.Add(1) > c.at {
 		return context.Canceled
 	}
 	return nil
@@ -155,16 +157,17 @@ func TestCancel(t *testing.T) {
 		if _, _, err := ask(free, t, s, q, steps); err != nil {
 			t.Fatalf("%s: %v", q, err)
 		}
-		if mean := time.Since(start) / time.Duration(free.looks); mean > 50*time.Millisecond {
-			t.Errorf("%s: %d looks, one every %s", q, free.looks, mean)
+		if mean := time.Since(start) / time.Duration(free.looks.Load()); mean > 50*time.Millisecond {
+			t.Errorf("%s: %d looks, one every %s", q, free.looks.Load(), mean)
 		}
-		for _, at := range []int{0, 1, free.looks / 2, free.looks - 1} {
+		looks := free.looks.Load()
+		for _, at := range []int64{0, 1, looks / 2, looks - 1} {
 			ctx := &canceling{Context: t.Context(), at: at}
 			if _, _, err := ask(ctx, t, s, q, steps); fault.KindOf(err) != fault.Canceled {
-				t.Errorf("%s, canceled at look %d of %d: %v", q, at, free.looks, err)
+				t.Errorf("%s, canceled at look %d of %d: %v", q, at, looks, err)
 			}
-			if ctx.looks > at+20 {
-				t.Errorf("%s, canceled at look %d: went on for %d more", q, at, ctx.looks-at)
+			if more := ctx.looks.Load() - at; more > 20 {
+				t.Errorf("%s, canceled at look %d: went on for %d more", q, at, more)
 			}
 		}
 	}

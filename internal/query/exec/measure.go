@@ -33,13 +33,16 @@ func (r *ranger) measure(l *plan.Log) error {
 		r.lay = atEdges(e.Steps, r.n.Range, r.n.Offset)
 	}
 	has := restricted(l, match.Simplify(match.And{l.Where, match.Exists{Field: u.Name}}))
-	odd := false
+	where, odd := e.Where(has), false
+	if _, none := where.(match.False); none {
+		return nil
+	}
 	for _, p := range r.pieces() {
 		if err := e.ask(); err != nil {
 			return err
 		}
 		groups, stats, err := e.Store.Measure(r.ctx, store.MeasureRequest{
-			Tenant: e.Tenant, From: p.from, To: p.to, Where: e.Where(has), By: store.GroupBy(r.g.by...), Step: p.step,
+			Tenant: e.Tenant, From: p.from, To: p.to, Where: where, By: store.GroupBy(r.g.by...), Step: p.step,
 			Of: []store.MeasureField{{Name: u.Name, Unit: u.Unit, Want: want(r.n.Op)}}, Budget: e.Budget,
 		})
 		addStats(&e.Stats, stats)

@@ -1,6 +1,7 @@
 package exec
 
 import (
+	"context"
 	"errors"
 	"fmt"
 	"maps"
@@ -18,10 +19,11 @@ import (
 	"github.com/meshtrail/meshtrail/internal/query/plan"
 	"github.com/meshtrail/meshtrail/internal/query/querytest"
 	"github.com/meshtrail/meshtrail/internal/record"
+	"github.com/meshtrail/meshtrail/internal/store"
 )
 
 // rounds of the property test.
-const rounds = 3000
+const rounds = 2000
 
 // TestWaysAgree computes random range aggregations over random records in every
 // way there is, and by a reference that looks at each window by itself.
@@ -76,6 +78,20 @@ func TestWaysAgree(t *testing.T) {
 	}
 }
 
+// inBits is a store that scans in small batches.
+type inBits struct{ store.Reader }
+
+func (s inBits) Scan(ctx context.Context, req store.ScanRequest, visit func([]record.Record) error) (store.Stats, error) {
+	return s.Reader.Scan(ctx, req, func(rs []record.Record) error {
+		for bit := range slices.Chunk(rs, 4) {
+			if err := visit(bit); err != nil {
+				return err
+			}
+		}
+		return nil
+	})
+}
+
 func held(list []*Series) (n int64) {
 	for _, s := range list {
 		n += int64(size(s.Labels, len(s.Vals)))
@@ -94,6 +110,7 @@ func ways(rnd *mrand.Rand, where match.Predicate) map[string]func(*Env, *plan.Ra
 		"by the store":              func(*Env, *plan.Range) {},
 		"by the store, few buckets": func(e *Env, _ *plan.Range) { e.MaxBuckets = few },
 		"record by record":          func(e *Env, _ *plan.Range) { e.byRecord = true },
+		"record by record, by many": func(e *Env, _ *plan.Range) { e.byRecord, e.hands, e.Store = true, 3, inBits{e.Store} },
 		"each window by itself":     func(_ *Env, n *plan.Range) { n.Distinct = true },
 		"through an empty pipeline": func(_ *Env, n *plan.Range) { n.Log.Pipe = &pipe.Pipeline{} },
 		"half by the store": func(_ *Env, n *plan.Range) {

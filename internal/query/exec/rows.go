@@ -19,40 +19,57 @@ import (
 // With odd set those are left out whose field is a number to the store: they have
 // been measured.
 func (r *ranger) read(where match.Predicate, p *pipe.Pipeline, odd bool) error {
+	if _, none := where.(match.False); none {
+		return nil
+	}
 	if err := r.env.ask(); err != nil {
 		return err
 	}
+	d := newReading(r, p, odd)
+	c := newCrew(d, func() *reading {
+		env := *r.env
+		env.held = 0
+		own := *r
+		own.env, own.series, own.rows, own.order, own.held = &env, map[string]*tally{}, map[string]*tally{}, nil, 0
+		return newReading(&own, p, odd)
+	})
+	from, to := r.lay.span()
+	stats, err := r.env.Store.Scan(r.ctx, store.ScanRequest{
+		Tenant: r.env.Tenant, From: from, To: to, Where: where, Fields: d.fields(p), Order: d.order(), Budget: r.env.Budget,
+	}, c.take)
+	addStats(&r.env.Stats, stats)
+	return c.finish(err)
+}
+
+func newReading(r *ranger, p *pipe.Pipeline, odd bool) *reading {
 	d := &reading{ranger: r, odd: odd}
+	if p == nil {
+		p = &pipe.Pipeline{}
+	}
 	if u := r.n.Unwrap; u != nil {
 		d.res, d.want = schema.Resolve(u.Name), want(r.n.Op)
 		if u.Good != nil {
 			p, d.bad = u.Good, u.Bad.NewRun()
 		}
 	}
-	fields := d.fields(p)
-	if p == nil {
-		p = &pipe.Pipeline{}
-	}
 	d.run = p.NewRun()
-	from, to := r.lay.span()
-	stats, err := r.env.Store.Scan(r.ctx, store.ScanRequest{
-		Tenant: r.env.Tenant, From: from, To: to, Where: where, Fields: fields, Order: d.order(), Budget: r.env.Budget,
-	}, func(records []record.Record) error {
-		for i := range records {
-			if i%256 == 0 && r.ctx.Err() != nil {
-				return r.ctx.Err()
-			}
-			if err := d.record(&records[i]); err != nil {
-				return err
-			}
+	return d
+}
+
+// all counts the records of a batch.
+func (d *reading) all(records []record.Record) error {
+	for i := range records {
+		if i%256 == 0 && d.ctx.Err() != nil {
+			return d.ctx.Err()
 		}
-		if d.bad != nil && d.bad.Err() != nil {
-			return d.bad.Err()
+		if err := d.record(&records[i]); err != nil {
+			return err
 		}
-		return d.run.Err()
-	})
-	addStats(&r.env.Stats, stats)
-	return err
+	}
+	if d.bad != nil && d.bad.Err() != nil {
+		return d.bad.Err()
+	}
+	return d.run.Err()
 }
 
 // A reading is a scan on its way.
@@ -74,6 +91,7 @@ func (d *reading) fields(p *pipe.Pipeline) []string {
 		names, all = p.Fields()
 	}
 	if d.bad != nil {
+		names, all = d.n.Unwrap.Good.Fields()
 		more, m := d.n.Unwrap.Bad.Fields()
 		names, all = slices.Concat(names, more), all || m
 	}

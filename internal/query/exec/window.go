@@ -188,9 +188,6 @@ func (c *cell) nan(s *store.Sample) {
 	c.nans++
 }
 
-// total returns the number of samples.
-func (c *cell) total() uint64 { return c.Count + c.nans }
-
 // slide calls f for every window with what is known of all its samples, in one
 // pass: the cells of a window are those before mid, of which tail holds the
 // merged rests, and those after, merged in head. Each cell is merged twice.
