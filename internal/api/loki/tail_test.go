@@ -12,10 +12,12 @@ import (
 	"strings"
 	"testing"
 	"time"
+	"unicode/utf8"
 
 	"github.com/coder/websocket"
 
 	"github.com/meshtrail/meshtrail/internal/fault"
+	"github.com/meshtrail/meshtrail/internal/query"
 	"github.com/meshtrail/meshtrail/internal/record"
 )
 
@@ -302,5 +304,40 @@ func TestTailGone(t *testing.T) {
 	case <-ended:
 	case <-time.After(patience):
 		t.Error("the tail of a reader that went away goes on")
+	}
+}
+
+// TestTailLoses: what the subscription lost is told, without saying what it was,
+// and what ends the subscription ends the tail with its words.
+func TestTailLoses(t *testing.T) {
+	w := newWorld(t)
+	shaper, err := query.NewShaper(query.LogQL, `{}`)
+	if err != nil {
+		t.Fatal(err)
+	}
+	w.options.TailMax, w.options.Ping = time.Hour, time.Hour
+	tl := &tailer{o: &w.options, shaper: shaper, frames: make(chan []byte, 2)}
+	in := make(chan news, 3)
+	in <- news{dropped: 2}
+	in <- news{dropped: maxDropped * 3}
+	in <- news{err: fault.WithHint(fault.Errorf(fault.Overload, "the reader is too slow"), "ask for less")}
+	code, why := tl.loop(t.Context(), t.Context(), in)
+	if code != websocket.StatusInternalError || why != "the reader is too slow\nhint: ask for less" {
+		t.Errorf("ended with %d %q", code, why)
+	}
+	tl.flush()
+	if len(tl.frames) == 0 {
+		t.Fatal("nothing was told")
+	}
+	if got, want := string(<-tl.frames), `{"streams":[],"dropped_entries":[{"timestamp":"1795176060000000000"},{"timestamp":"1795176060000000000"}`; !strings.HasPrefix(got, want) {
+		t.Errorf("told %.300s", got)
+	}
+}
+
+func TestClip(t *testing.T) {
+	for _, s := range []string{"", "short", strings.Repeat("x", 123), strings.Repeat("x", 124), strings.Repeat("ü", 100), "\xff" + strings.Repeat("\x80", 200)} {
+		if got := clip(s); len(got) > 123 || len(s) <= 123 && got != s || utf8.ValidString(s) && !utf8.ValidString(got) {
+			t.Errorf("clip(%q) = %q", s, got)
+		}
 	}
 }
