@@ -37,7 +37,7 @@ type Reading struct {
 
 // Explain plans a query.
 func Explain(lang Language, text string) (*Explanation, error) {
-	l, x, err := read(lang, text, nil)
+	l, _, err := read(lang, text, nil)
 	if err != nil {
 		return nil, err
 	}
@@ -51,7 +51,8 @@ func Explain(lang Language, text string) (*Explanation, error) {
 		out.Reads = []Reading{reading(l, nil, text, howRecords)}
 		return out, nil
 	}
-	if x, err = logql.Parse(text); err != nil {
+	x, err := logql.Parse(text)
+	if err != nil {
 		return nil, err
 	}
 	out.Query = x.String()

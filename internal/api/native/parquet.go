@@ -14,7 +14,7 @@ import (
 type parquetFile struct {
 	out     *sealed
 	columns *columns
-	file    *parquet.Writer
+	file    *parquet.GenericWriter[any]
 	at      []int // of each column, its place in the schema, which sorts by name
 	values  []words.Value
 	batch   []parquet.Row // written together; its rows are of one array
@@ -52,7 +52,7 @@ func (f *parquetFile) begin(fields []store.FieldInfo) error {
 	for i := range batchRows {
 		f.batch = append(f.batch, all[i*n:(i+1)*n:(i+1)*n])
 	}
-	f.file = parquet.NewWriter(f.out, schema, parquet.Compression(&parquet.Zstd), parquet.CreatedBy("meshtrail", "1", ""))
+	f.file = parquet.NewGenericWriter[any](f.out, schema, parquet.Compression(&parquet.Zstd), parquet.CreatedBy("meshtrail", "1", ""))
 	return nil
 }
 
