@@ -5,16 +5,22 @@ import (
 	"encoding/json"
 	"fmt"
 	"io"
+	"maps"
 	"net/url"
+	"slices"
 	"strconv"
 	"time"
 
 	"github.com/meshtrail/meshtrail/internal/fault"
 )
 
+// A neighbourhood is records that stand next to each other in the commit order of
+// their stream, those that match among them.
+type neighbourhood struct{ records map[uint64]*shown }
+
 // surroundings shows each record that matches among those of its stream that
-// came before and after it, as grep -C does: records that are near each other
-// share their surroundings, and -- stands between the others.
+// came before and after it, as grep -C does: what is near each other is shown
+// once and in one piece, and -- stands between the pieces.
 func (a *querying) surroundings(ctx context.Context, q url.Values, p *printer) error {
 	var found []*shown
 	rows, end, err := a.stream(ctx, q, func(s *shown) error {
@@ -26,41 +32,45 @@ func (a *querying) surroundings(ctx context.Context, q url.Values, p *printer) e
 	}
 	bar := a.t.meter("records with what surrounds them")
 	defer bar.end()
-	matched := make(map[uint64]bool, len(found))
-	for _, s := range found {
-		matched[s.ord] = true
-	}
-	printed := make(map[uint64]bool)
+	of := make(map[uint64]*neighbourhood)
+	var pieces []*neighbourhood
 	for i, s := range found {
-		if printed[s.ord] {
-			continue
-		}
 		around, err := a.around(ctx, s)
 		if err != nil {
 			return err
 		}
-		fresh := around[:0]
-		joined := false // to what was printed last
+		piece := &neighbourhood{map[uint64]*shown{}}
 		for _, r := range around {
-			if printed[r.ord] {
-				joined = true
-				continue
+			if old := of[r.ord]; old != nil && old != piece { // they are one
+				for ord, r := range piece.records {
+					old.records[ord], of[ord] = r, old
+				}
+				pieces = slices.DeleteFunc(pieces, func(n *neighbourhood) bool { return n == piece })
+				piece = old
 			}
-			r.matched = matched[r.ord]
-			fresh = append(fresh, r)
-		}
-		if len(printed) > 0 && !joined && (a.output == "pretty" || a.output == "raw") {
-			io.WriteString(a.t.out, "--\n")
-		}
-		for _, r := range fresh {
-			printed[r.ord] = true
-			if err := p.record(r); err != nil {
-				return err
+			if piece.records[r.ord] == nil {
+				piece.records[r.ord], of[r.ord] = r, piece
 			}
+		}
+		if !slices.Contains(pieces, piece) {
+			pieces = append(pieces, piece)
+		}
+		if r := piece.records[s.ord]; r != nil {
+			r.matched = true
 		}
 		bar.at(64 * (i + 1))
 	}
 	bar.end()
+	for i, piece := range pieces {
+		if i > 0 && (a.output == "pretty" || a.output == "raw") {
+			io.WriteString(a.t.out, "--\n")
+		}
+		for _, ord := range slices.Sorted(maps.Keys(piece.records)) {
+			if err := p.record(piece.records[ord]); err != nil {
+				return err
+			}
+		}
+	}
 	if err := p.end(); err != nil {
 		return err
 	}

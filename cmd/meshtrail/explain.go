@@ -83,13 +83,8 @@ func (e *exploring) explain(cmd *cobra.Command, text string, analyze bool) error
 		reads[i].Reading = x.Reads[i]
 	}
 	if analyze {
-		if err := e.open(); err != nil {
+		if err := e.analyze(cmd, text, reads); err != nil {
 			return err
-		}
-		for i := range reads {
-			if reads[i].Cost, err = e.cost(cmd, reads[i].Query); err != nil {
-				return err
-			}
 		}
 	}
 	if e.output == "jsonl" {
@@ -108,18 +103,36 @@ func (e *exploring) explain(cmd *cobra.Command, text string, analyze bool) error
 	return writeExplanation(e.t, x, reads)
 }
 
-// cost counts the records of a log query in the time range.
-func (e *exploring) cost(cmd *cobra.Command, text string) (*cost, error) {
+// analyze asks the server what each reading asks of the store, the asker's scope
+// included, and what counting its records skips.
+func (e *exploring) analyze(cmd *cobra.Command, text string, reads []explained) error {
 	q, err := e.window(time.Now())
 	if err != nil {
-		return nil, err
+		return err
+	}
+	if err := e.open(); err != nil {
+		return err
 	}
 	q.Set("query", text)
-	q.Set("buckets", "1")
+	q.Set("run", "true")
 	e.put(q)
-	var answer struct{ Stats *cost }
-	err = e.fetch(cmd, "/api/v1/histogram", q, &answer)
-	return answer.Stats, err
+	var answer struct {
+		Reads []struct {
+			Where string
+			Stats *cost
+		}
+	}
+	if err := e.fetchJSON(cmd.Context(), "/api/v1/explain", q, &answer); err != nil {
+		return err
+	}
+	if len(answer.Reads) != len(reads) {
+		return fault.WithHint(fault.Errorf(fault.Corrupt, "the server reads the store %d times for this query, not %d", len(answer.Reads), len(reads)),
+			"is it of another version? see: meshtrail version")
+	}
+	for i := range reads {
+		reads[i].Where, reads[i].Cost = answer.Reads[i].Where, answer.Reads[i].Stats
+	}
+	return nil
 }
 
 func writeExplanation(t *terminal, x *query.Explanation, reads []explained) error {

@@ -10,7 +10,7 @@ import (
 	"github.com/spf13/cobra"
 
 	"github.com/meshtrail/meshtrail/internal/fault"
-	"github.com/meshtrail/meshtrail/internal/query/logql"
+	"github.com/meshtrail/meshtrail/internal/query"
 )
 
 // maxQueryFile bounds a file of one query: no query is longer.
@@ -67,11 +67,12 @@ func readQuery(r io.Reader) (string, error) {
 }
 
 func newFmt(t *terminal) *cobra.Command {
+	var a asking
 	var check, canonical bool
 	var files []string
 	cmd := &cobra.Command{
 		Use:   "fmt ['QUERY'...]",
-		Short: "Print LogQL queries in one form for people",
+		Short: "Print queries in one form for people",
 		Long: `Prints queries as people write them: short ones on a line, long ones with one
 stage, argument or operand to a line. The meaning stays the same, and formatting
 again changes nothing. Without an argument it reads one query from standard
@@ -88,15 +89,15 @@ exits 1 if there are any. It exits 2 for a text that is no query.`,
 			if err != nil {
 				return err
 			}
+			lang, err := query.ParseLanguage(a.lang)
+			if err != nil {
+				return err
+			}
 			other := 0
 			for _, s := range list {
-				x, err := logql.Parse(s.text)
+				text, err := query.Format(lang, s.text, !canonical)
 				if err != nil {
 					return at(s.text, err)
-				}
-				text := logql.Pretty(x)
-				if canonical {
-					text = x.String()
 				}
 				switch {
 				case !check:
@@ -114,8 +115,9 @@ exits 1 if there are any. It exits 2 for a text that is no query.`,
 	}
 	f := cmd.Flags()
 	f.BoolVar(&check, "check", false, "print nothing; exit 1 when a query is written otherwise")
-	var a asking
+	a.langFlag(cmd)
 	cmd.ValidArgsFunction = a.completeQuery(0)
+	a.completeAsking(cmd, nil)
 	f.BoolVar(&canonical, "canonical", false, "print the form for programs: one line, always the same")
 	f.StringArrayVar(&files, "file", nil, "file of one query; may be given more than once")
 	return cmd
@@ -130,11 +132,12 @@ func (t *terminal) safeText(s string) string {
 }
 
 func newLint(t *terminal) *cobra.Command {
+	var a asking
 	var output string
 	var files []string
 	cmd := &cobra.Command{
 		Use:   "lint ['QUERY'...]",
-		Short: "Find what is wrong, slow or misleading in LogQL queries",
+		Short: "Find what is wrong, slow or misleading in queries",
 		Long: `Reads queries and says what in them cannot be read (error), does needless work
 or hardly means what it says (warning), or could be written better (info), each
 with its place and what to write instead. Without an argument it reads one query
@@ -152,9 +155,17 @@ It exits 0 when there is nothing to say, 1 when there are findings.`,
 			if err != nil {
 				return err
 			}
+			lang, err := query.ParseLanguage(a.lang)
+			if err != nil {
+				return err
+			}
 			found := 0
 			for _, s := range list {
-				for _, f := range logql.Lint(s.text) {
+				findings, err := query.Lint(lang, s.text)
+				if err != nil {
+					return err
+				}
+				for _, f := range findings {
 					found++
 					if err := t.finding(s, f, output == "jsonl"); err != nil {
 						return err
@@ -169,13 +180,16 @@ It exits 0 when there is nothing to say, 1 when there are findings.`,
 	}
 	f := cmd.Flags()
 	f.StringVarP(&output, "output", "o", "pretty", "form of the output: pretty, jsonl")
+	a.langFlag(cmd)
+	cmd.ValidArgsFunction = a.completeQuery(0)
+	a.completeAsking(cmd, []string{"pretty", "jsonl"})
 	f.StringArrayVar(&files, "file", nil, "file of one query; may be given more than once")
 	return cmd
 }
 
 // finding prints one finding: FILE:LINE:COL: SEVERITY: TEXT, the place in the
 // query, and what to write instead.
-func (t *terminal) finding(s source, f logql.Finding, asJSON bool) error {
+func (t *terminal) finding(s source, f query.Finding, asJSON bool) error {
 	if asJSON {
 		data, err := json.Marshal(struct {
 			File       string `json:"file,omitempty"`

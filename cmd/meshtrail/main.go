@@ -143,6 +143,7 @@ Prove:
 	root.AddCommand(inGroup("prove", newVerify(t), newReport(t))...)
 	root.AddCommand(inGroup("admin", newCheck(t), newSeal(t), newCompletion(t), newVersion(t))...)
 	root.AddCommand(newLine(t))
+	root.AddCommand(newTopics()...)
 	return root
 }
 

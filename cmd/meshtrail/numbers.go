@@ -15,67 +15,56 @@ import (
 	"github.com/meshtrail/meshtrail/internal/fault"
 )
 
-// series is one line of numbers of a metric answer.
-type series struct {
-	Metric map[string]string    `json:"metric"`
-	Values [][2]json.RawMessage `json:"values"` // Unix seconds, text of the number
-	Value  [2]json.RawMessage   `json:"value"`  // of an instant
+// An answer is what a metric query gives.
+type metricAnswer struct {
+	Series   []series
+	Partial  bool
+	Warnings []string
 }
 
-// series asks a metric query.
-func (a *asking) series(ctx context.Context, q url.Values, step string, instant bool) ([]series, error) {
-	q.Set("start", q.Get("from"))
-	q.Set("end", q.Get("to"))
-	path := "/loki/api/v1/query_range"
+// series is one line of numbers of a metric answer.
+type series struct {
+	Labels map[string]string
+	Points []struct{ Time, Value string } // RFC 3339, text of the number
+}
+
+// metric asks a metric query, at every step of the range or at its end only.
+func (a *asking) metric(ctx context.Context, t *terminal, q url.Values, step string, instant bool) (*metricAnswer, error) {
 	switch {
+	case instant && step != "":
+		return nil, &exitError{exitUsage, fault.Errorf(fault.Invalid, "both --instant and --step")}
 	case instant:
-		path = "/loki/api/v1/query"
 		q.Set("time", q.Get("to"))
-	case step == "":
-		q.Set("step", defaultStep(q))
-	default:
+		q.Del("from")
+		q.Del("to")
+	case step != "":
 		d, err := parseSpan(step)
 		if err != nil || d <= 0 {
 			return nil, fault.WithHint(fault.Errorf(fault.Invalid, "--step %q is no length of time", step), "write it as 30s, 5m or 1h")
 		}
-		q.Set("step", strconv.FormatFloat(d.Seconds(), 'f', -1, 64))
+		q.Set("step", strconv.FormatInt(int64(d), 10)+"ns")
 	}
-	var answer struct {
-		Data struct {
-			ResultType string          `json:"resultType"`
-			Result     json.RawMessage `json:"result"`
-		} `json:"data"`
-	}
-	if err := a.fetchJSON(ctx, path, q, &answer); err != nil {
+	bar := t.meter("answers")
+	defer bar.end()
+	var answer metricAnswer
+	if err := a.fetchJSON(ctx, "/api/v1/metric", q, &answer); err != nil {
 		return nil, err
 	}
-	var all []series
-	kind, result := answer.Data.ResultType, answer.Data.Result
-	var err error
-	if kind == "scalar" {
-		all = make([]series, 1)
-		err = json.Unmarshal(result, &all[0].Value)
-	} else {
-		err = json.Unmarshal(result, &all)
-	}
-	if err != nil {
-		return nil, fault.Errorf(fault.Corrupt, "read the %s of the answer: %w", kind, err)
-	}
-	for i := range all {
-		if all[i].Value[0] != nil {
-			all[i].Values = append(all[i].Values, all[i].Value)
-		}
-	}
-	return all, nil
+	return &answer, nil
+}
+
+// verdict says how a metric answer of n points ended.
+func (m *metricAnswer) verdict(t *terminal, n int) error {
+	return verdict(t, n, &manifest{Rows: n, Partial: m.Partial, Warnings: m.Warnings})
 }
 
 // numbers asks a metric query and prints one line a point, oldest first.
 func (a *asking) numbers(ctx context.Context, t *terminal, q url.Values, step string, p *printer) error {
-	all, err := a.series(ctx, q, step, false)
+	answer, err := a.metric(ctx, t, q, step, false)
 	if err != nil {
 		return err
 	}
-	points, err := flatten(all)
+	points, err := flatten(answer.Series)
 	if err != nil {
 		return err
 	}
@@ -83,7 +72,7 @@ func (a *asking) numbers(ctx context.Context, t *terminal, q url.Values, step st
 	case "pretty":
 		p.record = prettyNumbers(t.out, points)
 	case "csv":
-		p.record, p.end = csvPrinter(t.data(), columns(all), false)
+		p.record, p.end = csvPrinter(t.data(), columns(answer.Series), false)
 	}
 	for _, s := range points {
 		if err := p.record(s); err != nil {
@@ -93,10 +82,7 @@ func (a *asking) numbers(ctx context.Context, t *terminal, q url.Values, step st
 	if err := p.end(); err != nil {
 		return err
 	}
-	if len(points) == 0 {
-		return &exitError{code: exitNoMatch}
-	}
-	return nil
+	return answer.verdict(t, len(points))
 }
 
 // prettyNumbers writes time, number and labels below one another.
@@ -124,18 +110,11 @@ func readable(number string) string {
 func columns(all []series) []string {
 	names := map[string]bool{}
 	for _, one := range all {
-		for n := range one.Metric {
+		for n := range one.Labels {
 			names[n] = true
 		}
 	}
 	return append(slices.Sorted(maps.Keys(names)), "value")
-}
-
-// defaultStep is a sixtieth of the range, in whole seconds.
-func defaultStep(q url.Values) string {
-	from, _ := time.Parse(time.RFC3339Nano, q.Get("from"))
-	to, _ := time.Parse(time.RFC3339Nano, q.Get("to"))
-	return strconv.Itoa(max(1, int(to.Sub(from).Seconds()/60)))
 }
 
 // labelSet writes labels as LogQL does.
@@ -148,36 +127,21 @@ func labelSet(metric map[string]string) string {
 	return "{" + strings.Join(labels, ", ") + "}"
 }
 
-// readPoint reads a time and the text of a number.
-func readPoint(v [2]json.RawMessage) (at time.Time, text string, err error) {
-	var seconds json.Number
-	if err = json.Unmarshal(v[0], &seconds); err == nil {
-		err = json.Unmarshal(v[1], &text)
-	}
-	if err == nil {
-		at, err = parseTime(seconds.String(), time.Time{})
-	}
-	if err != nil {
-		err = fault.Errorf(fault.Corrupt, "read the answer: %w", err)
-	}
-	return at, text, err
-}
-
 // flatten turns series into records of one number each, in order of time.
 func flatten(all []series) ([]*shown, error) {
 	var out []*shown
 	for _, one := range all {
-		names, set := slices.Sorted(maps.Keys(one.Metric)), labelSet(one.Metric)
-		for _, v := range one.Values {
-			at, text, err := readPoint(v)
+		names, set := slices.Sorted(maps.Keys(one.Labels)), labelSet(one.Labels)
+		for _, v := range one.Points {
+			at, err := time.Parse(time.RFC3339Nano, v.Time)
 			if err != nil {
-				return nil, err
+				return nil, fault.Errorf(fault.Corrupt, "read the answer: %w", err)
 			}
-			s := &shown{time: at.UnixNano(), line: text + "  " + set, labels: set, names: append(slices.Clone(names), "value"), fields: map[string]any{"value": json.Number(text)}}
+			s := &shown{time: at.UnixNano(), line: v.Value + "  " + set, labels: set, names: append(slices.Clone(names), "value"), fields: map[string]any{"value": json.Number(v.Value)}}
 			for _, n := range names {
-				s.fields[n] = one.Metric[n]
+				s.fields[n] = one.Labels[n]
 			}
-			s.raw, _ = json.Marshal(map[string]any{"time": at.UTC().Format(time.RFC3339Nano), "labels": one.Metric, "value": text})
+			s.raw, _ = json.Marshal(map[string]any{"time": at.UTC().Format(time.RFC3339Nano), "labels": one.Labels, "value": v.Value})
 			out = append(out, s)
 		}
 	}

@@ -87,8 +87,8 @@ func TestAskedNamesAreThoseOfQueries(t *testing.T) {
 func TestPrettyNumbersStandBelowOneAnother(t *testing.T) {
 	var out bytes.Buffer
 	points, err := flatten([]series{
-		{Metric: map[string]string{"service": "a"}, Values: [][2]json.RawMessage{{json.RawMessage(`1767323045`), json.RawMessage(`"7"`)}}},
-		{Metric: map[string]string{"service": "b"}, Values: [][2]json.RawMessage{{json.RawMessage(`1767323045`), json.RawMessage(`"12.5"`)}}},
+		{Labels: map[string]string{"service": "a"}, Points: []struct{ Time, Value string }{{"2026-01-02T03:04:05Z", "7"}}},
+		{Labels: map[string]string{"service": "b"}, Points: []struct{ Time, Value string }{{"2026-01-02T03:04:05Z", "12.5"}}},
 	})
 	if err != nil {
 		t.Fatal(err)
@@ -103,7 +103,7 @@ func TestPrettyNumbersStandBelowOneAnother(t *testing.T) {
 	if !strings.HasSuffix(lines[0], "     7  {service=\"a\"}") || !strings.HasSuffix(lines[1], "  12.5  {service=\"b\"}") {
 		t.Errorf("%q", lines)
 	}
-	if got := columns([]series{{Metric: map[string]string{"b": "", "a": ""}}, {Metric: map[string]string{"c": ""}}}); strings.Join(got, ",") != "a,b,c,value" {
+	if got := columns([]series{{Labels: map[string]string{"b": "", "a": ""}}, {Labels: map[string]string{"c": ""}}}); strings.Join(got, ",") != "a,b,c,value" {
 		t.Errorf("columns %v", got)
 	}
 }

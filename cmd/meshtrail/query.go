@@ -17,6 +17,7 @@ import (
 	"github.com/spf13/cobra"
 
 	"github.com/meshtrail/meshtrail/internal/fault"
+	queries "github.com/meshtrail/meshtrail/internal/query"
 	"github.com/meshtrail/meshtrail/internal/query/logql"
 )
 
@@ -35,7 +36,7 @@ type asking struct {
 
 func (a *asking) flags(cmd *cobra.Command) {
 	a.windowFlags(cmd)
-	a.outputFlags(cmd)
+	a.outputFlags(cmd, append(slices.Clone(outputs), exports...))
 }
 
 func (a *asking) windowFlags(cmd *cobra.Command) {
@@ -49,9 +50,9 @@ func (a *asking) langFlag(cmd *cobra.Command) {
 	cmd.Flags().StringVar(&a.lang, "lang", "logql", "language of the query: logql, or search as in the search bar")
 }
 
-func (a *asking) outputFlags(cmd *cobra.Command) {
+func (a *asking) outputFlags(cmd *cobra.Command, forms []string) {
 	f := cmd.Flags()
-	f.StringVarP(&a.output, "output", "o", "pretty", "form of the output: "+strings.Join(outputs, ", "))
+	f.StringVarP(&a.output, "output", "o", "pretty", "form of the output: "+strings.Join(forms, ", "))
 	f.StringSliceVar(&a.fields, "fields", nil, "fields to show, separated by commas")
 	f.StringVar(&a.color, "color", "auto", "colours: auto (on a terminal, unless $NO_COLOR is set), always, never")
 	a.langFlag(cmd)
@@ -76,8 +77,12 @@ func (a *asking) parse(query string, logOnly bool) (logql.Expr, error) {
 	if a.lang != "" && !slices.Contains(languages, a.lang) {
 		return nil, &exitError{exitUsage, fault.WithHint(fault.Errorf(fault.Invalid, "--lang %q is unknown", a.lang), "use "+strings.Join(languages, " or "))}
 	}
-	if a.lang == "search" || query == "" {
+	if query == "" {
 		return nil, nil
+	}
+	if a.lang == "search" {
+		_, err := queries.Format(queries.Search, query, false)
+		return nil, at(query, err)
 	}
 	x, err := logql.Parse(query)
 	if err == nil && logOnly {
@@ -167,6 +172,10 @@ cannot be understood, 3 when the answer is not whole, 4 when it is denied, and
 	return cmd
 }
 
+// maxSurrounded bounds the records whose surroundings are asked for, each by
+// itself.
+const maxSurrounded = 10_000
+
 // check refuses flags that cannot be right.
 func (a *querying) check(cmd *cobra.Command) error {
 	if err := checkOutput(a.output, append(slices.Clone(outputs), exports...)); err != nil {
@@ -186,6 +195,9 @@ func (a *querying) check(cmd *cobra.Command) error {
 		return usage(cmd, "--limit, --context, --before and --after are numbers from 0")
 	}
 	a.before, a.after = max(a.before, a.context), max(a.after, a.context)
+	if a.before+a.after > 0 && (a.limit == 0 || a.limit > maxSurrounded) {
+		return usage(cmd, "--context goes with a --limit from 1 to %d", maxSurrounded)
+	}
 	if a.before+a.after > 0 && a.exporting() {
 		return usage(cmd, "--context has no form %s", a.output)
 	}

@@ -51,7 +51,7 @@ It exits 1 when there is nothing to count.`,
 			if by != "" {
 				return 0, usage(cmd, "--by is for log queries; write: sum by (%s) (…)", by)
 			}
-			return e.metric(cmd.Context(), q, step, instant)
+			return 1, e.series(cmd.Context(), q, step, instant)
 		}
 		if step != "" || instant {
 			return 0, usage(cmd, "--step and --instant are for metric queries, such as rate({…}[5m])")
@@ -169,49 +169,54 @@ func (n number) MarshalJSON() ([]byte, error) {
 // String writes the number as Prometheus does.
 func (n number) String() string { return strconv.FormatFloat(float64(n), 'f', -1, 64) }
 
-// metric shows the series of a metric query.
-func (e *exploring) metric(ctx context.Context, q url.Values, step string, instant bool) (int, error) {
-	bar := e.t.meter("answers")
-	all, err := e.series(ctx, q, step, instant)
-	bar.end()
+// series shows a metric query.
+func (e *exploring) series(ctx context.Context, q url.Values, step string, instant bool) error {
+	answer, err := e.metric(ctx, e.t, q, step, instant)
 	if err != nil {
-		return 0, err
+		return err
 	}
-	curves, err := curvesOf(all)
+	curves, err := curvesOf(answer.Series)
 	if err != nil {
-		return 0, err
+		return err
 	}
 	switch e.output {
 	case "csv":
-		points, err := flatten(all)
+		points, err := flatten(answer.Series)
 		if err != nil {
-			return 0, err
+			return err
 		}
-		record, end := csvPrinter(e.t.data(), columns(all), false)
+		record, end := csvPrinter(e.t.data(), columns(answer.Series), false)
 		for _, s := range points {
 			if err := record(s); err != nil {
-				return 0, err
+				return err
 			}
 		}
-		return len(points), end()
+		if err := end(); err != nil {
+			return err
+		}
 	case "jsonl":
-		return table(e, curves, nil, func(curve) []string { return nil })
+		_, err = table(e, curves, nil, func(curve) []string { return nil })
+	default:
+		err = e.draw(curves, instant)
 	}
-	return len(curves), e.draw(curves, instant)
+	if err != nil {
+		return err
+	}
+	return answer.verdict(e.t, len(curves))
 }
 
 // curvesOf reads the points of series and what sums them up.
 func curvesOf(all []series) ([]curve, error) {
 	var out []curve
 	for _, one := range all {
-		c := curve{Labels: one.Metric, name: labelSet(one.Metric), Min: number(math.Inf(1)), Max: number(math.Inf(-1))}
+		c := curve{Labels: one.Labels, name: labelSet(one.Labels), Min: number(math.Inf(1)), Max: number(math.Inf(-1))}
 		sum := 0.0
-		for _, v := range one.Values {
-			at, text, err := readPoint(v)
+		for _, v := range one.Points {
+			at, err := time.Parse(time.RFC3339Nano, v.Time)
 			if err != nil {
-				return nil, err
+				return nil, fault.Errorf(fault.Corrupt, "read the answer: %w", err)
 			}
-			f, err := strconv.ParseFloat(text, 64)
+			f, err := strconv.ParseFloat(v.Value, 64)
 			if err != nil {
 				return nil, fault.Errorf(fault.Corrupt, "read the answer: %w", err)
 			}

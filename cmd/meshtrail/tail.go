@@ -55,7 +55,7 @@ It exits 0 when it is ended, and 3 when there were records that it did not show.
 			return at(w.query, w.run(cmd.Context()))
 		},
 	}
-	w.outputFlags(cmd)
+	w.outputFlags(cmd, outputs)
 	f := cmd.Flags()
 	f.IntVar(&w.limit, "limit", 0, "end after this many records; 0 is never")
 	f.StringVar(&w.since, "since", "", "begin with the records of the last 15m, 1h, 7d")
