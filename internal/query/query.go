@@ -270,7 +270,7 @@ func (e *Engine) checkRange(from, to int64) error {
 	if to <= from {
 		return fault.Errorf(fault.Invalid, "end timestamp must not be before or equal to start time")
 	}
-	if m := e.limits.MaxRange; m > 0 && to-from > int64(m) {
+	if m := e.limits.MaxRange; m > 0 && uint64(to)-uint64(from) > uint64(m) {
 		return fault.WithHint(fault.Errorf(fault.Invalid, "the query time range exceeds the limit (query length: %s, limit: %s)", time.Duration(to-from), m),
 			"ask for a shorter time range")
 	}
