@@ -8,16 +8,28 @@ import (
 	"github.com/meshtrail/meshtrail/internal/store"
 )
 
-// maxEven is the number of buckets up to which one request is better than three:
-// a count keeps all of them for every group.
-const maxEven = 1 << 16
+// A count keeps all buckets of every group. Three requests are better than one
+// with many more of them than windows need.
+const (
+	fewBuckets  = 1 << 12
+	manyBuckets = 1 << 16
+)
+
+// evenBuckets returns up to how many buckets one request is better.
+func evenBuckets(s Steps, rng int64) int {
+	needed := int64(s.N)
+	if s.Step > 0 {
+		needed += rng / s.Step
+	}
+	return int(min(max(4*needed, fewBuckets), manyBuckets))
+}
 
 // bytes reports whether lines are measured instead of counted.
 func (r *ranger) bytes() bool { return r.n.Op == "bytes_over_time" || r.n.Op == "bytes_rate" }
 
 // count lets the store count what l selects.
 func (r *ranger) count(l *plan.Log) error {
-	even, ok := evenly(r.env.Steps, r.n.Range, r.n.Offset, min(maxEven, r.env.MaxBuckets))
+	even, ok := evenly(r.env.Steps, r.n.Range, r.n.Offset, min(evenBuckets(r.env.Steps, r.n.Range), r.env.MaxBuckets))
 	if !ok {
 		r.lay = atEdges(r.env.Steps, r.n.Range, r.n.Offset)
 		return r.countEdges(l)

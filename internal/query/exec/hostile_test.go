@@ -138,8 +138,8 @@ func (c *canceling) Err() error {
 	return nil
 }
 
-// TestCancel: whenever someone goes away, the query notices and says so; and no
-// step of it goes on for long without a look.
+// TestCancel: whenever someone goes away, the query notices and says so, and does
+// little after that.
 func TestCancel(t *testing.T) {
 	s := many(t, 3000)
 	steps := Steps{Start: 1000e9, Step: 1e9, N: 1000}
@@ -153,12 +153,8 @@ func TestCancel(t *testing.T) {
 		`label_replace(sort(sum by (half) (rate({}[1m]))), "a", "b", "half", ".*")`,
 	} {
 		free := &canceling{Context: t.Context(), at: 1 << 30}
-		start := time.Now()
 		if _, _, err := ask(free, t, s, q, steps); err != nil {
 			t.Fatalf("%s: %v", q, err)
-		}
-		if mean := time.Since(start) / time.Duration(free.looks.Load()); mean > 50*time.Millisecond {
-			t.Errorf("%s: %d looks, one every %s", q, free.looks.Load(), mean)
 		}
 		looks := free.looks.Load()
 		for _, at := range []int64{0, 1, looks / 2, looks - 1} {
