@@ -52,11 +52,7 @@ func (w *printer) expr(e Expr, level int, after string) {
 	case *RangeAgg:
 		w.rangeAgg(e, level, after)
 	case *VectorAgg:
-		head := e.Op + e.Grouping.suffix()
-		if e.Grouping != nil {
-			head += " "
-		}
-		w.line(level, head+"(")
+		w.line(level, e.head()+"(")
 		if takesCount(e.Op) {
 			w.line(level+1, formatInt(e.Param)+",")
 		}

@@ -206,16 +206,50 @@ func (u *Unwrap) head() string {
 }
 
 // String renders the expression.
-func (e *VectorAgg) String() string {
-	s := e.Op + e.Grouping.suffix()
-	if e.Grouping != nil {
-		s += " "
+func (e *VectorAgg) String() string { return render(e) }
+
+// render prints an expression with others in it, each text written once however
+// deep it stands.
+func render(e Expr) string {
+	var b strings.Builder
+	write(&b, e)
+	return b.String()
+}
+
+func write(b *strings.Builder, e Expr) {
+	switch e := e.(type) {
+	case *VectorAgg:
+		b.WriteString(e.head())
+		b.WriteByte('(')
+		if takesCount(e.Op) {
+			b.WriteString(formatInt(e.Param) + ", ")
+		}
+		write(b, e.X)
+		b.WriteByte(')')
+	case *LabelReplace:
+		b.WriteString("label_replace(")
+		write(b, e.X)
+		for _, s := range []string{e.Dst, e.Replacement, e.Src, e.Regex} {
+			b.WriteString(", " + quote(s))
+		}
+		b.WriteByte(')')
+	case *Binary:
+		b.WriteByte('(')
+		write(b, e.L)
+		b.WriteString(" " + e.operator() + " ")
+		write(b, e.R)
+		b.WriteByte(')')
+	default:
+		b.WriteString(e.String())
 	}
-	s += "("
-	if takesCount(e.Op) {
-		s += formatInt(e.Param) + ", "
+}
+
+// head renders what stands before the parenthesis.
+func (e *VectorAgg) head() string {
+	if e.Grouping == nil {
+		return e.Op
 	}
-	return s + e.X.String() + ")"
+	return e.Op + e.Grouping.suffix() + " "
 }
 
 // suffix renders " by (a, b)"; nothing for no grouping.
@@ -230,9 +264,7 @@ func (g *Grouping) suffix() string {
 }
 
 // String renders the expression.
-func (e *LabelReplace) String() string {
-	return "label_replace(" + e.X.String() + ", " + quote(e.Dst) + ", " + quote(e.Replacement) + ", " + quote(e.Src) + ", " + quote(e.Regex) + ")"
-}
+func (e *LabelReplace) String() string { return render(e) }
 
 // String renders the expression.
 func (e *Vector) String() string { return "vector(" + formatNumber(e.Value) + ")" }
@@ -241,9 +273,7 @@ func (e *Vector) String() string { return "vector(" + formatNumber(e.Value) + ")
 func (e *Number) String() string { return formatNumber(e.Value) }
 
 // String renders the expression.
-func (e *Binary) String() string {
-	return "(" + e.L.String() + " " + e.operator() + " " + e.R.String() + ")"
-}
+func (e *Binary) String() string { return render(e) }
 
 // operator renders the operator and its modifiers.
 func (e *Binary) operator() string {
