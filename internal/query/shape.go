@@ -87,7 +87,7 @@ func (s *Shaper) Err() error {
 // goOn reports why the next record must not be looked at: a pipeline may be slow
 // and let go of all it sees, so nobody else would notice that time is up.
 func (s *Shaper) goOn(ctx context.Context) error {
-	if s.lookups++; s.lookups%64 == 0 {
+	if s.lookups++; s.lookups%8 == 0 {
 		if err := ctx.Err(); err != nil {
 			return err
 		}

@@ -76,7 +76,7 @@ func (s names) do(w *Row) bool {
 			kept = append(kept, s.items[i].ref)
 		}
 	}
-	w.made = slices.DeleteFunc(w.made, func(l Label) bool {
+	w.forget(func(l Label) bool {
 		return !slices.ContainsFunc(kept, func(r *ref) bool { return r.ident == l.Name })
 	})
 	w.hide(func(f *record.Field) bool {

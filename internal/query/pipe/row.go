@@ -23,8 +23,11 @@ type Row struct {
 	hasLine bool // line is filled in
 	changed bool // by a stage; else line is that of rec
 
-	made   []Label // unsorted, names unique
-	shown  []Label // what Labels returned last
+	made   []Label        // unsorted, names unique
+	places places         // of made, by name
+	taking int            // calls of taken
+	stored map[string]int // of rec.Fields, by identifier, once there were many
+	shown  []Label        // what Labels returned last
 	errors [2]string
 }
 
@@ -32,6 +35,8 @@ func (w *Row) reset(rec *record.Record) {
 	w.rec, w.base = rec, rec
 	w.line, w.hasLine, w.changed = "", false, false
 	w.made = w.made[:0]
+	w.places.known = 0
+	w.taking = 0
 	w.errors = [2]string{}
 }
 
@@ -102,12 +107,46 @@ func (w *Row) madeText(r *ref) (string, bool) {
 		s := w.errors[r.error]
 		return s, s != ""
 	}
-	for i := range w.made {
-		if w.made[i].Name == r.ident {
-			return w.made[i].Value, true
-		}
+	if i := w.find(r.ident); i >= 0 {
+		return w.made[i].Value, true
 	}
 	return "", false
+}
+
+// places finds made fields by name when there are many of them: a hostile line
+// has thousands.
+type places struct {
+	known int // of made, so many are in at
+	at    map[string]int
+}
+
+// few is how many are looked through one by one.
+const few = 32
+
+// find returns the place of a made field, or -1.
+func (w *Row) find(name string) int {
+	if len(w.made) <= few {
+		for i := range w.made {
+			if w.made[i].Name == name {
+				return i
+			}
+		}
+		return -1
+	}
+	p := &w.places
+	if p.known == 0 {
+		if p.at == nil {
+			p.at = map[string]int{}
+		}
+		clear(p.at)
+	}
+	for ; p.known < len(w.made); p.known++ {
+		p.at[w.made[p.known].Name] = p.known
+	}
+	if i, ok := p.at[name]; ok {
+		return i
+	}
+	return -1
 }
 
 // Labels returns the fields that the pipeline made or changed, sorted by name;
@@ -144,9 +183,7 @@ func (w *Row) Err() (kind, details string) { return w.errors[0], w.errors[1] }
 // nor replaced by a made field that is written the same way. The slice belongs to
 // the record, or is new.
 func (w *Row) Stored() []record.Field {
-	replaced := func(f *record.Field) bool {
-		return slices.ContainsFunc(w.made, func(l Label) bool { return schema.SameName(l.Name, f.Name) })
-	}
+	replaced := func(f *record.Field) bool { return len(w.made) > 0 && w.find(written(f.Name)) >= 0 }
 	fields := w.base.Fields
 	if w.base == w.rec && !slices.ContainsFunc(fields, func(f record.Field) bool { return replaced(&f) }) {
 		return fields
@@ -219,11 +256,9 @@ func (w *Row) set(name, value string) {
 		w.errors[i] = value
 		return
 	}
-	for i := range w.made {
-		if w.made[i].Name == name {
-			w.made[i].Value = value
-			return
-		}
+	if i := w.find(name); i >= 0 {
+		w.made[i].Value = value
+		return
 	}
 	if len(w.made) < maxMade {
 		w.made = append(w.made, Label{name, value})
@@ -253,10 +288,8 @@ func (w *Row) extract(r *ref, value string, from int) {
 	} else if text != "" {
 		name = r.extracted
 	}
-	for i := from; i < len(w.made); i++ {
-		if w.made[i].Name == name {
-			return
-		}
+	if w.find(name) >= from {
+		return
 	}
 	w.set(name, value)
 }
@@ -267,8 +300,16 @@ func (w *Row) taken(r *ref) string {
 		v, _, _ := match.Lookup(&r.own, w.rec)
 		return v.Text()
 	}
-	for i := range w.rec.Fields {
-		f := &w.rec.Fields[i]
+	fields := w.rec.Fields
+	if w.taking++; w.taking > few && len(fields) > few {
+		i, ok := w.index()[r.ident]
+		if !ok {
+			return ""
+		}
+		fields = fields[i:]
+	}
+	for i := range fields {
+		f := &fields[i]
 		if schema.SameName(r.ident, f.Name) && f.Name != record.Labels {
 			if text := f.Value.Text(); text != "" {
 				return text
@@ -278,6 +319,23 @@ func (w *Row) taken(r *ref) string {
 	return ""
 }
 
+// index returns the place of the first stored field of each written name.
+func (w *Row) index() map[string]int {
+	if w.taking == few+1 || w.stored == nil {
+		if w.stored == nil {
+			w.stored = map[string]int{}
+		}
+		clear(w.stored)
+		for i := range w.rec.Fields {
+			name := written(w.rec.Fields[i].Name)
+			if _, ok := w.stored[name]; !ok {
+				w.stored[name] = i
+			}
+		}
+	}
+	return w.stored
+}
+
 // remove takes a made field and the stored ones that the name means away.
 func (w *Row) remove(r *ref) {
 	if r.error >= 0 {
@@ -285,13 +343,19 @@ func (w *Row) remove(r *ref) {
 		w.errors[r.error] = ""
 		return
 	}
-	w.made = slices.DeleteFunc(w.made, func(l Label) bool { return l.Name == r.ident })
+	w.forget(func(l Label) bool { return l.Name == r.ident })
 	for i := range w.base.Fields {
 		if _, _, ok := r.res.Match(w.base.Fields[i].Name); ok {
 			w.hide(func(f *record.Field) bool { _, _, ok := r.res.Match(f.Name); return ok })
 			return
 		}
 	}
+}
+
+// forget takes made fields away.
+func (w *Row) forget(which func(Label) bool) {
+	w.made = slices.DeleteFunc(w.made, which)
+	w.places.known = 0
 }
 
 // hide drops stored fields.
@@ -334,6 +398,22 @@ func newRef(name string) *ref {
 		r.mul = mul
 	}
 	return r
+}
+
+// written returns the identifier that is schema.SameName with a stored name.
+func written(stored string) string {
+	for i := 0; i < len(stored); i++ {
+		if !isIdent(rune(stored[i])) {
+			out := []byte(stored)
+			for ; i < len(out); i++ {
+				if !isIdent(rune(out[i])) {
+					out[i] = '_'
+				}
+			}
+			return string(out)
+		}
+	}
+	return stored
 }
 
 // identifier writes a key as LogQL can: with '_' for what is no ASCII letter,

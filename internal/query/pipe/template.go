@@ -201,8 +201,8 @@ func (t *tmpl) bind(e *env) *tmpl {
 func (t *tmpl) run(e *env, w *Row, before *snapshot) (string, error) {
 	if before != nil {
 		now := w.made
-		w.made = before.made
-		defer func() { w.made = now }()
+		w.made, w.places.known = before.made, 0
+		defer func() { w.made, w.places.known = now, 0 }()
 	}
 	if t.full == nil {
 		return t.join(w)
