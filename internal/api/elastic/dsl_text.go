@@ -386,7 +386,7 @@ func (d *dateReader) value(v any) (moment, error) {
 	if !ok {
 		return moment{}, badf("parse_exception", "a date must be text or a number")
 	}
-	if _, isNumber := v.(json.Number); isNumber && d.format != "" && !strings.Contains(d.format, "epoch") {
+	if _, isNumber := v.(json.Number); isNumber && !strings.Contains(d.format, "epoch") {
 		// A bare number is milliseconds whatever the format says of texts.
 		plain := *d
 		plain.format = "epoch_millis"

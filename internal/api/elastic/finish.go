@@ -553,11 +553,11 @@ func (f *finisher) fillNumbers(a *agg, keys []float64) ([]float64, error) {
 	if e := a.extended; e != nil && !math.IsInf(e[1], 0) {
 		to = max(to, floor(e[1]))
 	}
-	if math.IsInf(from, 0) || math.IsInf(to, 0) || from > to {
-		return keys, nil
+	if math.IsInf(from, 1) || math.IsInf(to, -1) || from > to {
+		return keys, nil // nothing to fill
 	}
 	first := math.Floor((from - a.offset) / a.interval)
-	if n := (to - from) / a.interval; n > float64(f.left) {
+	if n := (to - from) / a.interval; !(n <= float64(f.left)) {
 		return nil, f.spend(f.left + 1)
 	}
 	have := map[float64]bool{}

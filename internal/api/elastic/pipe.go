@@ -4,6 +4,7 @@ import (
 	"math"
 	"strconv"
 	"strings"
+	"time"
 )
 
 // A pipe is a pipeline aggregation: it computes with the values of others.
@@ -67,7 +68,7 @@ func (p *pipe) readOptions(def object) (err error) {
 	switch p.kind {
 	case "derivative":
 		if def.has("unit") {
-			var r rounding
+			r := rounding{zone: time.UTC}
 			if r.calendar(def.get("unit")) == nil {
 				p.unit = float64(r.next(0)) / 1e6
 			} else if err = r.fixedly(def.get("unit")); err != nil {
