@@ -57,6 +57,7 @@ const (
 	patternLines   = 48_000           // lines looked at, over all parts
 	patternTime    = 10 * time.Second // after which what was found is answered
 	patternLevels  = 32               // levels told apart
+	patternCells   = 1 << 20          // counts of a pattern in a step
 	defaultPattern = 300
 )
 
@@ -94,6 +95,7 @@ type sampler struct {
 	miners map[string]*levelMiner // by level
 	most   int                    // lines of one part
 	other  uint64                 // lines that no pattern had room for
+	cells  int                    // counts so far
 }
 
 // A levelMiner is the patterns of one level, and how many records they have:
@@ -127,6 +129,9 @@ func (s *sampler) run(ctx context.Context) error {
 		err = s.slice(ctx, cuts[i-1], cuts[i], body, fields)
 		if err == nil {
 			err = s.slice(ctx, cuts[i-1], cuts[i], match.Not{P: body}, nil)
+		}
+		if err == nil && s.cells > patternCells {
+			err = fault.Errorf(fault.Overload, "patterns have more than %d counts; use a longer step", patternCells)
 		}
 	}
 	if err != nil && s.out.Lines > 0 && (errors.Is(err, context.DeadlineExceeded) || fault.Is(err, fault.Overload)) {
@@ -175,7 +180,7 @@ func (s *sampler) slice(ctx context.Context, from, to int64, and match.Predicate
 	addStats(&s.out.Stats, &stats)
 	if err != nil || looked < s.most {
 		for _, b := range batch {
-			b.miner.add(b.group, b.time-mod(b.time, s.req.Step), 1)
+			s.count(b, b.time, 1)
 		}
 		return err
 	}
@@ -211,7 +216,7 @@ func (s *sampler) scale(ctx context.Context, req store.ScanRequest, batch []seen
 			at := req.From + int64(i)*s.req.Step
 			for b, share := range shares {
 				if n > 0 {
-					b.miner.add(b.group, at-mod(at, s.req.Step), share*float64(n))
+					s.count(b, at, share*float64(n))
 				}
 			}
 		}
@@ -220,12 +225,16 @@ func (s *sampler) scale(ctx context.Context, req store.ScanRequest, batch []seen
 	return nil
 }
 
-// add counts records of a group in the step that begins at.
-func (m *levelMiner) add(group int, at int64, n float64) {
-	for len(m.counts) <= group {
+// count counts n records of a line's group in the step of a time.
+func (s *sampler) count(b seen, at int64, n float64) {
+	m := b.miner
+	for len(m.counts) <= b.group {
 		m.counts = append(m.counts, map[int64]float64{})
 	}
-	m.counts[group][at] += n
+	counts := m.counts[b.group]
+	before := len(counts)
+	counts[at-mod(at, s.req.Step)] += n
+	s.cells += len(counts) - before
 }
 
 // add puts a line to its group.
