@@ -153,10 +153,11 @@ func (a *asking) ask() (url.Values, bool) {
 }
 
 // names lists fields as queries write them: short labels first, then what the
-// records of the time range have, then what the schema knows.
+// records of the time range have, with what platforms call it, then what the
+// schema knows.
 func (a *asking) names(ctx context.Context) []candidate {
 	var out []candidate
-	seen := map[string]bool{}
+	seen, stored := map[string]bool{}, map[string]bool{}
 	add := func(name, about string) {
 		if !seen[name] && name != "" {
 			seen[name] = true
@@ -168,16 +169,25 @@ func (a *asking) names(ctx context.Context) []candidate {
 	}
 	if q, ok := a.ask(); ok {
 		var answer struct {
-			Fields []struct{ Query, Type, Meaning string }
+			Fields []struct{ Name, Query, Type, Meaning string }
 		}
 		if a.fetchJSON(ctx, "/api/v1/fields", q, &answer) == nil {
 			for _, f := range answer.Fields {
 				add(f.Query, firstOf(f.Meaning, f.Type))
+				stored[f.Name] = true
 			}
 		}
 	}
-	for _, f := range schema.Fields() {
-		add(schema.Identifier(f.Name), f.Meaning)
+	fields := schema.Fields()
+	for _, here := range []bool{true, false} {
+		for i := range fields {
+			if f := &fields[i]; stored[f.Name] == here {
+				add(schema.Identifier(f.Name), f.Meaning)
+				for _, alias := range f.Aliases {
+					add(schema.Identifier(alias.Name), alias.From+": "+f.Name)
+				}
+			}
+		}
 	}
 	return out
 }

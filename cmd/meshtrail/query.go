@@ -41,7 +41,7 @@ func (a *asking) flags(cmd *cobra.Command) {
 
 func (a *asking) windowFlags(cmd *cobra.Command) {
 	f := cmd.Flags()
-	f.StringVar(&a.since, "since", "", "how far back from now: 15m, 1h, 7d (default 1h)")
+	f.StringVar(&a.since, "since", "", "how far back from --to: 15m, 1h, 7d (default 1h)")
 	f.StringVar(&a.from, "from", "", "begin of the time range: RFC 3339, Unix seconds, or relative (-1h)")
 	f.StringVar(&a.to, "to", "now", "end of the time range, in the same forms")
 }
@@ -107,11 +107,15 @@ func (a *asking) window(now time.Time) (url.Values, error) {
 		return nil, fault.WithHint(fault.Errorf(fault.Invalid, "both --since and --from"), "give one of them")
 	}
 	if from == "" {
-		since := firstOf(a.since, "1h")
-		if _, err := parseSpan(since); err != nil {
+		span, err := parseSpan(firstOf(a.since, "1h"))
+		if err != nil {
 			return nil, fault.Errorf(fault.Invalid, "--since: %w", err)
 		}
-		from = "-" + since
+		to, err := parseTime(a.to, now)
+		if err != nil {
+			return nil, fault.Errorf(fault.Invalid, "--to: %w", err)
+		}
+		from = instant(to.Add(-span))
 	}
 	return period(from, a.to, now)
 }

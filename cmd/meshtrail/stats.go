@@ -96,7 +96,11 @@ func (e *exploring) counts(cmd *cobra.Command, q url.Values, by string) (int, er
 		for i, n := range g.Counts {
 			heights[i] = float64(n)
 		}
-		return []string{strconv.FormatUint(g.Total, 10), firstOf(g.Value, "(none)"), e.picture(heights)}
+		cells := []string{strconv.FormatUint(g.Total, 10), firstOf(g.Value, "(none)")}
+		if e.t.outTTY {
+			cells = append(cells, sparkline(heights))
+		}
+		return cells
 	})
 	if e.output == "pretty" && err == nil {
 		fmt.Fprintf(e.t.out, "%d records in all\n", answer.Total)
