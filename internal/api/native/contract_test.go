@@ -246,7 +246,7 @@ func TestContract(t *testing.T) {
 	both("/api/v1/query", 400, "order", "best")
 	both("/api/v1/query", 400, "lang", "sql")
 	for _, format := range []string{"ndjson", "csv", "parquet"} {
-		both("/api/v1/export", 200, with("format", format, "order", "newest", "formulas", "keep")...)
+		both("/api/v1/export", 200, with("format", format, "order", "newest", "formulas", "keep", "manifest", "trailer")...)
 	}
 	both("/api/v1/export", 200, "fields", "time,line,n")
 	both("/api/v1/export", 400, "format", "xlsx")

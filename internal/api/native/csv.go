@@ -12,7 +12,7 @@ import (
 // text that a spreadsheet would compute, because it begins with = + - @, a tab or
 // a carriage return, gets an apostrophe before it unless keep is set: what is in
 // a log was often written by a stranger. The last line is "# manifest {…}", which
-// is no record.
+// is no record; manifest=trailer leaves it out.
 type csvFile struct {
 	out     *sealed
 	columns *columns
@@ -103,6 +103,9 @@ func (f *csvFile) end(m *ExportManifest) error {
 	}
 	if err := f.out.seal(m); err != nil {
 		return err
+	}
+	if f.out.bare {
+		return nil
 	}
 	f.out.buf = append(f.out.buf, "# manifest "...)
 	f.out.buf = appendJSON(f.out.buf, m)

@@ -64,6 +64,13 @@ func (a reading) export(w http.ResponseWriter, r *http.Request) error {
 	req := f.stream(store.Oldest, 0)
 	out := &sealed{w: w, sum: sha256.New(), flush: http.NewResponseController(w), last: time.Now()}
 	to, kind, err := f.writer(out, &req)
+	switch s := r.Form.Get("manifest"); s {
+	case "", "file":
+	case "trailer":
+		out.bare = true
+	default:
+		err = firstError(err, fault.Errorf(fault.Invalid, "parameter manifest: %q is not file or trailer", s))
+	}
 	if f.err != nil || err != nil {
 		return firstError(f.err, err)
 	}
@@ -151,6 +158,7 @@ type sealed struct {
 	buf   []byte
 	sum   hash.Hash
 	n     int64
+	bare  bool      // without the manifest as a last line
 	last  time.Time // of the last flush
 }
 
@@ -211,6 +219,9 @@ func (f *jsonFile) records(rs []words.Record) error {
 func (f *jsonFile) end(m *ExportManifest) error {
 	if err := f.out.seal(m); err != nil {
 		return err
+	}
+	if f.out.bare {
+		return nil
 	}
 	f.out.buf = append(f.out.buf, `{"manifest":`...)
 	f.out.buf = appendJSON(f.out.buf, m)

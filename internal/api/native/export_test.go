@@ -81,7 +81,7 @@ func exported(t *testing.T, base string, params ...string) []byte {
 		if err := json.Unmarshal(text, &inside); err != nil || inside.SHA256 != m.SHA256 || inside.Rows != 3 || inside.Bytes != m.Bytes {
 			t.Errorf("manifest %s: %v", rest, err)
 		}
-	} else if v.Get("format") != "parquet" {
+	} else if v.Get("format") != "parquet" && v.Get("manifest") != "trailer" {
 		t.Errorf("no manifest: %s", body)
 	}
 	return body[:m.Bytes]
@@ -93,6 +93,20 @@ func TestExportJSON(t *testing.T) {
 	body := exported(t, srv.URL)
 	if lines := strings.Split(strings.TrimSpace(string(body)), "\n"); len(lines) != 3 || !strings.Contains(lines[2], `"service.name":"# cart"`) {
 		t.Errorf("%s", body)
+	}
+}
+
+func TestExportWithoutManifestLine(t *testing.T) {
+	srv, s := readingWorld(t, nil)
+	odd(t, s)
+	for _, format := range []string{"csv", "ndjson"} {
+		code, body := fetch(t, srv, "/api/v1/export", "format", format, "manifest", "trailer", "fields", "n")
+		if part := exported(t, srv.URL, "format", format, "manifest", "trailer", "fields", "n"); code != 200 || body != string(part) {
+			t.Errorf("%s: %s\nsealed: %s", format, body, part)
+		}
+	}
+	if code, body := fetch(t, srv, "/api/v1/export", "manifest", "none"); code != 400 {
+		t.Errorf("%d %s", code, body)
 	}
 }
 
