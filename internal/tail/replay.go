@@ -75,12 +75,9 @@ func (s *Subscription) page(ctx context.Context, upTo uint64) (records []record.
 	n := 0
 	_, err = o.Store.Scan(ctx, store.ScanRequest{
 		Tenant: s.tenant, From: -everywhen, To: everywhen, Where: s.where,
-		Order: store.AsStored, AfterOrd: s.cursor,
+		Order: store.AsStored, AfterOrd: s.cursor, UpToOrd: upTo,
 	}, func(rs []record.Record) error {
 		for _, r := range rs {
-			if r.Ord <= s.cursor || r.Ord > upTo {
-				continue
-			}
 			if n++; n > o.MaxReplay {
 				return fault.WithHint(fault.Errorf(fault.Overload, "more than %d records were committed since the point to resume from", o.MaxReplay),
 					"read them with a query, then tail without a point to resume from")

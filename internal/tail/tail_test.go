@@ -61,7 +61,7 @@ func (k *kept) Scan(_ context.Context, req store.ScanRequest, visit func([]recor
 		k.scanned()
 	}
 	for i := len(all) - 1; i >= 0; i-- {
-		if match.Eval(req.Where, &all[i]) {
+		if all[i].Ord > req.AfterOrd && all[i].Ord <= req.UpToOrd && match.Eval(req.Where, &all[i]) {
 			if err := visit(all[i : i+1]); err != nil {
 				return store.Stats{}, err
 			}
