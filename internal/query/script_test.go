@@ -18,6 +18,7 @@ import (
 	"github.com/meshtrail/meshtrail/internal/access"
 	"github.com/meshtrail/meshtrail/internal/audit"
 	"github.com/meshtrail/meshtrail/internal/fault"
+	"github.com/meshtrail/meshtrail/internal/match"
 	"github.com/meshtrail/meshtrail/internal/query"
 	"github.com/meshtrail/meshtrail/internal/query/querytest"
 	"github.com/meshtrail/meshtrail/internal/record"
@@ -99,6 +100,10 @@ var readers = map[string]func(t *testing.T, b []*record.Batch) store.Reader{
 //	load                    records: time after 12:00, class, fields
 //	query Q                 a log query over all time, newest first: time and line
 //	oldest Q                the same, oldest first
+//	made Q                  the same as query, with the labels that the stages made
+//	limit N Q               the same, N records at most
+//	records A,B Q           the fields A and B (* is all) of its records as the native
+//	                        API has them, oldest first
 //	streams Q               its streams: labels and number of records
 //	at T Q                  a metric query at one time: labels and value
 //	range T1 T2 STEP Q      a metric query over time: labels and values, - for none
@@ -235,6 +240,15 @@ func answer(t *testing.T, e *query.Engine, scope access.Scope, verb, rest string
 		req.Step -= base.UnixNano()
 	case "oldest":
 		req.Order = store.Oldest
+	case "limit":
+		n, after, _ := strings.Cut(rest, " ")
+		rest = after
+		var err error
+		if req.Limit, err = strconv.Atoi(n); err != nil {
+			t.Fatal(err)
+		}
+	case "records":
+		return stream(t, e, scope, &req, rest)
 	}
 	req.Query = rest
 	res, err := e.Query(t.Context(), scope, req)
@@ -249,6 +263,25 @@ func answer(t *testing.T, e *query.Engine, scope access.Scope, verb, rest string
 		return out
 	}
 	return render(verb, res)
+}
+
+// stream answers "records".
+func stream(t *testing.T, e *query.Engine, scope access.Scope, req *query.Request, rest string) (out []string) {
+	names, q, _ := strings.Cut(rest, " ")
+	r := query.StreamRequest{Query: q, From: req.Start, To: req.End, Order: store.Oldest}
+	if names != "*" {
+		r.Fields = strings.Split(names, ",")
+	}
+	_, err := e.Stream(t.Context(), scope, r, func(rs []record.Record) error {
+		for i := range rs {
+			out = append(out, fmt.Sprintf("%s %s", time.Unix(0, rs[i].Time).Sub(base), match.AppendJSON(nil, rs[i].Fields)))
+		}
+		return nil
+	})
+	if err != nil {
+		return []string{"error: " + err.Error()}
+	}
+	return out
 }
 
 func render(verb string, res *query.Result) (out []string) {
@@ -272,7 +305,11 @@ func render(verb string, res *query.Result) (out []string) {
 			return a.Ord < b.Ord
 		})
 		for _, e := range all {
-			out = append(out, fmt.Sprintf("%s %s", time.Unix(0, e.Record.Time).Sub(base), e.Line))
+			made := ""
+			if verb == "made" {
+				made = " " + labelText(e.Parsed)
+			}
+			out = append(out, fmt.Sprintf("%s %s%s", time.Unix(0, e.Record.Time).Sub(base), e.Line, made))
 		}
 	case query.Scalar:
 		out = append(out, number(res.Scalar))
