@@ -145,7 +145,7 @@ func TestBruteForce(t *testing.T) {
 func TestDecodeLoki(t *testing.T) {
 	f := func(q query, body string, want answer) {
 		t.Helper()
-		got, err := decodeLoki([]byte(body), &q)
+		got, err := decodeLoki([]byte(body), &q, time.Time{})
 		if why := got.differs(want.normal()); err != nil || why != "" {
 			t.Errorf("%s: %v %s", body, err, why)
 		}
@@ -153,7 +153,7 @@ func TestDecodeLoki(t *testing.T) {
 	f(query{}, `{"data":{"result":[{"values":[["5","x"],["1","y"]]},{"values":[["3","z"]]}]}}`, answer{times: []int64{5, 3, 1}})
 	f(query{group: all}, `{"data":{"result":[{"metric":{},"value":[1.5,"7"]}]}}`, answer{groups: map[string]int{"": 7}})
 	f(query{group: all, by: "a"}, `{"data":{"result":[{"metric":{"a":"x"},"values":[[1,"2"],[2,"3"]]},{"metric":{"a":"y"},"value":[1,"1"]}]}}`, answer{groups: map[string]int{"x": 5, "y": 1}})
-	if _, err := decodeLoki([]byte(`{"data":{"result":[{"values":[["five","x"]]}]}}`), &query{}); err == nil {
+	if _, err := decodeLoki([]byte(`{"data":{"result":[{"values":[["five","x"]]}]}}`), &query{}, time.Time{}); err == nil {
 		t.Error("a record without time was taken")
 	}
 }

@@ -5,6 +5,7 @@ import (
 	"context"
 	"encoding/json"
 	"fmt"
+	"math"
 	"net/url"
 	"os"
 	"path/filepath"
@@ -131,6 +132,10 @@ func askLoki(ctx context.Context, p *peer, logql string, q *query, w *workload) 
 		args.Set("start", nanos(w.day))
 		args.Set("end", nanos(w.end()))
 		args.Set("limit", strconv.Itoa(newest))
+	case q.step > 0 && q.metric != nil: // each window is one of the clock: event times are whole milliseconds
+		args.Set("start", nanos(w.day.Add(q.step-time.Millisecond)))
+		args.Set("end", nanos(w.day.Add(24*time.Hour+q.step-time.Millisecond)))
+		args.Set("step", strconv.Itoa(int(q.step.Seconds())))
 	case q.step > 0: // windows end at the half hour, so that they cover the day
 		args.Set("start", nanos(w.day.Add(q.step/2)))
 		args.Set("end", nanos(w.day.Add(24*time.Hour+q.step/2)))
@@ -143,10 +148,10 @@ func askLoki(ctx context.Context, p *peer, logql string, q *query, w *workload) 
 	if err != nil {
 		return answer{}, err
 	}
-	return decodeLoki(b, q)
+	return decodeLoki(b, q, w.day)
 }
 
-func decodeLoki(b []byte, q *query) (answer, error) {
+func decodeLoki(b []byte, q *query, day time.Time) (answer, error) {
 	var r struct {
 		Data struct {
 			Result []struct {
@@ -161,7 +166,7 @@ func decodeLoki(b []byte, q *query) (answer, error) {
 	if err := dec.Decode(&r); err != nil {
 		return answer{}, err
 	}
-	a := answer{groups: map[string]int{}}
+	a := answer{groups: map[string]int{}, numbers: map[string]float64{}}
 	for _, s := range r.Data.Result {
 		if s.Value[1] != nil {
 			s.Values = append(s.Values, s.Value)
@@ -179,7 +184,19 @@ func decodeLoki(b []byte, q *query) (answer, error) {
 			if err != nil {
 				return a, fmt.Errorf("a sample without value: %v", v[1])
 			}
-			a.groups[s.Metric[q.by]] += int(n)
+			if q.metric == nil {
+				a.groups[s.Metric[q.by]] += int(n)
+				continue
+			}
+			key := s.Metric[q.by]
+			if q.step > 0 { // the sample stands at the last millisecond of its window
+				at, err := strconv.ParseFloat(fmt.Sprint(v[0]), 64)
+				if err != nil {
+					return a, fmt.Errorf("a sample without time: %v", v[0])
+				}
+				key += q.window(day, time.UnixMilli(int64(math.Round(at*1000))))
+			}
+			a.numbers[key] = n
 		}
 	}
 	return a.normal(), nil

@@ -23,6 +23,8 @@ type query struct {
 	group func(*entry) string
 	by    string
 	step  time.Duration // a count over time, in windows of this length
+	// metric, if not nil, is what is computed instead of a count.
+	metric *metric
 
 	meshtrail, loki, victoria string
 }
@@ -31,6 +33,9 @@ type query struct {
 type answer struct {
 	groups map[string]int
 	times  []int64 // event times of records, newest first
+	// numbers are by group, and with a step by window; slack is the query's.
+	numbers map[string]float64
+	slack   float64
 }
 
 // normal puts a in the form in which answers are compared.
@@ -45,7 +50,7 @@ func (a answer) total() (n int) {
 	for _, c := range a.groups {
 		n += c
 	}
-	return n + len(a.times)
+	return n + len(a.times) + len(a.numbers)
 }
 
 // differs says how a differs from want; "" if it does not.
@@ -61,7 +66,7 @@ func (a answer) differs(want answer) string {
 		}
 		return fmt.Sprintf("%d groups, want %d", len(a.groups), len(want.groups))
 	}
-	return ""
+	return differ(a.numbers, want.numbers, want.slack)
 }
 
 func all(*entry) string { return "" }
@@ -119,7 +124,7 @@ func (w *workload) queries() []query {
 		return q
 	}
 	service := func(e *entry) string { return e.pod.service }
-	return []query{
+	return append([]query{
 		{name: "needle_request_id", match: func(e *entry) bool { return e.requestID == id },
 			meshtrail: stream + ` | request_id="` + id + `"`, loki: stream + ` |= "` + id + `" | json | request_id="` + id + `"`, victoria: `request_id:="` + id + `"`},
 		{name: "needle_trace", match: func(e *entry) bool { return e.traceID == trace },
@@ -147,7 +152,7 @@ func (w *workload) queries() []query {
 			` | response_code_details =~ "rbac_access_denied.*"`, ` | json | response_code_details =~ "rbac_access_denied.*"`, `response_code_details:"rbac_access_denied_matched_policy"`),
 		{name: "service_by_hour", by: "service", step: time.Hour, match: func(*entry) bool { return true }, group: service,
 			meshtrail: `sum by (service) (count_over_time(` + stream + ` [1h]))`, loki: `sum by (service) (count_over_time(` + stream + ` [1h]))`, victoria: `* | stats by (service, _time:1h) count() n`},
-	}
+	}, metricQueries()...)
 }
 
 // heavy are those queries that go through every record.
@@ -159,8 +164,9 @@ func heavy(list []query) []query {
 // bruteForce answers questions by looking at each record of s.
 func bruteForce(s span, list []query, p *progress) []answer {
 	out := make([]answer, len(list))
+	pools := make([]map[string]*pool, len(list))
 	for i := range out {
-		out[i].groups = map[string]int{}
+		out[i].groups, pools[i] = map[string]int{}, map[string]*pool{}
 	}
 	d := s.drawer()
 	for i := s.from; i < s.to; i++ {
@@ -171,6 +177,15 @@ func bruteForce(s span, list []query, p *progress) []answer {
 			case !q.match(e):
 			case q.group == nil:
 				out[k].times = append(out[k].times, e.at.UnixNano())
+			case q.metric != nil:
+				key := q.group(e)
+				if q.step > 0 {
+					key += q.window(s.day, e.at)
+				}
+				if pools[k][key] == nil {
+					pools[k][key] = new(pool)
+				}
+				q.metric.add(pools[k][key], e)
 			default:
 				out[k].groups[q.group(e)]++
 			}
@@ -180,6 +195,9 @@ func bruteForce(s span, list []query, p *progress) []answer {
 		}
 	}
 	for i := range out {
+		if m := list[i].metric; m != nil {
+			out[i].numbers, out[i].slack = list[i].result(pools[i]), m.slack
+		}
 		out[i] = out[i].normal()
 	}
 	return out

@@ -54,7 +54,7 @@ func (v *victoriaLogs) ask(ctx context.Context, q *query, w *workload) (answer, 
 	if err != nil {
 		return answer{}, err
 	}
-	a := answer{groups: map[string]int{}}
+	a := answer{groups: map[string]int{}, numbers: map[string]float64{}}
 	for line := range bytes.Lines(b) {
 		if len(bytes.TrimSpace(line)) == 0 {
 			continue
@@ -69,6 +69,20 @@ func (v *victoriaLogs) ask(ctx context.Context, q *query, w *workload) (answer, 
 				return a, fmt.Errorf("a record without time: %.200s", line)
 			}
 			a.times = append(a.times, t.UnixNano())
+			continue
+		}
+		if q.metric != nil {
+			key := m[q.by]
+			if q.step > 0 {
+				at, err := time.Parse(time.RFC3339Nano, m["_time"])
+				if err != nil {
+					return a, fmt.Errorf("a window without time: %.200s", line)
+				}
+				key += q.window(w.day, at)
+			}
+			if a.numbers[key], err = strconv.ParseFloat(m["v"], 64); err != nil {
+				return a, fmt.Errorf("a group without number: %.200s", line)
+			}
 			continue
 		}
 		n, err := strconv.Atoi(m["n"])
