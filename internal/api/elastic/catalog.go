@@ -281,7 +281,7 @@ func (c *call) dataStreams() (any, error) { return object{{"data_streams", []any
 
 func (c *call) clusterSettings() (any, error) {
 	o := object{{"persistent", object{}}, {"transient", object{}}}
-	if flag(c.v, "include_defaults") {
+	if isSet(c.v, "include_defaults") {
 		o.put("defaults", object{{"search", object{{"max_buckets", strconv.Itoa(maxBuckets)}}}})
 	}
 	return o, nil
@@ -424,7 +424,7 @@ func (c *call) cat(t table) (any, error) {
 			for _, row := range t.rows {
 				width = max(width, len(row[i]))
 			}
-			if !flag(c.v, "v") {
+			if !isSet(c.v, "v") {
 				width = 0
 				for _, row := range t.rows {
 					width = max(width, len(row[i]))
@@ -434,7 +434,7 @@ func (c *call) cat(t table) (any, error) {
 		}
 		b.WriteByte('\n')
 	}
-	if flag(c.v, "v") {
+	if isSet(c.v, "v") {
 		line(func(i int) string { return t.names[i] })
 	}
 	for _, row := range t.rows {

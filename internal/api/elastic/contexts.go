@@ -285,7 +285,7 @@ func (c *call) scroll() (any, error) {
 	if !h.scroll {
 		return nil, problemAt(404, "search_context_missing_exception", "No search context found for id ["+short(id)+"]")
 	}
-	if flag(c.v, "rest_total_hits_as_int") {
+	if isSet(c.v, "rest_total_hits_as_int") {
 		h.v = maps.Clone(h.v)
 		h.v.Set("rest_total_hits_as_int", "true")
 	}

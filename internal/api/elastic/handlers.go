@@ -233,7 +233,7 @@ func (c *call) validate() (any, error) {
 		return o, nil
 	}
 	o := object{shards, {"valid", true}}
-	if flag(c.v, "explain") {
+	if isSet(c.v, "explain") {
 		o.put("explanations", []any{object{{"index", everything}, {"valid", true}, {"explanation", "valid"}}})
 	}
 	return o, nil

@@ -120,13 +120,13 @@ type indexOptions struct {
 
 func optionsOf(v url.Values) indexOptions {
 	return indexOptions{
-		ignoreUnavailable: flag(v, "ignore_unavailable"),
+		ignoreUnavailable: isSet(v, "ignore_unavailable"),
 		forbidNone:        v.Get("allow_no_indices") == "false",
 	}
 }
 
-// flag reads a boolean parameter: "", "true" or absent.
-func flag(v url.Values, name string) bool {
+// isSet reads a boolean parameter: "", "true" or absent.
+func isSet(v url.Values, name string) bool {
 	return v.Has(name) && v.Get(name) != "false"
 }
 

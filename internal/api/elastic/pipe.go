@@ -286,6 +286,9 @@ func (p *pipe) script(buckets []*bucketOut) ([]*bucketOut, error) {
 			if err != nil {
 				return nil, err
 			}
+			if b.docs == 0 && !strings.HasSuffix(path, "_count") && !p.keep {
+				v = math.NaN() // a gap, as for the other pipes
+			}
 			if math.IsNaN(v) && p.zeros {
 				v = 0
 			}

@@ -50,7 +50,7 @@ type search struct {
 // readSearch reads a search from its body and its parameters, which win.
 func (d *door) readSearch(body object, v url.Values, set *indexSet, text string) (*search, error) {
 	now := d.o.Engine.Now()
-	s := &search{text: text, indices: set, size: defaultSize, track: window, totalAsInt: flag(v, "rest_total_hits_as_int"), aggQuery: flag(v, "typed_keys")}
+	s := &search{text: text, indices: set, size: defaultSize, track: window, totalAsInt: isSet(v, "rest_total_hits_as_int"), aggQuery: isSet(v, "typed_keys")}
 	dec := &decoder{now: now}
 	body, err := withParams(body, v)
 	if err != nil {
@@ -105,7 +105,7 @@ func withParams(body object, v url.Values) (object, error) {
 	}
 	for _, key := range []string{"version", "seq_no_primary_term"} {
 		if v.Has(key) {
-			set(key, flag(v, key))
+			set(key, isSet(v, key))
 		}
 	}
 	if v.Has("sort") {
