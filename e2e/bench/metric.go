@@ -7,6 +7,7 @@ import (
 	"math"
 	"slices"
 	"strconv"
+	"strings"
 	"time"
 )
 
@@ -123,13 +124,13 @@ func metricQueries() []query {
 			`quantile_over_time(0.99, `+stream+`%s [25h]) by (service)`, ` | path != "" | unwrap duration`, `path:* | stats by (service) quantile(0.99, duration) v`),
 		ask(query{name: "duration_max_by_hour", by: "service", step: time.Hour, match: access, group: service, metric: &metric{value: duration, fold: maximum}},
 			`max_over_time(`+stream+`%s [1h]) by (service)`, ` | path != "" | unwrap duration`, `path:* | stats by (service, _time:1h) max(duration) v`),
-		ask(query{name: "bytes_of_products", by: "service", match: func(e *entry) bool { return len(e.path) > 17 && e.path[:17] == "/api/v1/products/" }, group: service,
+		ask(query{name: "bytes_of_products", by: "service", match: func(e *entry) bool { return strings.HasPrefix(e.path, "/api/v1/products/") }, group: service,
 			metric: &metric{value: sent, fold: sum}},
 			`sum by (service) (sum_over_time(`+stream+`%s [25h]))`, ` | path =~ "/api/v1/products/.+" | unwrap bytes_sent`, `path:="/api/v1/products/"* | stats by (service) sum(bytes_sent) v`),
 		ask(query{name: "top_5_by_bytes", by: "service", match: access, group: service, metric: &metric{value: sent, fold: sum, top: 5}},
 			`topk(5, sum by (service) (sum_over_time(`+stream+`%s [25h])))`, ` | path != "" | unwrap bytes_sent`, `path:* | stats by (service) sum(bytes_sent) v | sort by (v desc) limit 5`),
-		ask(query{name: "distinct_paths", match: func(e *entry) bool { return access(e) && e.pod.service == "checkout" }, group: all,
+		ask(query{name: "distinct_paths", match: func(e *entry) bool { return strings.HasPrefix(e.path, "/api/v1/cart/") }, group: all,
 			metric: &metric{text: func(e *entry) string { return e.path }, fold: distinct}},
-			`count(count by (path) (count_over_time({service="checkout"}%s [25h])))`, ` | path != ""`, `{service="checkout"} path:* | stats count_uniq(path) v`),
+			`count(count by (path) (count_over_time(`+stream+`%s [25h])))`, ` | path =~ "/api/v1/cart/.+"`, `path:="/api/v1/cart/"* | stats count_uniq(path) v`),
 	}
 }
