@@ -44,8 +44,7 @@ func (a *asking) metric(ctx context.Context, t *terminal, q url.Values, step str
 		}
 		q.Set("step", strconv.FormatInt(int64(d), 10)+"ns")
 	}
-	bar := t.meter("answers")
-	defer bar.end()
+	defer t.meter("numbers").waiting()()
 	var answer metricAnswer
 	if err := a.fetchJSON(ctx, "/api/v1/metric", q, &answer); err != nil {
 		return nil, err

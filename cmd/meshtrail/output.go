@@ -49,23 +49,43 @@ func (s *shown) text(names ...string) string {
 }
 
 // asked returns the value of a name as a query means it: stored under it, or
-// under another name of the same field, in the unit of the name.
-func (s *shown) asked(name string) string {
-	meaning, best, found := schema.Resolve(name), 0, ""
+// under another name of the same field, in the unit of the name. It is "" when
+// there is none.
+func (s *shown) asked(name string) string { return valueText(s.askedValue(name)) }
+
+func (s *shown) askedValue(name string) any {
+	meaning, best, found := schema.Resolve(name), 0, any(nil)
 	for _, n := range s.names {
 		mul, rank, ok := meaning.Match(n)
-		text := valueText(s.fields[n])
-		if !ok || text == "" || found != "" && rank >= best {
+		v := s.fields[n]
+		if !ok || valueText(v) == "" || found != nil && rank >= best {
 			continue
 		}
-		best, found = rank, text
-		if number, ok := s.fields[n].(json.Number); ok && mul != 1 {
+		best, found = rank, v
+		if number, ok := v.(json.Number); ok && mul != 1 {
 			if f, err := number.Float64(); err == nil {
-				found = strconv.FormatFloat(f/mul, 'f', -1, 64)
+				found = json.Number(strconv.FormatFloat(f/mul, 'f', -1, 64))
 			}
 		}
 	}
 	return found
+}
+
+// only is the JSON object of a record with none but the named fields, by those
+// names.
+func (s *shown) only(fields []string) ([]byte, error) {
+	var o map[string]json.RawMessage
+	if err := json.Unmarshal(s.raw, &o); err != nil {
+		return nil, fault.Errorf(fault.Corrupt, "read the answer: %w", err)
+	}
+	few := make(map[string]any, len(fields))
+	for _, n := range fields {
+		if v := s.askedValue(n); v != nil {
+			few[n] = v
+		}
+	}
+	o["fields"], _ = json.Marshal(few) // what JSON gave, JSON takes
+	return json.Marshal(o)
 }
 
 func valueText(v any) string {
@@ -107,7 +127,14 @@ func newPrinter(t *terminal, form string, fields []string, colour bool) (*printe
 		}
 	case "jsonl":
 		p.record = func(s *shown) error {
-			_, err := out.Write(append(bytes.TrimRight(s.raw, "\r\n"), '\n'))
+			line := bytes.TrimRight(s.raw, "\r\n")
+			if len(fields) > 0 {
+				var err error
+				if line, err = s.only(fields); err != nil {
+					return err
+				}
+			}
+			_, err := out.Write(append(line, '\n'))
 			return err
 		}
 	case "csv":

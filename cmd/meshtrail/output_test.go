@@ -62,6 +62,15 @@ func TestOutputs(t *testing.T) {
 	}
 }
 
+// TestJSONWithSomeFields keeps the kinds of the values and the names as asked.
+func TestJSONWithSomeFields(t *testing.T) {
+	s := example()
+	s.raw = []byte(`{"line":"x","ord":"18446744073709551615","fields":{"a":1}}`)
+	if got, want := render(t, "jsonl", []string{"response_code", "duration", "nosuch", "url_path"}, s), `{"fields":{"duration":1.53,"response_code":503,"url_path":"/pay"},"line":"x","ord":"18446744073709551615"}`+"\n"; got != want {
+		t.Errorf("%s, want %s", got, want)
+	}
+}
+
 func TestPrettyPrefersTheOwnLine(t *testing.T) {
 	s := &shown{line: "order placed\nsecond", severity: "ERROR", fields: map[string]any{"service.name": "cart"}}
 	if got := render(t, "pretty", nil, s); !strings.Contains(got, `ERROR  cart  order placed\nsecond`) {

@@ -84,6 +84,31 @@ func (p *meter) at(n int) {
 	fmt.Fprintf(p.w, "\r\x1b[K%d %s in %v", n, p.what, now.Sub(p.begun).Round(100*time.Millisecond))
 }
 
+// waiting tells every second that there is no answer yet, until its result is
+// called, once.
+func (p *meter) waiting() (stop func()) {
+	if p.w == nil {
+		return func() {}
+	}
+	done, ended := make(chan struct{}), make(chan struct{})
+	go func() {
+		defer close(ended)
+		tick := time.NewTicker(time.Second)
+		defer tick.Stop()
+		for {
+			select {
+			case <-done:
+				p.end()
+				return
+			case <-tick.C:
+				p.shown = true
+				fmt.Fprintf(p.w, "\r\x1b[Kwaiting for %s since %v", p.what, p.now().Sub(p.begun).Round(time.Second))
+			}
+		}
+	}()
+	return func() { close(done); <-ended }
+}
+
 // end takes the line away.
 func (p *meter) end() {
 	if p.shown {
