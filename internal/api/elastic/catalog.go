@@ -67,6 +67,16 @@ func (t fieldTypes) of(name string) string {
 	return typ
 }
 
+// know reports whether the fields whose values become keys are known.
+func (t fieldTypes) know(aggs []*agg) bool {
+	for _, a := range aggs {
+		if a.kind == "terms" && a.field != idField && t.of(a.field) == "" || !t.know(a.subs) || !t.know(a.sources) {
+			return false
+		}
+	}
+	return true
+}
+
 // names lists the fields in order.
 func (t fieldTypes) names() []string {
 	out := make([]string, 0, len(t))

@@ -130,7 +130,7 @@ func (s *session) pages() {
 		after = `,"search_after":` + js(at(hits[len(hits)-1], "sort"))
 	}
 	s.want("point in time", n, 3)
-	s.want("freed", s.ok(es.ClosePointInTime(es.ClosePointInTime.WithBody(strings.NewReader(`{"id":"`+pit+`"}`))))["num_freed"], 1)
+	s.want("freed", s.ok(es.ClosePointInTime(es.ClosePointInTime.WithBody(strings.NewReader(`{"id":"` + pit + `"}`))))["num_freed"], 1)
 	res, err := es.Search(es.Search.WithBody(strings.NewReader(`{"pit":{"id":"` + pit + `"}}`)))
 	if err != nil {
 		s.t.Fatal(err)

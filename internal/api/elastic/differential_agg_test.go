@@ -156,7 +156,9 @@ func randomGrouping(rng *rand.Rand, all []record.Record) grouping {
 	switch rng.IntN(8) {
 	case 0, 1:
 		return grouping{json: `"terms":{"field":"svc.keyword","size":100}`,
-			keys: func(r *record.Record) []string { return slices.DeleteFunc([]string{text(r, "svc")}, func(s string) bool { return s == "" }) },
+			keys: func(r *record.Record) []string {
+				return slices.DeleteFunc([]string{text(r, "svc")}, func(s string) bool { return s == "" })
+			},
 			head: func(k string) obj { return obj{"key": k} }, body: other,
 			compare: func(a, b string, na, nb int) int { return cmp.Or(cmp.Compare(nb, na), cmp.Compare(a, b)) }}
 	case 2:

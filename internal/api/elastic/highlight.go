@@ -71,8 +71,11 @@ func readHighlight(v any) (*highlighter, error) {
 	return h, nil
 }
 
-// maxMarked bounds the text that is looked at for marks.
-const maxMarked = 64 << 10
+// What is looked at for marks is bounded: the text, and what is sought in it.
+const (
+	maxMarked = 64 << 10
+	maxMarks  = 64
+)
 
 // of returns the marked fields of a record.
 func (h *highlighter) of(r *record.Record) object {
@@ -94,6 +97,9 @@ func (h *highlighter) of(r *record.Record) object {
 func (h *highlighter) wordsFor(stored, shown string) []needle {
 	var out []needle
 	for _, w := range h.words {
+		if len(out) == maxMarks {
+			break
+		}
 		field := strings.TrimSuffix(w.field, ".keyword")
 		if h.anyField || field == "" || field == "*" || field == match.Line || field == stored || field == shown {
 			out = append(out, w)

@@ -54,7 +54,21 @@ func (s *search) predicates() []match.Predicate {
 			out = append(out, sp.where)
 		}
 	}
-	walk(s.whole(s.cond))
+	full := s.whole(s.cond)
+	walk(full)
+	if s.post != nil {
+		walk(allOf{full, s.post})
+	}
+	var filters func(aggs []*agg)
+	filters = func(aggs []*agg) {
+		for _, a := range aggs {
+			for i := range a.filters {
+				walk(allOf{full, a.filters[i].c})
+			}
+			filters(a.subs)
+		}
+	}
+	filters(s.aggs)
 	return out
 }
 
@@ -77,7 +91,12 @@ func (d *door) answer(ctx context.Context, scope access.Scope, s *search, remote
 			if err != nil {
 				return err
 			}
-			r.types = typesOf(l.fields)
+			if r.types = typesOf(l.fields); !r.types.know(s.aggs) { // it may have come a moment ago
+				if l, err = d.list(ctx, scope, a); err != nil {
+					return err
+				}
+				r.types = typesOf(l.fields)
+			}
 		}
 		return r.run(ctx)
 	})
