@@ -117,6 +117,8 @@ func (m *Matcher) record(n *node, r *record.Record) bool {
 		return n.text(m.line)
 	case Class:
 		return holds(n.leaf, record.StringValue(string(r.Class)), n.own)
+	case AnyField:
+		return m.anyOf(n, r)
 	}
 	var best *record.Field
 	var how meaning
@@ -166,6 +168,12 @@ func bind(n *node, b *record.Batch) {
 	n.bound = n.bound[:0]
 	for _, c := range b.Columns() {
 		if len(c.Rows) == 0 {
+			continue
+		}
+		if n.res.Asked == AnyField {
+			if Sought(c.Name) {
+				n.bound = append(n.bound, boundColumn{col: c})
+			}
 			continue
 		}
 		k := n.meaning(c.Name)
@@ -218,6 +226,8 @@ func (m *Matcher) row(n *node, b *record.Batch, i int) bool {
 		return n.text(m.line)
 	case Class:
 		return holds(n.leaf, record.StringValue(string(b.ClassAt(i))), n.own)
+	case AnyField:
+		return m.anyOfRow(n, b, i)
 	}
 	for j := range n.bound {
 		c := &n.bound[j]

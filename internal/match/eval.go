@@ -43,6 +43,9 @@ func Eval(p Predicate, r *record.Record) bool {
 		return !Eval(p.P, r)
 	}
 	name := FieldOf(p)
+	if name == AnyField {
+		return holdsAny(p, r)
+	}
 	res := schema.Resolve(name)
 	v, mul, ok := Lookup(&res, r)
 	return ok && holds(p, v, numbersOf(p, &res, mul))

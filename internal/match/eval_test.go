@@ -105,6 +105,20 @@ func TestEval(t *testing.T) {
 	f(false, match.CIDR{Field: "peer", Net: netip.MustParsePrefix("10.2.0.0/16")})
 	f(true, match.CIDR{Field: "peer6", Net: netip.MustParsePrefix("2001:db8::/32")})
 	f(false, match.CIDR{Field: "body", Net: netip.MustParsePrefix("0.0.0.0/0")})
+	f(true, match.Word{Field: match.AnyField, Value: "WEB", Fold: true})
+	f(true, match.Word{Field: match.AnyField, Value: "cart"})
+	f(true, match.Eq{Field: match.AnyField, Value: "web-0"})
+	f(true, match.Eq{Field: match.AnyField, Value: "GET /cart timed out"})
+	f(false, match.Eq{Field: match.AnyField, Value: "GET /cart"})
+	f(true, match.Contains{Field: match.AnyField, Value: "007199254740993"})
+	f(true, match.Prefix{Field: match.AnyField, Value: "10.1."})
+	f(true, match.Regex{Field: match.AnyField, Re: regex(t, `^web-\d$`)})
+	f(true, match.CIDR{Field: match.AnyField, Net: netip.MustParsePrefix("10.1.0.0/16")})
+	f(true, match.Exists{Field: match.AnyField})
+	f(true, min(match.AnyField, match.IntBound(503, true), 0))
+	f(false, max(match.AnyField, match.IntBound(0, true), 0))
+	f(false, match.Word{Field: match.AnyField, Value: "k8s"}) // a name is in no line but JSON
+	f(false, match.Not{P: match.Word{Field: match.AnyField, Value: "cart"}})
 	f(true, match.Eq{Field: match.Class, Value: "app"})
 	f(false, match.Eq{Field: "__class", Value: "app"})
 }
@@ -124,7 +138,7 @@ func randomPredicate(r *rand.Rand, depth int) match.Predicate {
 		}
 		return match.Not{P: randomPredicate(r, depth-1)}
 	}
-	name := []string{"a", "a.b", "a_b", "a-b", "body", match.Line, match.Class, "absent"}[r.IntN(8)]
+	name := []string{"a", "a.b", "a_b", "a-b", "body", match.Line, match.Class, "absent", match.AnyField, match.AnyField}[r.IntN(10)]
 	text := fmt.Sprint(r.IntN(5))
 	switch r.IntN(8) {
 	case 0:
@@ -167,7 +181,7 @@ func TestMatcherAgrees(t *testing.T) {
 		var b record.Batch
 		for i := range 20 {
 			b.Begin(int64(i), []record.Class{"app", "0", "x1"}[rnd.IntN(3)])
-			for _, name := range []string{"a", "a.b", "a-b", "body"} {
+			for _, name := range []string{"a", "a.b", "a-b", "body", record.Labels, "parse.status"} {
 				if rnd.IntN(2) == 0 {
 					b.Set(name, randomValue(rnd))
 				}
@@ -189,5 +203,54 @@ func TestMatcherAgrees(t *testing.T) {
 				}
 			}
 		}
+	}
+}
+
+// TestAnyField says which texts of a record are sought where no field is named.
+func TestAnyField(t *testing.T) {
+	str := func(name, v string) record.Field { return record.Field{Name: name, Value: record.StringValue(v)} }
+	rec := func(fields ...record.Field) *record.Record { return &record.Record{Class: "app", Fields: fields} }
+	f := func(want bool, word string, r *record.Record) {
+		t.Helper()
+		p := match.Word{Field: match.AnyField, Value: word}
+		var b record.Batch
+		b.AddRecord(r)
+		m := match.Compile(p)
+		m.Bind(&b)
+		if match.Eval(p, r) != want || m.Match(r) != want || m.MatchRow(&b, 0) != want {
+			t.Errorf("%q in %+v: Eval %v, Match %v, MatchRow %v, want %v", word, r.Fields, match.Eval(p, r), m.Match(r), m.MatchRow(&b, 0), want)
+		}
+	}
+	access := rec(str("body", "done"), str("request_id", "r-77"), str(record.Labels, "stream"), str("parse.status", "partial"))
+	f(true, "done", access)
+	f(true, "r-77", access)
+	f(true, "77", access)
+	f(false, "stream", access)
+	f(false, "partial", access)
+	f(false, "request_id", access)
+	f(false, "app", access)
+	bare := rec(str("request_id", "r-77"), str("note", "one\ntwo"), str(record.Labels, "stream"), str("parse.status", "partial"))
+	f(true, "r-77", bare)
+	f(true, "request_id", bare) // its line is JSON
+	f(true, "partial", bare)
+	f(true, "two", bare)  // in the value
+	f(true, "ntwo", bare) // in the line, which writes it so
+	f(false, "stream", bare)
+}
+
+// TestAnyFieldAllocates holds the search of all fields to no allocation for a
+// record that has a body.
+func TestAnyFieldAllocates(t *testing.T) {
+	r := sample()
+	var b record.Batch
+	b.AddRecord(r)
+	m := match.Compile(match.Word{Field: match.AnyField, Value: "nowhere", Fold: true})
+	m.Bind(&b)
+	if n := testing.AllocsPerRun(100, func() {
+		if m.Match(r) || m.MatchRow(&b, 0) {
+			t.Error("nowhere is found")
+		}
+	}); n > 0 {
+		t.Errorf("%v allocations for a record", n)
 	}
 }
