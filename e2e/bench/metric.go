@@ -33,7 +33,6 @@ type pool struct {
 	texts       map[string]struct{}
 }
 
-func count(p *pool) float64    { return p.n }
 func sum(p *pool) float64      { return p.sum }
 func maximum(p *pool) float64  { return p.max }
 func mean(p *pool) float64     { return p.sum / p.n }
