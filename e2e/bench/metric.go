@@ -128,8 +128,7 @@ func metricQueries() []query {
 			`sum by (service) (sum_over_time(`+stream+`%s [25h]))`, ` | path =~ "/api/v1/products/.+" | unwrap bytes_sent`, `path:="/api/v1/products/"* | stats by (service) sum(bytes_sent) v`),
 		ask(query{name: "top_5_by_bytes", by: "service", match: access, group: service, metric: &metric{value: sent, fold: sum, top: 5}},
 			`topk(5, sum by (service) (sum_over_time(`+stream+`%s [25h])))`, ` | path != "" | unwrap bytes_sent`, `path:* | stats by (service) sum(bytes_sent) v | sort by (v desc) limit 5`),
-		ask(query{name: "distinct_paths", match: func(e *entry) bool { return strings.HasPrefix(e.path, "/api/v1/cart/") }, group: all,
-			metric: &metric{text: func(e *entry) string { return e.path }, fold: distinct}},
-			`count(count by (path) (count_over_time(`+stream+`%s [25h])))`, ` | path =~ "/api/v1/cart/.+"`, `path:="/api/v1/cart/"* | stats count_uniq(path) v`),
+		ask(query{name: "distinct_pods", by: "service", match: access, group: service, metric: &metric{text: func(e *entry) string { return e.pod.name }, fold: distinct}},
+			`count by (service) (count by (service, pod) (count_over_time(`+stream+`%s [25h])))`, ` | path != ""`, `path:* | stats by (service) count_uniq(pod) v`),
 	}
 }
