@@ -191,7 +191,7 @@ func thousands(n int) string {
 func (e *Engine) logs(ctx context.Context, scope access.Scope, l *plan.Log, req *Request) (*Result, error) {
 	shaper := newShaper(l)
 	streams := map[string]*Stream{}
-	n := 0
+	n, held := 0, 0
 	limit, last := req.Limit, int64(0)
 	if req.Interval > 0 || l.Pipe != nil {
 		limit = 0 // of those that are shown
@@ -212,10 +212,19 @@ func (e *Engine) logs(ctx context.Context, scope access.Scope, l *plan.Log, req 
 				continue
 			}
 			last = rs[i].Time
+			if limit == 0 { // most of what it shares memory with may be let go of
+				entry.detach()
+			}
+			if held += entry.size(); held > maxAnswer {
+				return errAnswer
+			}
 			key := labels.Key()
 			s, ok := streams[key]
 			if !ok {
 				s = &Stream{Labels: labels}
+				if limit == 0 {
+					s.Labels = labels.Clone()
+				}
 				streams[key] = s
 			}
 			s.Entries = append(s.Entries, entry)
@@ -225,8 +234,11 @@ func (e *Engine) logs(ctx context.Context, scope access.Scope, l *plan.Log, req 
 		}
 		return shaper.Err()
 	})
-	if errors.Is(err, errEnough) {
+	switch {
+	case errors.Is(err, errEnough):
 		err = nil
+	case errors.Is(err, errAnswer): // no part of it: who asked for less records would have got them
+		return nil, err
 	}
 	res := &Result{Kind: Streams, Streams: []Stream{}, Stats: stats}
 	if err = e.partial(err, n, stats, &res.Partial, &res.Warnings); err != nil {

@@ -127,42 +127,52 @@ func (v *visitor) records(rs []record.Record) error {
 	if v.err = v.call.join(); v.err != nil {
 		return v.err
 	}
-	rs, err := v.shape(rs)
-	if v.limit > 0 && v.rows+len(rs) > v.limit {
-		rs, v.truncated = rs[:v.limit-v.rows], true
-		err = errEnough
-	}
-	v.rows += len(rs)
-	if len(rs) > 0 {
-		if v.err = v.visit(rs); v.err != nil {
-			return v.err
+	for len(rs) > 0 {
+		out, n, err := v.shape(rs)
+		if v.limit > 0 && v.rows+len(out) > v.limit {
+			out, v.truncated = out[:v.limit-v.rows], true
+			err = errEnough
 		}
+		v.rows += len(out)
+		if len(out) > 0 {
+			if v.err = v.visit(out); v.err != nil {
+				return v.err
+			}
+		}
+		if err != nil {
+			return err
+		}
+		rs = rs[n:]
 	}
-	return err
+	return nil
 }
 
-// shape returns what is left of records; of a pipeline's, as far as it came.
-func (v *visitor) shape(rs []record.Record) ([]record.Record, error) {
+// shape returns what is left of the first n records: few enough that what a
+// pipeline made of them is no burden. On error out goes as far as it came.
+func (v *visitor) shape(rs []record.Record) (out []record.Record, n int, err error) {
 	if v.shaper.run == nil {
-		return rs, nil
+		return rs, len(rs), nil
 	}
 	v.out = v.out[:0]
-	for i := range rs {
+	made := 0
+	for n < len(rs) && made < maxShaped {
 		if err := v.shaper.goOn(v.ctx); err != nil {
-			return v.out, err
+			return v.out, n, err
 		}
-		r, ok := v.shaper.Record(&rs[i])
+		r, ok := v.shaper.Record(&rs[n])
+		n++
 		if !ok {
 			continue
 		}
 		if v.fields != nil {
 			r.Fields = project(r.Fields, v.fields)
 		}
+		made += size(&r)
 		if v.out = append(v.out, r); v.limit > 0 && v.rows+len(v.out) > v.limit {
 			break
 		}
 	}
-	return v.out, v.shaper.Err()
+	return v.out, n, v.shaper.Err()
 }
 
 // A TailRequest asks to watch the records of a log query as they are committed.

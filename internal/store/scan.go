@@ -3,6 +3,7 @@ package store
 import (
 	"cmp"
 	"context"
+	"errors"
 	"slices"
 	"unsafe"
 
@@ -10,8 +11,12 @@ import (
 	"github.com/meshtrail/meshtrail/internal/store/filter"
 )
 
-// emitRows is how many records a visit gets at most.
-const emitRows = 1024
+// What a visit gets at most: so many records, and of more than one so many bytes.
+// Few records can be as large as thousands.
+const (
+	emitRows  = 1024
+	emitBytes = 16 << 20
+)
 
 // Scan implements Reader.
 func (s *Store) Scan(ctx context.Context, req ScanRequest, visit func([]record.Record) error) (Stats, error) {
@@ -159,13 +164,27 @@ type emitter struct {
 
 	out  []record.Record
 	rows filter.Rows
+	most int // records of the next batch at most, 0: emitRows
+	held int // bytes of the batch so far
 }
 
+// errLarge says that a batch has more bytes than one visit may get.
+var errLarge = errors.New("large")
+
 func (e *emitter) emit(hits []hit) error {
+	if e.most == 0 {
+		e.most = emitRows
+	}
 	for len(hits) > 0 {
-		n := min(len(hits), emitRows)
-		if err := e.batch(hits[:n]); err != nil {
+		n := min(len(hits), e.most)
+		switch err := e.batch(hits[:n]); {
+		case err == errLarge:
+			e.most = max(1, n/8)
+			continue
+		case err != nil:
 			return err
+		case e.held < emitBytes/8:
+			e.most = min(emitRows, 2*e.most)
 		}
 		hits = hits[n:]
 	}
@@ -186,12 +205,15 @@ func (e *emitter) batch(hits []hit) error {
 		return cmp.Compare(uintptr(unsafe.Pointer(hits[a].of)), uintptr(unsafe.Pointer(hits[b].of)))
 	})
 	lost := false
+	e.held = 0
 	for len(byBlock) > 0 {
 		n := 1
 		for n < len(byBlock) && hits[byBlock[n]].of == hits[byBlock[0]].of {
 			n++
 		}
-		if err := e.read(hits, byBlock[:n], out); err != nil {
+		if err := e.read(hits, byBlock[:n], out); err == errLarge {
+			return err
+		} else if err != nil {
 			if err := e.r.skip(hits[byBlock[0]].of, err); err != nil {
 				return err
 			}
@@ -228,7 +250,11 @@ func (e *emitter) read(hits []hit, which []int, out []record.Record) error {
 	names, vecs := e.rows.Columns()
 	fields := make([]record.Field, 0, len(which)*min(len(vecs), 24))
 	var text []byte // of all strings; what was cut from an outgrown one stays valid
+	before := e.held
 	for _, i := range which {
+		if e.held = before + len(text) + cap(fields)*int(unsafe.Sizeof(record.Field{})); e.held > emitBytes && len(hits) > 1 {
+			return errLarge
+		}
 		h := &hits[i]
 		start := len(fields)
 		for k, v := range vecs {
@@ -252,6 +278,7 @@ func (e *emitter) read(hits []hit, which []int, out []record.Record) error {
 			Fields: fields[start:len(fields):len(fields)],
 		}
 	}
+	e.held = before + len(text) + cap(fields)*int(unsafe.Sizeof(record.Field{}))
 	return nil
 }
 

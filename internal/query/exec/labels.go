@@ -58,6 +58,18 @@ func (l Labels) String() string {
 	return string(append(b, '}'))
 }
 
+// Clone returns labels that share no memory with l.
+func (l Labels) Clone() Labels {
+	if l == nil {
+		return nil
+	}
+	out := make(Labels, len(l))
+	for i := range l {
+		out[i] = Label{strings.Clone(l[i].Name), strings.Clone(l[i].Value)}
+	}
+	return out
+}
+
 // Map returns the labels as a map.
 func (l Labels) Map() map[string]string {
 	m := make(map[string]string, len(l))
