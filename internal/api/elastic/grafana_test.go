@@ -53,3 +53,20 @@ func TestGrafanasRequests(t *testing.T) {
 		}
 	}
 }
+
+// TestSendersTimestamp keeps the event time the only @timestamp of a document,
+// whatever the sender called so: Grafana's check of a data source wants a date.
+func TestSendersTimestamp(t *testing.T) {
+	w := newWorld(t)
+	w.add(rec(0, "body", "GET /cart", "@timestamp", "yesterday"))
+	if got := at(w.ok("GET", "/_field_caps?fields=@timestamp", ""), "fields", "@timestamp", "date", "type"); got != "date" {
+		t.Errorf("_field_caps: %v", got)
+	}
+	if got := at(w.ok("GET", "/meshtrail/_mapping", ""), "meshtrail", "mappings", "properties", "@timestamp", "type"); got != "date" {
+		t.Errorf("_mapping: %v", got)
+	}
+	body := w.raw("POST", "/_search", `{"fields":["*"],"_source":true}`).Body.String()
+	if strings.Count(body, `"@timestamp":`) != 2 || strings.Contains(body, "yesterday") {
+		t.Errorf("_search: %s", body)
+	}
+}

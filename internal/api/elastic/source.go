@@ -92,8 +92,11 @@ func shownName(stored string) string {
 }
 
 // hidden reports whether a field is not shown: what only says where a record
-// belongs is told by _index, and stream.labels is no field at all.
-func hidden(stored string) bool { return stored == record.Labels || stored == givenIndex }
+// belongs is told by _index, and stream.labels is no field at all. What a sender
+// called @timestamp is not the event time, which has that name here.
+func hidden(stored string) bool {
+	return stored == record.Labels || stored == givenIndex || stored == timeField
+}
 
 // valueOf returns a record's value as JSON has it.
 func valueOf(v record.Value) any {
