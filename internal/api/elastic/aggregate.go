@@ -26,7 +26,7 @@ const maxPieces = 1 << 19
 // request of its own. What needs the records themselves (top_hits, a filter
 // within buckets, a point in time) is answered record by record.
 func (r *runner) aggregate(ctx context.Context) (object, error) {
-	t := &tally{}
+	t := &tally{room: r.room}
 	cs := newCollectors(r.aggs, t)
 	if err := r.gather(ctx, cs, r.full, 0); err != nil {
 		return nil, err

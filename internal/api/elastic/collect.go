@@ -148,6 +148,7 @@ type collector struct {
 // A tally bounds what all collectors of a request hold.
 type tally struct {
 	buckets int
+	room    *room // for hits
 }
 
 func (t *tally) bucket() error {
@@ -184,7 +185,7 @@ func newCollector(a *agg, t *tally) *collector {
 	case "global":
 		c.list = []*bucket{{subs: newCollectors(a.subs, t)}}
 	case "top_hits", "top_metrics":
-		c.top = &topList{order: &a.top.order, limit: a.top.from + a.top.size}
+		c.top = &topList{order: &a.top.order, limit: a.top.from + a.top.size, room: t.room}
 	}
 	return c
 }
@@ -258,7 +259,7 @@ func (c *collector) take(x *cell) error {
 	case "top_hits", "top_metrics":
 		c.docs += x.records
 		if c.top.limit > 0 && x.rec != nil {
-			c.top.offer(x.rec, nil)
+			return c.top.offer(x.rec, nil)
 		}
 		return nil
 	}

@@ -33,6 +33,7 @@ type call struct {
 	scope access.Scope
 	body  []byte
 	start time.Time
+	room  room // for the hits of all its searches
 }
 
 // handle wraps a handler: who asks, the body, the headers and the form of the

@@ -39,6 +39,7 @@ func (c *call) run(body object, v url.Values, set *indexSet, text []byte, start 
 	if err != nil {
 		return nil, err
 	}
+	s.room = &c.room
 	r, err := c.d.answer(c.r.Context(), c.scope, s, c.r.RemoteAddr)
 	if err != nil {
 		return nil, err
@@ -301,7 +302,7 @@ func (c *call) find(docs []wanted) ([]any, error) {
 			if err := c.d.checkIndices(ctx, c.scope, a, w.set); err != nil {
 				return err
 			}
-			r := &runner{search: &search{order: newest(), size: 1}, a: a}
+			r := &runner{search: &search{order: newest(), size: 1, room: &c.room}, a: a}
 			full := allOf{leaf{w.set.where}, idCond([]string{w.id})}
 			spans, err := planSpans(full)
 			if err != nil {

@@ -45,6 +45,8 @@ type search struct {
 	aggQuery   bool // answer aggregations under typed names (typed_keys)
 
 	pit string // id, answered with the hits
+
+	room *room // for hits; nil until it is answered: one of its own
 }
 
 // readSearch reads a search from its body and its parameters, which win.

@@ -74,6 +74,9 @@ func (s *search) predicates() []match.Predicate {
 
 // answer runs a search in a scope.
 func (d *door) answer(ctx context.Context, scope access.Scope, s *search, remote string) (*runner, error) {
+	if s.room == nil {
+		s.room = &room{}
+	}
 	r := &runner{search: s, full: s.whole(s.cond)}
 	var err error
 	if r.spans, err = planSpans(r.full); err != nil {
@@ -160,7 +163,7 @@ func (r *runner) find(ctx context.Context, spans []span, t *test) error {
 	if r.size == 0 || need <= r.from {
 		return nil
 	}
-	top := &topList{order: &r.order, limit: need}
+	top := &topList{order: &r.order, limit: need, room: r.room}
 	var err error
 	switch r.order.keys[0].kind {
 	case byPlace:
@@ -187,7 +190,9 @@ func (r *runner) byOther(ctx context.Context, spans []span, t *test, top *topLis
 		err := r.a.Scan(ctx, store.ScanRequest{From: spans[i].from, To: spans[i].to, Where: spans[i].where, Order: store.AsStored, UpToOrd: r.upTo}, func(recs []record.Record) error {
 			for k := range recs {
 				if r.wants(&spans[i], t, &recs[k]) {
-					top.offer(&recs[k], r.after)
+					if err := top.offer(&recs[k], r.after); err != nil {
+						return err
+					}
 				}
 			}
 			return nil
@@ -199,25 +204,19 @@ func (r *runner) byOther(ctx context.Context, spans []span, t *test, top *topLis
 	return nil
 }
 
-// offer takes a record if it is behind after and may be among the first. What is
-// kept is a copy: the records of a visit share their memory.
-func (t *topList) offer(rec *record.Record, after []sortValue) {
+// offer takes a record if it is behind after and may be among the first.
+func (t *topList) offer(rec *record.Record, after []sortValue) error {
 	h := t.order.hit(rec)
 	if after != nil && !t.order.behind(&h, after) {
-		return
+		return nil
 	}
-	if len(t.hits) >= 2*t.limit+64 {
+	if len(t.hits) >= t.limit+t.limit/2+4 {
 		t.settle()
 	}
 	if t.full && len(t.hits) >= t.limit && t.order.compare(&h, &t.hits[t.limit-1]) > 0 {
-		return
+		return nil
 	}
-	h.rec.Fields = slices.Clone(h.rec.Fields)
-	for i := range h.rec.Fields {
-		f := &h.rec.Fields[i]
-		f.Value.Str = strings.Clone(f.Value.Str)
-	}
-	t.hits = append(t.hits, h)
+	return t.add(h)
 }
 
 // byPlace orders by identity, which is an order of the store's.
@@ -243,7 +242,9 @@ func (r *runner) byPlace(ctx context.Context, spans []span, t *test, top *topLis
 				n += len(recs)
 				for k := range recs {
 					if len(top.hits) < top.limit && r.wants(sp, t, &recs[k]) {
-						top.hits = append(top.hits, r.order.hit(&recs[k]))
+						if err := top.add(r.order.hit(&recs[k])); err != nil {
+							return err
+						}
 					}
 				}
 				scan.After = &store.Place{Time: recs[len(recs)-1].Time, Ord: recs[len(recs)-1].Ord}
@@ -285,13 +286,15 @@ func (r *runner) byTime(ctx context.Context, spans []span, t *test, top *topList
 			scan.From, scan.To, scan.Where, scan.Limit = sp.from, sp.to, sp.where, limit
 			var last int64
 			n := 0
-			var page []hit
+			page := &topList{order: top.order, limit: top.limit - len(top.hits), room: r.room}
 			err := r.a.Scan(ctx, scan, func(recs []record.Record) error {
 				for k := range recs {
 					n++
 					last = recs[k].Time
 					if h := r.order.hit(&recs[k]); r.wants(&sp, t, &recs[k]) && (r.after == nil || r.order.behind(&h, r.after)) {
-						page = append(page, h)
+						if err := page.add(h); err != nil {
+							return err
+						}
 					}
 				}
 				return nil
@@ -300,7 +303,7 @@ func (r *runner) byTime(ctx context.Context, spans []span, t *test, top *topList
 				return err
 			}
 			if err != nil || n < limit {
-				top.hits = append(top.hits, page...)
+				top.hits = append(top.hits, page.hits...)
 				if err != nil {
 					return err
 				}
@@ -309,9 +312,14 @@ func (r *runner) byTime(ctx context.Context, spans []span, t *test, top *topList
 			// There is more. Leave out the last millisecond, and take all of it.
 			from := floorDiv(last, int64(time.Millisecond)) * int64(time.Millisecond)
 			to := from + int64(time.Millisecond)
-			page = slices.DeleteFunc(page, func(h hit) bool { return h.rec.Time >= from && h.rec.Time < to })
-			top.hits = append(top.hits, page...)
-			edge := &topList{order: top.order, limit: top.limit}
+			for i := range page.hits {
+				if h := &page.hits[i]; h.rec.Time < from || h.rec.Time >= to {
+					top.hits = append(top.hits, *h)
+				} else {
+					r.room.leave(page.hits[i : i+1])
+				}
+			}
+			edge := &topList{order: top.order, limit: top.limit, room: r.room}
 			cut := span{from: max(from, sp.from), to: min(to, sp.to), where: sp.where, exact: sp.exact}
 			if err := r.byOther(ctx, []span{cut}, t, edge); err != nil {
 				return err

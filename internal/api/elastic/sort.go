@@ -4,7 +4,6 @@ import (
 	"cmp"
 	"encoding/json"
 	"math"
-	"slices"
 	"strings"
 	"time"
 
@@ -300,16 +299,7 @@ func (o *order) hit(r *record.Record) hit {
 type topList struct {
 	order *order
 	limit int
+	room  *room
 	hits  []hit
 	full  bool // hits[:limit] are in order: what comes behind them is not taken
-}
-
-// settle keeps the first hits, in order.
-func (t *topList) settle() {
-	t.full = len(t.hits) >= t.limit
-	slices.SortFunc(t.hits, func(a, b hit) int { return t.order.compare(&a, &b) })
-	if len(t.hits) > t.limit {
-		clear(t.hits[t.limit:])
-		t.hits = t.hits[:t.limit]
-	}
 }
