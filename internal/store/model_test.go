@@ -100,6 +100,9 @@ func (o *oracle) aim(r *mrand.Rand) match.Predicate {
 	if r.IntN(4) == 0 {
 		name, v = match.Line, string(match.AppendLine(nil, &rec))
 	}
+	if r.IntN(4) == 0 { // wherever it is
+		name = match.AnyField
+	}
 	lo := r.IntN(len(v) + 1)
 	piece := v[lo : lo+r.IntN(len(v)-lo+1)]
 	switch r.IntN(8) {

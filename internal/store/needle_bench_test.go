@@ -63,6 +63,9 @@ func benchNeedles(b *testing.B, s *Store, name string, ids []string) {
 			return some(i)
 		}},
 		{"word", func(i int) match.Predicate { return match.Word{Field: match.Line, Value: ids[i*7%len(ids)]} }},
+		{"any", func(i int) match.Predicate {
+			return match.Word{Field: match.AnyField, Value: ids[i*7%len(ids)], Fold: true}
+		}},
 	} {
 		b.Run(name+q.name, func(b *testing.B) {
 			b.ReportAllocs()

@@ -161,7 +161,13 @@ func drawRecord(r *mrand.Rand, at int64) record.Record {
 		add(record.Body, pick("upstream reset after 3 attempts", "Cache miss for 10.0.0.1:8080", "", "status 503 from cart", fmt.Sprint("id=", r.IntN(1000))))
 	}
 	if r.IntN(8) == 0 {
-		add(record.Labels, record.StringValue("service.name"))
+		add(record.Labels, pick("service.name", "cart"))
+	}
+	if r.IntN(8) == 0 {
+		add("parse.status", pick("ok", "cart 503", "one\ntwo"))
+	}
+	if r.IntN(20) == 0 { // maybe beside a text
+		add(record.Body, record.IntValue(int64(500+r.IntN(9))))
 	}
 	drawForms(r, add)
 	return rec
@@ -216,7 +222,7 @@ func drawPredicate(r *mrand.Rand, depth int) match.Predicate {
 	fields := []string{
 		"service.name", "service_name", "service", "http.response.status_code", "response_code", "status", "duration",
 		"mesh.duration_ns", "mesh_duration_ns", "took", "url.path", "path", "client", "note", "ratio", "retried", "trace_id",
-		"body", "absent", match.Line, match.Line, match.Line, match.Class,
+		"body", "absent", match.Line, match.Line, match.Line, match.Class, match.AnyField, match.AnyField, match.AnyField,
 	}
 	texts := []string{
 		"cart", "checkout", "200", "503", "weird", "/api/v1/cart/7", "/api/v1", "cart/1", "10.0.0.1", "10.0.0.1:8080", "nobody",

@@ -135,6 +135,8 @@ func (e *Evaluator) leaf(l *leaf, s Source, want, out Bitmap) error {
 		return nil
 	case match.Line:
 		return e.line(l, s, want, out)
+	case match.AnyField:
+		return e.anyField(l, s, want, out)
 	}
 	if err := Widen(s, &l.res); err != nil {
 		return err

@@ -76,6 +76,8 @@ type leaf struct {
 	steps   int64          // of a regular expression: what it costs for a byte
 	inLine  []string       // texts of which each must be in a value or a name of a matching line
 	exact   bool           // the line holds exactly when inLine[0] does
+	must    []string       // on any field: texts of which a matching value holds one; nil if unknown
+	ints    []*leaf        // on any field: what integers must equal, if the leaf wants digits
 
 	patterns []*block.Pattern // of which a matching value must have one; nil: not known
 	holds    bool             // a value that has one matches
@@ -132,6 +134,14 @@ func compileAll(k kind, ps []match.Predicate) node {
 }
 
 func newLeaf(p match.Predicate) *leaf {
+	switch x := p.(type) { // what has no letters is cheaper to seek as it is
+	case match.Contains:
+		x.Fold = x.Fold && lettered(x.Value)
+		p = x
+	case match.Word:
+		x.Fold = x.Fold && lettered(x.Value)
+		p = x
+	}
 	l := &leaf{p: p, res: schema.Resolve(match.FieldOf(p))}
 	if r, ok := p.(match.Range); ok {
 		l.own = r.Numbers(&l.res, 1)
@@ -149,7 +159,20 @@ func newLeaf(p match.Predicate) *leaf {
 	if l.res.Asked == match.Line {
 		l.inLine, l.exact = lineTexts(p)
 	}
+	if l.res.Asked == match.AnyField {
+		l.prepareAny()
+	}
 	return l
+}
+
+// lettered reports whether s has letters that have another case.
+func lettered(s string) bool {
+	for i := range len(s) {
+		if otherCase(s[i]) != s[i] {
+			return true
+		}
+	}
+	return false
 }
 
 // cost ranks leaves; it only needs to be right in order.
@@ -182,6 +205,8 @@ func (l *leaf) cost() int {
 		return 0
 	case match.Line:
 		return 8 * c
+	case match.AnyField:
+		return 16 * c
 	}
 	return c
 }

@@ -122,11 +122,14 @@ func drawBatch(r *mrand.Rand, n int) *record.Batch {
 func FuzzEval(f *testing.F) {
 	for kind := range uint8(9) {
 		f.Add(uint64(kind), kind, uint8(kind), "er 1", int64(-2), 2.5)
+		for _, text := range []string{"number", "5", "true", "value-3", "E", "num", "x01", "-4", "^1"} {
+			f.Add(uint64(2*kind), kind, uint8(9), text, int64(-2), 2.5)
+		}
 	}
 	f.Fuzz(func(t *testing.T, seed uint64, kind, field uint8, text string, lo int64, hi float64) {
 		r := mrand.New(mrand.NewPCG(seed, 0))
 		b := drawBatch(r, 1+r.IntN(200))
-		name := []string{"n", "sparse", "f", "b", "dict", "text", "num", "absent", match.Line}[field%9]
+		name := []string{"n", "sparse", "f", "b", "dict", "text", "num", "absent", match.Line, match.AnyField}[field%10]
 		var p match.Predicate
 		switch kind % 9 {
 		case 0:
@@ -188,17 +191,22 @@ func TestLineTexts(t *testing.T) {
 		"true", "tru", "num", "dict", "large", "many: 1", "1the", "3value", "Ends AT 7", "8000-", "e30", "hex",
 	} {
 		for _, fold := range []bool{false, true} {
-			p := match.Contains{Field: match.Line, Value: text, Fold: fold}
-			for form, s := range []Source{sourceOf(b), sealed, sealed} {
-				rows := NewBitmap(b.Len())
-				rows.Fill(b.Len())
-				if err := e.Eval(New(p), s, rows); err != nil {
-					t.Fatal(err)
-				}
-				for i := range b.Len() {
-					rec := b.Record(i)
-					if want := match.Eval(p, &rec); rows.Has(i) != want {
-						t.Fatalf("form %d, %q, fold %v: row %d is %v, want %v", form, text, fold, i, rows.Has(i), want)
+			for _, p := range []match.Predicate{
+				match.Contains{Field: match.Line, Value: text, Fold: fold},
+				match.Contains{Field: match.AnyField, Value: text, Fold: fold},
+				match.Word{Field: match.AnyField, Value: text, Fold: fold},
+			} {
+				for form, s := range []Source{sourceOf(b), sealed, sealed} {
+					rows := NewBitmap(b.Len())
+					rows.Fill(b.Len())
+					if err := e.Eval(New(p), s, rows); err != nil {
+						t.Fatal(err)
+					}
+					for i := range b.Len() {
+						rec := b.Record(i)
+						if want := match.Eval(p, &rec); rows.Has(i) != want {
+							t.Fatalf("form %d, %v: row %d is %v, want %v", form, p, i, rows.Has(i), want)
+						}
 					}
 				}
 			}

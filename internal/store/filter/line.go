@@ -10,14 +10,22 @@ import (
 )
 
 // line evaluates a leaf on the records' lines: the body where there is one,
-// else the JSON of all fields. What can be sought in single values and names
-// is; else candidates are rendered.
+// else the JSON of all fields.
 func (e *Evaluator) line(l *leaf, s Source, want, out Bitmap) error {
 	rest := e.get(s.Rows())
 	defer e.put(rest)
 	copy(rest, want)
-	if err := Widen(s, &body); err != nil {
+	if _, err := e.bodies(l, s, rest, out); err != nil || rest.Empty() {
 		return err
+	}
+	return e.jsonLines(l, s, rest, out)
+}
+
+// bodies evaluates a leaf on the rows of rest that have a body, and takes them out
+// of it. It returns how many columns hold bodies.
+func (e *Evaluator) bodies(l *leaf, s Source, rest, out Bitmap) (n int, err error) {
+	if err := Widen(s, &body); err != nil {
+		return 0, err
 	}
 	cols := s.Columns()
 	var bodies []int
@@ -28,28 +36,33 @@ func (e *Evaluator) line(l *leaf, s Source, want, out Bitmap) error {
 	}
 	slices.SortFunc(bodies, func(a, b int) int { return int(cols[a].Kind) - int(cols[b].Kind) })
 	for _, i := range bodies {
+		if rest.Empty() {
+			break
+		}
 		if parts, err := l.splitOf(s, i); err != nil {
-			return err
+			return 0, err
 		} else if parts != nil {
 			if err := e.split(l, parts, rest, out); err != nil {
-				return err
+				return 0, err
 			}
-			if removeRows(rest, parts.Rows); rest.Empty() {
-				return nil
-			}
+			removeRows(rest, parts.Rows)
 			continue
 		}
 		v, err := s.Load(i)
 		if err != nil {
-			return err
+			return 0, err
 		}
 		e.body(l, v, rest, out)
-		if remove(rest, v); rest.Empty() {
-			return nil
-		}
+		remove(rest, v)
 	}
-	if l.exact {
-		x := l.p.(match.Contains)
+	return len(bodies), nil
+}
+
+// jsonLines evaluates a leaf on the lines of rows without a body, which rest keeps
+// some of. What can be sought in single values and names is; else candidates are
+// rendered.
+func (e *Evaluator) jsonLines(l *leaf, s Source, rest, out Bitmap) error {
+	if x, ok := l.p.(match.Contains); ok && l.exact {
 		return e.inJSON(s, x.Value, x.Fold, rest, out)
 	}
 	some := e.get(s.Rows())

@@ -57,7 +57,7 @@ type Coder interface {
 // outlined reports whether f could ever be settled by digests.
 func (n *node) outlined() bool {
 	if n.kind == kindLeaf {
-		return n.leaf.res.Asked != match.Line
+		return n.leaf.res.Asked != match.Line && n.leaf.res.Asked != match.AnyField
 	}
 	for i := range n.parts {
 		if !n.parts[i].outlined() {

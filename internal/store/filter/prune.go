@@ -126,6 +126,8 @@ func (p *pruner) leaf(l *leaf, set []uint64) error {
 		return nil
 	case match.Line:
 		return p.line(l, set)
+	case match.AnyField:
+		return p.anyField(l, set)
 	}
 	cols := p.r.Directory.Columns
 	return p.any(set, len(cols), func(i int, some []uint64) error {
@@ -185,19 +187,14 @@ func (p *pruner) hashes(want alternatives, hash func(token string) uint64, set [
 // some value or name.
 func (p *pruner) line(l *leaf, set []uint64) error {
 	cols := p.r.Directory.Columns
-	bodies := uint64(0)
-	for i := range cols {
-		if cols[i].Name == record.Body {
-			bodies += cols[i].Values
-		}
-	}
-	if bodies < p.r.Records && len(l.inLine) == 0 {
+	bodied := bodied(p.r)
+	if !bodied && len(l.inLine) == 0 {
 		return nil // even a record without any field has a line
 	}
 	return p.any(set, len(cols), func(i int, some []uint64) error {
 		c := &cols[i]
 		if isRest(c) {
-			return p.restLine(l, c, bodies >= p.r.Records, some)
+			return p.restLine(l, c, bodied, some)
 		}
 		and(some, c.Blocks)
 		if c.Name == record.Body {
@@ -206,7 +203,7 @@ func (p *pruner) line(l *leaf, set []uint64) error {
 			}
 			return nil
 		}
-		if bodies >= p.r.Records {
+		if bodied {
 			clear(some)
 		}
 		return p.inJSON(l, c, some)

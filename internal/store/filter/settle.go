@@ -99,7 +99,7 @@ func (e *Evaluator) settleLeaf(l *leaf, x *settled, s Source) Verdict {
 	switch l.res.Asked {
 	case match.Class:
 		return verdict(l.ofClass(s.Class()))
-	case match.Line:
+	case match.Line, match.AnyField:
 		return Some
 	}
 	if inRest(s, &l.res) {

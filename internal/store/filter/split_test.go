@@ -111,9 +111,9 @@ func TestTemplatesChangeNoAnswer(t *testing.T) {
 			t.Fatalf("%d columns are split", split)
 		}
 		for range 120 {
-			field := []string{"path", record.Body, match.Line, "msg2"}[r.IntN(4)]
+			field := []string{"path", record.Body, match.Line, "msg2", match.AnyField, match.AnyField}[r.IntN(6)]
 			of := field
-			if field == match.Line {
+			if field == match.Line || field == match.AnyField {
 				of = []string{record.Body, "path", "msg2"}[r.IntN(3)]
 			}
 			text := drawText(r, b, of)
