@@ -32,7 +32,8 @@ func raws() []record.Raw {
 }
 
 // TestNoAllocations holds every known shape to zero allocations per record once
-// its names and the batch's columns are there.
+// its names and the batch's columns are there, also where the protocol says what
+// the service is.
 func TestNoAllocations(t *testing.T) {
 	if raceEnabled {
 		t.Skip("the race detector allocates on its own")
@@ -42,7 +43,8 @@ func TestNoAllocations(t *testing.T) {
 		n, b := New(), &record.Batch{}
 		run := func() {
 			b.Reset()
-			for range 8 {
+			for k := range 8 {
+				raw.Service = []string{"", "web"}[k%2]
 				if err := n.Append(b, &raw, &opt); err != nil {
 					t.Fatal(err)
 				}

@@ -52,6 +52,7 @@ type Normaliser struct {
 	scratch      [2]layout // of objects whose shape is not remembered
 	cols         facts.Columns
 	own          ownColumns
+	services     services
 	out          facts.Out
 	attrs        []record.Field // Attrs and the names of an envelope
 	clean        []byte
@@ -75,6 +76,7 @@ func (n *Normaliser) Append(b *record.Batch, raw *record.Raw, opt *Options) erro
 	if n.cols.Bind(b) || n.own.epoch != n.names.Epoch() {
 		n.own.forget(n.names.Epoch())
 	}
+	n.services.bind(b)
 	b.Begin(opt.Now, opt.Class)
 	n.out = facts.Out{B: b, Cols: &n.cols, Attrs: raw.Attrs, Fixed: raw.Time != 0, Format: "none"}
 	if len(raw.Attrs) > 0 {
@@ -91,6 +93,9 @@ func (n *Normaliser) Append(b *record.Batch, raw *record.Raw, opt *Options) erro
 		b.SetTime(raw.Time)
 	case n.out.Time != 0:
 		b.SetTime(n.out.Time)
+	}
+	if raw.Service != "" && !n.services.named() {
+		n.out.Put(field.ServiceName, raw.Service)
 	}
 	n.out.Put(field.ParseFormat, n.out.Format)
 	n.out.Put(field.ParseStatus, n.out.Status.String())

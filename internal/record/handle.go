@@ -56,6 +56,9 @@ func (b *Batch) PutNum(c *Column, v uint64) {
 	c.Nums = append(c.Nums, v)
 }
 
+// Holds reports whether the open record has a value in a column of b.
+func (b *Batch) Holds(c *Column) bool { return c.last == b.begun }
+
 // begin appends a row. A value that the record has already is taken back: the
 // last one stays. The row before is not asked for it, because with many columns
 // it is no longer in the nearest cache.

@@ -56,10 +56,12 @@ func (d *door) config(w http.ResponseWriter, _ *http.Request) error {
 func short(d time.Duration) string { return fmt.Sprintf("%ds", int64(d/time.Second)) }
 
 // limits tells Logs Drilldown what it may ask. There is no one retention: it
-// depends on the class of a record, so none is told.
+// depends on the class of a record, so none is told. discover_service_name is what
+// receive/loki takes for the service.
 func (d *door) limits(w http.ResponseWriter, r *http.Request) error {
 	l := d.o.Engine.Limits()
-	return send(w, r, fmt.Appendf(nil, `{"limits":{"discover_log_levels":true,"discover_service_name":["service_name","service","app"],`+
+	return send(w, r, fmt.Appendf(nil, `{"limits":{"discover_log_levels":true,"discover_service_name":["service","app","application","app_name","name","app_kubernetes_io_name",`+
+		`"container","container_name","k8s_container_name","component","workload","job","k8s_job_name"],`+
 		`"log_level_fields":["level","severity","severity_text"],"max_entries_limit_per_query":%d,"max_query_bytes_read":"0B",`+
 		`"max_query_length":"%s","max_query_lookback":"0s","max_query_range":"0s","max_query_series":%d,"metric_aggregation_enabled":false,`+
 		`"pattern_persistence_enabled":false,"query_timeout":"%s","retention_period":"0s","volume_enabled":true,"volume_max_series":%d},`+

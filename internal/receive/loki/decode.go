@@ -18,6 +18,7 @@ type decoder struct {
 	lim     receive.Limits
 	streams int
 	shared  []record.Field // of the stream being read
+	service string         // what its labels say of its service
 }
 
 // add appends one line with the stream's labels and, when meta is open in the
@@ -30,7 +31,7 @@ func (d *decoder) add(ts int64, line []byte, meta []record.Field) error {
 	if meta != nil {
 		attrs = meta
 	}
-	d.set.Raws = append(d.set.Raws, record.Raw{Payload: line, Time: ts, Attrs: attrs})
+	d.set.Raws = append(d.set.Raws, record.Raw{Payload: line, Time: ts, Attrs: attrs, Service: d.service})
 	return nil
 }
 
@@ -101,7 +102,7 @@ func (d *decoder) stream(b []byte) error {
 		}
 	}
 	shared, bad := d.labels(labels)
-	d.shared = shared
+	d.shared, d.service = shared, serviceOf(shared)
 	for len(b) > 0 {
 		num, v, _, rest, err := field(b)
 		if err != nil {
@@ -260,7 +261,7 @@ func (d *decoder) jsonStream(j *receive.JSON) error {
 	if j.Err() != nil || values < 0 {
 		return j.Err()
 	}
-	d.shared = labels
+	d.shared, d.service = labels, serviceOf(labels)
 	in := j.At(values)
 	if !in.Begin('[') {
 		return in.Err()

@@ -55,6 +55,30 @@ func (d *decoder) finishLabels() ([]record.Field, error) {
 	return d.set.Close(), nil
 }
 
+// serviceLabels are the labels that Loki takes for the service of a stream
+// without service_name, the first that it has (limits_config,
+// discover_service_name).
+var serviceLabels = [...]string{
+	"service", "app", "application", "app_name", "name", "app_kubernetes_io_name", "container", "container_name",
+	"k8s_container_name", "component", "workload", "job", "k8s_job_name",
+}
+
+// noService is what Loki, and OpenTelemetry, call a service without a name.
+const noService = "unknown_service"
+
+// serviceOf returns what the labels of a stream say of its service, for records
+// that do not name it themselves.
+func serviceOf(labels []record.Field) string {
+	for _, name := range serviceLabels {
+		for i := range labels {
+			if labels[i].Name == name && labels[i].Value.Str != "" {
+				return labels[i].Value.Str
+			}
+		}
+	}
+	return noService
+}
+
 func (d *decoder) parseLabels(s string) (n int, err error) {
 	s = strings.TrimSpace(s)
 	if len(s) < 2 || s[0] != '{' || s[len(s)-1] != '}' {

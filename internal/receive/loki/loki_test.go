@@ -127,6 +127,35 @@ func TestJSON(t *testing.T) {
 	f("invalid UTF-8 and NUL", "{\"streams\":[{\"stream\":{\"a\":\"\xff\"},\"values\":[[\"5\",\"\xff\x00\"]]}]}", 204, "", "5 \"\\xff\\x00\" a=\"\\xff\" stream.labels=\"a\"\n")
 }
 
+// TestServiceOfLabels takes the service from the label that Loki would take.
+func TestServiceOfLabels(t *testing.T) {
+	f := func(labels, want string) {
+		t.Helper()
+		in := &receivetest.Intake{}
+		_, h := newHandler(t, in)
+		pb := snappy.Encode(nil, stream(labels, entry{1, 0, "one", nil}, entry{2, 0, "two", []string{"job", "of the line"}}))
+		js := fmt.Sprintf(`{"streams":[{"labels":%q,"values":[["1","one"],["2","two",{"app":"of the line"}]]}]}`, labels)
+		receivetest.Call(h, "POST", "/loki/api/v1/push", pb, "Content-Type: application/x-protobuf")
+		receivetest.Call(h, "POST", "/loki/api/v1/push", []byte(js), "Content-Type: application/json")
+		raws := in.Raws()
+		if len(raws) != 4 {
+			t.Fatalf("%s: %d records", labels, len(raws))
+		}
+		for i, r := range raws {
+			if r.Service != want {
+				t.Errorf("%s: record %d: service %q, want %q", labels, i, r.Service, want)
+			}
+		}
+	}
+	f(`{job="j", container="c", app="a"}`, "a")
+	f(`{job="j", container="c", app=""}`, "c")
+	f(`{job="j", name="n"}`, "n")
+	f(`{job="varlogs"}`, "varlogs")
+	f(`{k8s_job_name="nightly", pod="p"}`, "nightly")
+	f(`{env="test"}`, "unknown_service")
+	f(`{}`, "unknown_service")
+}
+
 func TestForms(t *testing.T) {
 	js := []byte(`{"streams":[{"stream":{"a":"1"},"values":[["5","one"]]}]}`)
 	pb := snappy.Encode(nil, stream(`{a="1"}`, entry{0, 5, "one", nil}))
