@@ -29,8 +29,8 @@ func sizeOf(n int) int {
 	return int(unsafe.Sizeof(cell{})) + 24 + n*int(unsafe.Sizeof(Measure{}))
 }
 
-func newCells(keys, fields int) *cells {
-	return &cells{tally: newTally(keys), fields: fields, index: make(map[uint64]uint32)}
+func newCells(keys, fields int, m *memory) *cells {
+	return &cells{tally: newTally(keys, m), fields: fields, index: make(map[uint64]uint32)}
 }
 
 // cell returns the number of a cell.

@@ -27,7 +27,7 @@ func (s *Store) Count(ctx context.Context, req CountRequest) ([]Group, Stats, er
 // count counts, by the digests of columns where they tell and may.
 func (s *Store) count(ctx context.Context, req CountRequest, outlined bool) ([]Group, Stats, error) {
 	f := filter.New(req.Where)
-	c := newCounter(&req)
+	c := newCounter(&req, s.o.Limits.AnswerBytes)
 	if c.buckets > maxBuckets {
 		return nil, Stats{}, fault.Errorf(fault.Invalid, "count: %d buckets, limit %d", c.buckets, maxBuckets)
 	}
@@ -51,13 +51,14 @@ type counter struct {
 	req     *CountRequest
 	by      []schema.Resolution
 	buckets int
+	memory  memory
 
 	mu      sync.Mutex
 	tallies []*tally // of the workers that are done
 }
 
-func newCounter(req *CountRequest) *counter {
-	c := &counter{req: req, buckets: 1}
+func newCounter(req *CountRequest, limit int64) *counter {
+	c := &counter{req: req, buckets: 1, memory: memory{limit: limit}}
 	if req.Step > 0 && req.To > req.From {
 		c.buckets = int(min((uint64(req.To)-uint64(req.From)-1)/uint64(req.Step)+1, 1<<40))
 	}

@@ -143,7 +143,7 @@ func TestGrouperDoesNotAllocate(t *testing.T) {
 	f := filter.New(match.Range{Field: "response_code", Min: match.IntBound(404, true)})
 	for _, step := range []int64{0, 1e10} {
 		req := CountRequest{Tenant: "acme", From: noon, To: noon + 1e13, Step: step, By: []string{"service", "response_code"}}
-		c := newCounter(&req)
+		c := newCounter(&req, 1<<30)
 		p := s.newPlan("acme", nil, req.From, req.To, f)
 		run := p.runner(context.Background(), f, req.From, req.To, Budget{})
 		w := &worker{}

@@ -5,6 +5,7 @@ import (
 	"strings"
 	"testing"
 
+	"github.com/meshtrail/meshtrail/internal/fault"
 	"github.com/meshtrail/meshtrail/internal/record"
 )
 
@@ -53,6 +54,42 @@ func TestVisitsAreBounded(t *testing.T) {
 			})
 			if err != nil || next != n || visits > 20 {
 				t.Errorf("sealed %v, limit %d: %d records in %d visits, %v", sealed, limit, next, visits, err)
+			}
+		}
+	}
+}
+
+// TestGroupsAreBounded: few groups of large texts take as much memory as many of
+// small ones.
+func TestGroupsAreBounded(t *testing.T) {
+	l := manual()
+	l.AnswerBytes = 2 << 20
+	s, _ := newWorld(t, l)
+	for i := range 20 {
+		b := &record.Batch{Tenant: "acme", ID: record.BatchID{Origin: "agent-1", Epoch: 1, Seq: uint64(i + 1)}, Source: "agent", Account: record.Account{Received: 1}}
+		b.Begin(int64(i), "app")
+		b.Str("small", string(rune('a'+i)))
+		b.Str("large", string(rune('a'+i))+strings.Repeat("lorem ipsum ", 20<<10))
+		b.End()
+		mustAppend(t, s, b)
+	}
+	for _, sealed := range []bool{false, true} {
+		if sealed {
+			mustSeal(t, s)
+		}
+		for _, name := range []string{"small", "large"} {
+			_, _, errCount := s.Count(context.Background(), CountRequest{Tenant: "acme", To: 1 << 62, By: []string{name, "n"}})
+			_, _, errValues := s.Values(context.Background(), ValuesRequest{Tenant: "acme", To: 1 << 62, Field: name})
+			_, _, errMeasure := s.Measure(context.Background(), MeasureRequest{
+				Tenant: "acme", To: 1 << 62, By: []GroupKey{{Name: name}}, Of: []MeasureField{{Name: "n", Want: WantSums}},
+			})
+			for what, err := range map[string]error{"count": errCount, "values": errValues, "measure": errMeasure} {
+				if name == "small" && err != nil {
+					t.Errorf("%s by small texts, sealed %v: %v", what, sealed, err)
+				}
+				if name == "large" && (!fault.Is(err, fault.Overload) || fault.HintOf(err) == "") {
+					t.Errorf("%s by large texts, sealed %v: %v", what, sealed, err)
+				}
 			}
 		}
 	}

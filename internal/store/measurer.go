@@ -7,9 +7,7 @@ import (
 	"slices"
 	"strconv"
 	"sync"
-	"sync/atomic"
 
-	"github.com/meshtrail/meshtrail/internal/fault"
 	"github.com/meshtrail/meshtrail/internal/record"
 	"github.com/meshtrail/meshtrail/internal/schema"
 	"github.com/meshtrail/meshtrail/internal/store/filter"
@@ -50,8 +48,7 @@ type measurer struct {
 	keys   []schema.Resolution // of req.By
 	fields []schema.Resolution // of req.Of
 	ends   bool                // a field wants First and Last or Samples
-	limit  int64               // of bytes
-	bytes  atomic.Int64
+	memory memory
 
 	mu    sync.Mutex
 	done  []*cells // of the workers that are done
@@ -59,7 +56,7 @@ type measurer struct {
 }
 
 func newMeasurer(req *MeasureRequest, limit int64) *measurer {
-	m := &measurer{req: req, limit: limit}
+	m := &measurer{req: req, memory: memory{limit: limit}}
 	for i := range req.By {
 		m.keys = append(m.keys, schema.Resolve(req.By[i].Name))
 	}
@@ -75,7 +72,7 @@ func newMeasurer(req *MeasureRequest, limit int64) *measurer {
 // own returns the cells of a worker.
 func (m *measurer) own(w *worker) *cells {
 	if w.cells == nil {
-		w.cells = newCells(len(m.keys), len(m.fields))
+		w.cells = newCells(len(m.keys), len(m.fields), &m.memory)
 	}
 	return w.cells
 }
@@ -158,11 +155,11 @@ func (w *worker) every(n int) []uint32 {
 // note counts what the cells of a worker take by now.
 func (m *measurer) note(c *cells) error {
 	size := len(c.list)*sizeOf(c.fields) + c.bytes
-	if n := m.bytes.Add(int64(size - c.noted)); n > m.limit {
-		return ownError{fault.WithHint(fault.Errorf(fault.Overload, "measure: the answer takes more than %d bytes of memory", m.limit),
-			"group by fewer fields, use a longer step or a shorter time range")}
-	}
+	err := m.memory.take(size - c.noted)
 	c.noted = size
+	if err != nil {
+		return ownError{err}
+	}
 	return nil
 }
 

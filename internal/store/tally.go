@@ -3,6 +3,7 @@ package store
 import (
 	"encoding/binary"
 	"slices"
+	"sync/atomic"
 
 	"github.com/meshtrail/meshtrail/internal/fault"
 )
@@ -20,7 +21,31 @@ type tally struct {
 	buckets int // of each group; 0: the groups have no counts
 	sum     bool
 	cells   int
+
+	memory  *memory
+	unnoted int // bytes of texts that memory does not know of yet
 }
+
+// A memory bounds what all workers of a request hold for its answer, in bytes: a
+// number of groups bounds nothing, since texts may be large.
+type memory struct {
+	limit int64
+	used  atomic.Int64
+}
+
+func (m *memory) take(n int) error {
+	if m.used.Add(int64(n)) > m.limit {
+		return fault.WithHint(fault.Errorf(fault.Overload, "the answer takes more than %d bytes of memory", m.limit),
+			"group by fewer fields, use a longer step or a shorter time range")
+	}
+	return nil
+}
+
+// What a tally holds besides texts, numbers and counts, in bytes, about.
+const (
+	overText  = 64 // of slice and map
+	overGroup = 96
+)
 
 // texts are the values of one field, by number.
 type texts struct {
@@ -36,14 +61,14 @@ type counted struct {
 }
 
 func (c *counter) newTally() *tally {
-	t := newTally(len(c.by))
+	t := newTally(len(c.by), &c.memory)
 	t.buckets, t.sum = c.buckets, c.req.Sum
 	return t
 }
 
 // newTally returns a tally of groups by so many fields, without buckets.
-func newTally(fields int) *tally {
-	t := &tally{fields: make([]texts, fields)}
+func newTally(fields int, m *memory) *tally {
+	t := &tally{fields: make([]texts, fields), memory: m}
 	for i := range t.fields {
 		t.fields[i].index = make(map[string]uint32)
 	}
@@ -60,6 +85,7 @@ func (t *tally) Code(i int, text []byte) uint32 {
 	if !ok {
 		n = uint32(len(f.list))
 		s := string(text)
+		t.unnoted += len(s) + overText
 		f.index[s] = n
 		f.list = append(f.list, s)
 	}
@@ -98,6 +124,11 @@ func (t *tally) group(codes []uint32) (int, error) {
 func (t *tally) grow(codes []uint32) (int, error) {
 	if t.cells += t.buckets; t.cells > maxCells {
 		return 0, tooMany()
+	}
+	n := t.unnoted + overGroup + 12*len(codes) + 16*t.buckets
+	t.unnoted = 0
+	if err := t.memory.take(n); err != nil {
+		return 0, err
 	}
 	g := counted{codes: slices.Clone(codes), counts: make([]uint64, t.buckets)}
 	if t.sum {
