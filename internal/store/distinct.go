@@ -102,5 +102,16 @@ func (d *Distinct) Len() (n uint64, exact bool) {
 	return uint64(math.Round((k - 1) / (float64(d.hashes[len(d.hashes)-1]) / math.MaxUint64))), false
 }
 
+// Hashes returns a hash of 64 bits of each different text, ascending, and whether
+// they are all: of more than maxDistinct texts it has the smallest. The slice
+// belongs to d, which must not change while it is used.
+func (d *Distinct) Hashes() (list []uint64, whole bool) {
+	if d == nil {
+		return nil, true
+	}
+	d.settle()
+	return d.hashes, !d.more
+}
+
 // size returns the bytes of memory that the set takes, about.
 func (d *Distinct) size() int { return 8*cap(d.hashes) + 48 }

@@ -10,6 +10,40 @@ import (
 	"github.com/meshtrail/meshtrail/internal/query/plan"
 )
 
+// aggregated runs an aggregation: without its input where there is a shorter way.
+func aggregated(ctx context.Context, env *Env, n *plan.Aggregate) (Value, error) {
+	if r, of, is := n.Combinations(); is {
+		if out, ok, err := combinations(ctx, env, r, of); ok || err != nil {
+			return Value{Series: out}, err
+		}
+	}
+	if n.Ranks() {
+		if out, ok, err := ranked(ctx, env, n); ok || err != nil {
+			return Value{Series: out}, err
+		}
+	}
+	v, err := input(ctx, env, n)
+	if err != nil {
+		return Value{}, err
+	}
+	out, err := aggregate(ctx, env, n, v)
+	env.release(v.Series)
+	return out, err
+}
+
+// maxRanked bounds the series of which one point is compared and few are kept.
+// The memory that they take is bounded like all other.
+const maxRanked = 1 << 18
+
+// input runs what an aggregation is of.
+func input(ctx context.Context, env *Env, n *plan.Aggregate) (Value, error) {
+	if n.Ranks() && env.Steps.N == 1 {
+		defer func(most int) { env.MaxSeries = most }(env.MaxSeries)
+		env.MaxSeries = max(env.MaxSeries, maxRanked)
+	}
+	return Run(ctx, env, n.X)
+}
+
 // aggregate combines, chooses or orders the series of x.
 func aggregate(ctx context.Context, env *Env, n *plan.Aggregate, x Value) (Value, error) {
 	if x.IsScalar {
@@ -153,6 +187,9 @@ func (g *group) best(ctx context.Context, env *Env, k int, largest bool) ([]*Ser
 		for _, j := range here[:min(k, len(here))] {
 			if kept[j] == nil {
 				s, err := env.series(members[j].Labels)
+				if err == nil {
+					err = env.few(len(out) + 1)
+				}
 				if err != nil {
 					return nil, err
 				}

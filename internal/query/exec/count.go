@@ -36,31 +36,36 @@ func (r *ranger) count(l *plan.Log) error {
 	}
 	r.lay = even
 	from, to := even.span()
-	return r.countGroups(l, from, to, even.width, func(t *tally, g *store.Group) (err error) {
-		var n, bytes uint64
-		from, to := 0, 0
-		for i := range even.low {
-			for ; to < even.high[i]; to++ {
-				n += at(g.Counts, to)
-				bytes += at(g.Bytes, to)
-			}
-			for ; from < even.low[i]; from++ {
-				n -= at(g.Counts, from)
-				bytes -= at(g.Bytes, from)
-			}
-			if n == 0 {
-				continue
-			}
-			v := n
-			if r.bytes() {
-				v = bytes
-			}
-			if err = r.point(t, i, float64(v)); err != nil {
-				return err
-			}
-		}
-		return nil
+	return r.countGroups(l, from, to, even.width, func(t *tally, g *store.Group) error {
+		return r.eachCount(g, func(i int, v float64) error { return r.point(t, i, v) })
 	})
+}
+
+// eachCount calls f for every window that a group has records in.
+func (r *ranger) eachCount(g *store.Group, f func(window int, v float64) error) error {
+	var n, bytes uint64
+	from, to := 0, 0
+	for i := range r.lay.low {
+		for ; to < r.lay.high[i]; to++ {
+			n += at(g.Counts, to)
+			bytes += at(g.Bytes, to)
+		}
+		for ; from < r.lay.low[i]; from++ {
+			n -= at(g.Counts, from)
+			bytes -= at(g.Bytes, from)
+		}
+		if n == 0 {
+			continue
+		}
+		v := n
+		if r.bytes() {
+			v = bytes
+		}
+		if err := f(i, float64(v)); err != nil {
+			return err
+		}
+	}
+	return nil
 }
 
 func at(counts []uint64, i int) uint64 {
@@ -73,21 +78,11 @@ func at(counts []uint64, i int) uint64 {
 // countGroups asks for counts by buckets, and calls f for every group that has
 // any.
 func (r *ranger) countGroups(l *plan.Log, from, to, step int64, f func(*tally, *store.Group) error) error {
-	e, where := r.env, r.env.Where(l)
-	if _, none := where.(match.False); none {
-		return nil
+	groups, err := r.counted(l, from, to, step)
+	if err == nil {
+		err = r.env.groups(len(groups))
 	}
-	if err := e.ask(); err != nil {
-		return err
-	}
-	groups, stats, err := e.Store.Count(r.ctx, store.CountRequest{
-		Tenant: e.Tenant, From: from, To: to, Where: where, By: r.g.by, Step: step, Sum: r.bytes(), Budget: e.Budget,
-	})
-	addStats(&e.Stats, stats)
 	if err != nil {
-		return err
-	}
-	if err := e.groups(len(groups)); err != nil {
 		return err
 	}
 	for i := range groups {
@@ -107,6 +102,22 @@ func (r *ranger) countGroups(l *plan.Log, from, to, step int64, f func(*tally, *
 		}
 	}
 	return nil
+}
+
+// counted asks for counts by buckets.
+func (r *ranger) counted(l *plan.Log, from, to, step int64) ([]store.Group, error) {
+	e, where := r.env, r.env.Where(l)
+	if _, none := where.(match.False); none {
+		return nil, nil
+	}
+	if err := e.ask(); err != nil {
+		return nil, err
+	}
+	groups, stats, err := e.Store.Count(r.ctx, store.CountRequest{
+		Tenant: e.Tenant, From: from, To: to, Where: where, By: r.g.by, Step: step, Sum: r.bytes(), Budget: e.Budget,
+	})
+	addStats(&e.Stats, stats)
+	return groups, err
 }
 
 // countEdges counts in windows whose edges have no common measure worth the

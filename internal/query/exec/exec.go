@@ -182,7 +182,7 @@ func Run(ctx context.Context, env *Env, n plan.Node) (Value, error) {
 		s, err := overTime(ctx, env, n)
 		return Value{Series: s}, err
 	case *plan.Aggregate:
-		return one(ctx, env, n.X, func(x Value) (Value, error) { return aggregate(ctx, env, n, x) })
+		return aggregated(ctx, env, n)
 	case *plan.Replace:
 		return one(ctx, env, n.X, func(x Value) (Value, error) { return replace(ctx, env, n, x) })
 	case *plan.Binary:
@@ -218,6 +218,7 @@ func addStats(a *store.Stats, b store.Stats) {
 	a.BytesRead += b.BytesRead
 	a.BytesDecoded += b.BytesDecoded
 	a.Elapsed += b.Elapsed
+	a.ResultCache.Add(b.ResultCache)
 	for _, d := range b.Damaged {
 		if !contains(a.Damaged, d) {
 			a.Damaged = append(a.Damaged, d)
