@@ -32,8 +32,8 @@ func raws() []record.Raw {
 }
 
 // TestNoAllocations holds every known shape to zero allocations per record once
-// its names and the batch's columns are there, also where the protocol says what
-// the service is.
+// its names and the batch's columns are there, also where the protocol says
+// more.
 func TestNoAllocations(t *testing.T) {
 	if raceEnabled {
 		t.Skip("the race detector allocates on its own")
@@ -44,7 +44,7 @@ func TestNoAllocations(t *testing.T) {
 		run := func() {
 			b.Reset()
 			for k := range 8 {
-				raw.Service = []string{"", "web"}[k%2]
+				raw.Service, raw.Level = []string{"", "web"}[k%2], []string{"", "error"}[k%2]
 				if err := n.Append(b, &raw, &opt); err != nil {
 					t.Fatal(err)
 				}

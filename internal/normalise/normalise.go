@@ -52,7 +52,8 @@ type Normaliser struct {
 	scratch      [2]layout // of objects whose shape is not remembered
 	cols         facts.Columns
 	own          ownColumns
-	services     services
+	services     answering // to the name of the service
+	levels       answering // to that of the severity
 	out          facts.Out
 	attrs        []record.Field // Attrs and the names of an envelope
 	clean        []byte
@@ -76,7 +77,6 @@ func (n *Normaliser) Append(b *record.Batch, raw *record.Raw, opt *Options) erro
 	if n.cols.Bind(b) || n.own.epoch != n.names.Epoch() {
 		n.own.forget(n.names.Epoch())
 	}
-	n.services.bind(b)
 	b.Begin(opt.Now, opt.Class)
 	n.out = facts.Out{B: b, Cols: &n.cols, Attrs: raw.Attrs, Fixed: raw.Time != 0, Format: "none"}
 	if len(raw.Attrs) > 0 {
@@ -94,8 +94,11 @@ func (n *Normaliser) Append(b *record.Batch, raw *record.Raw, opt *Options) erro
 	case n.out.Time != 0:
 		b.SetTime(n.out.Time)
 	}
-	if raw.Service != "" && !n.services.named() {
+	if raw.Service != "" && !n.services.named(b, &serviceName) {
 		n.out.Put(field.ServiceName, raw.Service)
+	}
+	if raw.Level != "" && !n.levels.named(b, &levelName) {
+		b.Str("severity_text", raw.Level)
 	}
 	n.out.Put(field.ParseFormat, n.out.Format)
 	n.out.Put(field.ParseStatus, n.out.Status.String())

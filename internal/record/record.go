@@ -185,4 +185,5 @@ type Raw struct {
 	Time    int64   // the protocol's own time, ns; 0 if it gave none
 	Attrs   []Field // labels, metadata and attributes beside the payload
 	Service string  // what the protocol takes for the service of a record that names none; "" is none
+	Level   string  // the same for its severity
 }

@@ -16,7 +16,7 @@ var recordFields = []Field{
 	{Name: "body", Type: Text, Sensitivity: Personal,
 		Meaning: "The message. Of a platform's text line, the whole line as it came.",
 		Aliases: names(usual, "msg", "message", "log", "short_message")},
-	{Name: "severity_text", Type: Text, Meaning: "Severity as the sender wrote it.",
+	{Name: "severity_text", Type: Text, Meaning: "Severity as the sender wrote it, or the name of severity_number.",
 		Aliases: names(usual, "level", "severity", "detected_level", "log.level", "lvl"),
 		Also:    []string{"level", "severity", "log.level", "lvl"}},
 	{Name: "severity_number", Type: Integer, Meaning: "Severity on OpenTelemetry's scale of 1 to 24."},

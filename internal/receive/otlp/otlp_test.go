@@ -169,6 +169,21 @@ func TestJSONShapes(t *testing.T) {
 	f("not JSON", `hello`, 400, `{"code":3,"message":"JSON at byte 0: expected an object"}`, "")
 }
 
+// TestLevelOfTheNumber names the severity of a record that has only its number.
+func TestLevelOfTheNumber(t *testing.T) {
+	for number, want := range map[int64]string{-1: "", 0: "", 1: "trace", 8: "debug", 9: "info", 13: "warn", 17: "error", 20: "error", 24: "fatal", 25: ""} {
+		for text, level := range map[string]string{"": want, "Oops": ""} {
+			in := &receivetest.Intake{}
+			_, h := newHandler(t, in)
+			body := fmt.Sprintf(`{"resourceLogs":[{"scopeLogs":[{"logRecords":[{"severityNumber":%d,"severityText":%q}]}]}]}`, number, text)
+			resp, answer := receivetest.Call(h, "POST", "/v1/logs", []byte(body), "Content-Type: application/json")
+			if raws := in.Raws(); resp.StatusCode != 200 || len(raws) != 1 || raws[0].Level != level {
+				t.Errorf("%d %q: %d %s, %v, want level %q", number, text, resp.StatusCode, answer, raws, level)
+			}
+		}
+	}
+}
+
 func TestProtoRejections(t *testing.T) {
 	deep := str("x")
 	for range 100 {

@@ -77,8 +77,11 @@ func (d *decoder) reject(err error) {
 
 // end closes the record and appends it.
 func (d *decoder) end(r *logRecord) {
+	level := ""
 	if len(r.severityText) > 0 {
 		d.set.Field(fieldSeverityText, receive.Str(r.severityText))
+	} else {
+		level = levelOf(r.severity)
 	}
 	if r.severity != 0 {
 		d.set.Value(fieldSeverity, record.IntValue(r.severity))
@@ -101,7 +104,18 @@ func (d *decoder) end(r *logRecord) {
 	if at > math.MaxInt64 {
 		at = 0
 	}
-	d.set.Raws = append(d.set.Raws, record.Raw{Payload: r.body, JSON: r.json, Time: int64(at), Attrs: d.set.Close()})
+	d.set.Raws = append(d.set.Raws, record.Raw{Payload: r.body, JSON: r.json, Time: int64(at), Attrs: d.set.Close(), Level: level})
+}
+
+var levels = [...]string{"trace", "debug", "info", "warn", "error", "fatal"}
+
+// levelOf names a severity number (OpenTelemetry's logs data model), or returns
+// "" for one that means nothing.
+func levelOf(severity int64) string {
+	if severity < 1 || severity > 24 {
+		return ""
+	}
+	return levels[(severity-1)/4]
 }
 
 // id adds a trace or span id in lower-case hex. All zero means there is none.

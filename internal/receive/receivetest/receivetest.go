@@ -59,7 +59,7 @@ func (in *Intake) Ingest(ctx context.Context, req *pipeline.Request) (pipeline.O
 }
 
 func clone(r *record.Raw) record.Raw {
-	c := record.Raw{Payload: bytes.Clone(r.Payload), JSON: r.JSON, Time: r.Time, Service: strings.Clone(r.Service)}
+	c := record.Raw{Payload: bytes.Clone(r.Payload), JSON: r.JSON, Time: r.Time, Service: strings.Clone(r.Service), Level: r.Level}
 	for _, f := range r.Attrs {
 		f.Name, f.Value.Str = strings.Clone(f.Name), strings.Clone(f.Value.Str)
 		c.Attrs = append(c.Attrs, f)

@@ -43,3 +43,30 @@ func TestServiceOfTheProtocol(t *testing.T) {
 	*b = record.Batch{}
 	f("service.name=batch-job ", "plain text")
 }
+
+// TestLevelOfTheProtocol does the same for the severity.
+func TestLevelOfTheProtocol(t *testing.T) {
+	n, b := New(), &record.Batch{}
+	f := func(want, payload string, attrs ...record.Field) {
+		t.Helper()
+		raw := record.Raw{Payload: []byte(payload), Attrs: attrs, Level: "error"}
+		if err := n.Append(b, &raw, &Options{Source: "test", Now: 1, Class: "app"}); err != nil {
+			t.Fatal(err)
+		}
+		r := b.Record(b.Len() - 1)
+		got := ""
+		for _, f := range r.Fields {
+			if _, _, ok := levelName.Match(f.Name); ok {
+				got += f.Name + "=" + f.Value.Text() + " "
+			}
+		}
+		if got != want {
+			t.Errorf("%s %v: %s, want %s", payload, attrs, got, want)
+		}
+	}
+	number := record.Field{Name: "severity_number", Value: record.IntValue(17)}
+	f("severity_text=error ", "plain text", number)
+	f("level=warn ", `{"msg":"hello","level":"warn"}`, number)
+	f("log.level=warn ", `{"msg":"hello"}`, number, record.Field{Name: "log.level", Value: record.StringValue("warn")})
+	f("severity_text=error ", "plain text", number)
+}
