@@ -62,7 +62,7 @@ To learn what there is and why a query does what it does:
 Search is what people type: Lucene's and KQL's forms as one language. It selects
 records; it computes nothing.
 
-  timeout                         the word, in the line
+  timeout                         the word, in the body or any field
   "connection reset"              the phrase
   service:cart                    a field has a value
   status:>=500                    greater; also > < <=

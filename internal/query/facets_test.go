@@ -173,7 +173,7 @@ func TestExplainRun(t *testing.T) {
 	if err != nil || x.Query != "service:s1 OR Record" || len(x.Readings) != 1 || x.Readings[0].Stats.RowsMatched != 10 {
 		t.Fatalf("%+v, %v", x, err)
 	}
-	if want := `((service = "s1" or iword(__line__, "Record")) and not __class__ = "audit")`; x.Readings[0].Where != want {
+	if want := `((service = "s1" or iword(__any__, "Record")) and not __class__ = "audit")`; x.Readings[0].Where != want {
 		t.Errorf("where %s, want %s", x.Readings[0].Where, want)
 	}
 	x, err = e.Explain(t.Context(), scopeOf(t), query.ExplainRequest{Query: `rate({service="s1"}[5s] offset 1s) / rate({} | json | x="" [1m])`, From: base.UnixNano() + 9e9, To: base.UnixNano() + 1e10, Run: true})

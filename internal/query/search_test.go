@@ -21,6 +21,7 @@ var searches = []string{
 	`duration:>250ms`, `duration:<100`, `duration:[100 TO 250]`, `mesh_duration_ns:<100ms`,
 	`path:\/api\/v1\/cart\/1*`, `path:*cart*`, `client.address:10.1.0.0/16`, `client_ip:[10.0.0.3 TO 10.1.0.5]`, `client.address:10.1.0.3`,
 	`body:timeout`, `message:time*`, `class:ops`, `class:app service:cart`, `NOT class:app`, `class:*`, `absent:""`,
+	`pay`, `Pay -503`, `503 -pay -body:cart`, `10.1.0.3`, `cart 404`, `che* OR pa?`, `/^(pay|cart)$/`, `-"10.1.0.3" pay`,
 	`(cart OR leader) AND NOT (timeout OR status:200) service:*`,
 }
 

@@ -130,12 +130,15 @@ func TestLive(t *testing.T) {
 	all := subscribe(t, h, scopeOf(t), tail.Request{})
 	some := subscribe(t, h, scopeOf(t), tail.Request{Where: match.Contains{Field: match.Line, Value: "x"}})
 	auditor := subscribe(t, h, scopeOf(t, access.AuditRead), tail.Request{})
+	word := subscribe(t, h, scopeOf(t), tail.Request{Where: match.And{
+		match.Word{Field: match.AnyField, Value: "X2", Fold: true}, match.Not{P: match.Word{Field: match.AnyField, Value: "x1"}}}})
 	k.append("acme", "app", "a", "x1")
 	k.append("other", "app", "b")
 	k.append("acme", "audit", "c")
 	k.append("acme", "ops", "x2")
 	want(t, all, "a x1 x2")
 	want(t, some, "x1 x2")
+	want(t, word, "x2")
 	want(t, auditor, "a x1 c x2")
 }
 

@@ -337,7 +337,7 @@ func nameOf(field string) string {
 	case "class":
 		return match.Class
 	case "*", "_all":
-		return match.Line
+		return match.AnyField
 	}
 	return field
 }

@@ -162,7 +162,7 @@ func (d *decoder) sought(p match.Predicate, fields []string) {
 		return
 	}
 	add := func(field, text string, whole bool) {
-		if field == match.Line {
+		if field == match.AnyField {
 			field = "*"
 		}
 		d.words = append(d.words, needle{field, text, whole})

@@ -121,7 +121,7 @@ func (d *decoder) multiMatch(body object, _ string) (cond, error) {
 		name, _ := f.(string)
 		name, _, _ = strings.Cut(name, "^")
 		if strings.Contains(name, "*") {
-			name = "*" // the whole line has every field
+			name = "*"
 		}
 		if name == "" {
 			return nil, badf("parsing_exception", "[multi_match] has a field without a name")

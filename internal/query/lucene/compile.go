@@ -57,7 +57,7 @@ func (c *compiler) term(t *term) (match.Predicate, error) {
 	names := []string{t.field}
 	if t.field == "" {
 		if names = c.p.o.DefaultFields; len(names) == 0 {
-			names = []string{match.Line}
+			names = []string{match.AnyField}
 		}
 	}
 	var any match.Or
@@ -110,7 +110,7 @@ func (c *compiler) on(t *term, name string) (match.Predicate, error) {
 // isProse reports whether a field holds text to be read, in which words are
 // sought, and not a value to be compared.
 func isProse(name string) bool {
-	if name == match.Line {
+	if name == match.Line || name == match.AnyField {
 		return true
 	}
 	res := schema.Resolve(name)
@@ -127,7 +127,7 @@ func isProse(name string) bool {
 // it begins and ends with one.
 func textIn(name, s string) match.Predicate {
 	switch {
-	case s == "" && name == match.Line:
+	case s == "" && (name == match.Line || name == match.AnyField):
 		return match.True{}
 	case s == "":
 		return match.Not{P: match.Exists{Field: name}}

@@ -40,7 +40,8 @@ const (
 
 // Options of Parse. The zero value is the search bar's.
 type Options struct {
-	// DefaultFields are what a term without a field is sought in; none: the line.
+	// DefaultFields are what a term without a field is sought in; none: the line
+	// and every field (match.AnyField).
 	DefaultFields []string
 	// DefaultOperator joins terms that stand side by side.
 	DefaultOperator Operator
