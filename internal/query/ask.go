@@ -150,9 +150,9 @@ func (a *Asking) Fields(ctx context.Context, from, to int64) ([]store.FieldInfo,
 }
 
 // SearchText reads a text of the search bar's language as Lucene's query_string
-// does: terms without a field are sought in fields, or in the line; those that
-// stand side by side are alternatives, unless all must hold. With lenient, a text
-// that is no query is words.
+// does: terms without a field are sought in fields, without any in the line and
+// in every field; those that stand side by side are alternatives, unless all must
+// hold. With lenient, a text that is no query is words.
 func SearchText(text string, fields []string, all, lenient bool) (match.Predicate, error) {
 	o := lucene.Options{DefaultFields: fields, DefaultOperator: lucene.Or, Lenient: lenient, UpperCase: true}
 	if all {
