@@ -1,12 +1,17 @@
 package web
 
 import (
+	"context"
 	"io/fs"
 	"net/http"
 	"net/http/httptest"
+	"os"
+	"os/exec"
+	"path/filepath"
 	"regexp"
 	"strings"
 	"testing"
+	"time"
 
 	"github.com/meshtrail/meshtrail/internal/access"
 	"github.com/meshtrail/meshtrail/internal/httpd"
@@ -85,10 +90,9 @@ func TestThePageNamesItsFiles(t *testing.T) {
 		}
 		ids[string(m[1])] = true
 	}
-	main, _ := static.ReadFile("static/main.js")
-	for _, m := range regexp.MustCompile(`\$\("([^"]+)"\)`).FindAllSubmatch(main, -1) {
+	for _, m := range regexp.MustCompile(`\saria-(?:controls|describedby|labelledby)="([^"]+)"`).FindAllSubmatch(html, -1) {
 		if !ids[string(m[1])] {
-			t.Errorf("main.js asks for the element %s", m[1])
+			t.Errorf("an element refers to %s", m[1])
 		}
 	}
 	for _, m := range regexp.MustCompile(`<label[^>]*\sfor="([^"]+)"`).FindAllSubmatch(html, -1) {
@@ -99,10 +103,74 @@ func TestThePageNamesItsFiles(t *testing.T) {
 	files, _ := fs.Glob(static, "static/*.js")
 	for _, f := range files {
 		src, _ := static.ReadFile(f)
+		for _, m := range regexp.MustCompile(`\$\("([^"]+)"\)`).FindAllSubmatch(src, -1) {
+			if !ids[string(m[1])] {
+				t.Errorf("%s asks for the element %s", f, m[1])
+			}
+		}
 		for _, m := range regexp.MustCompile(`from "\./([^"]+)"`).FindAllSubmatch(src, -1) {
 			if _, err := static.ReadFile("static/" + string(m[1])); err != nil {
 				t.Errorf("%s: %v", f, err)
 			}
 		}
+	}
+}
+
+// TestModules runs testdata/*.test.js, the tests of the page's modules, beside
+// copies of them in one folder: there a package.json can say what browsers know,
+// that they are modules.
+func TestModules(t *testing.T) {
+	node, err := exec.LookPath("node")
+	if err != nil {
+		t.Skip("node is not installed: the page's modules are not tested")
+	}
+	dir := t.TempDir()
+	put := func(name string, data []byte) {
+		if err := os.WriteFile(filepath.Join(dir, name), data, 0o600); err != nil {
+			t.Fatal(err)
+		}
+	}
+	put("package.json", []byte(`{"type": "module"}`))
+	modules, _ := fs.Glob(static, "static/*.js")
+	for _, m := range modules {
+		data, _ := static.ReadFile(m)
+		put(filepath.Base(m), data)
+	}
+	tests, err := filepath.Glob("testdata/*.test.js")
+	if err != nil || len(tests) == 0 {
+		t.Fatal("there are no tests", err)
+	}
+	args := []string{"--test"}
+	for _, name := range tests {
+		data, err := os.ReadFile(name)
+		if err != nil {
+			t.Fatal(err)
+		}
+		put(filepath.Base(name), data)
+		args = append(args, filepath.Base(name))
+	}
+	ctx, cancel := context.WithTimeout(context.Background(), 45*time.Second)
+	defer cancel()
+	cmd := exec.CommandContext(ctx, node, args...)
+	cmd.Dir = dir
+	if out, err := cmd.CombinedOutput(); err != nil {
+		t.Fatalf("%v\n%s", err, out)
+	}
+}
+
+// TestThePageIsSmall holds what a reader waits for under 400 kB, and each module
+// within what one can read.
+func TestThePageIsSmall(t *testing.T) {
+	var all int
+	files, _ := fs.Glob(static, "static/*")
+	for _, f := range files {
+		data, _ := static.ReadFile(f)
+		all += len(data)
+		if n := strings.Count(string(data), "\n"); n > 600 {
+			t.Errorf("%s has %d lines", f, n)
+		}
+	}
+	if all > 400_000 {
+		t.Errorf("the page has %d bytes", all)
 	}
 }

@@ -67,21 +67,25 @@ export async function* objects(response) {
   }
 }
 
-// events yields {event, data, id} of an answer of server-sent events.
+// events yields {event, data, id} of an answer of server-sent events. One that has
+// only an id is yielded too, with data "": it moves the place. EventSource keeps
+// such a place to itself, so a page could not go on from it after a pause.
 export async function* events(response) {
   let event = "message";
   let data = [];
-  let id = "";
+  let id = "", placed = false;
   for await (const raw of lines(response)) {
     const line = raw.endsWith("\r") ? raw.slice(0, -1) : raw;
     if (line === "") {
-      if (data.length) yield { event, data: data.join("\n"), id };
+      if (data.length || placed) yield { event, data: data.join("\n"), id };
       event = "message";
       data = [];
+      placed = false;
     } else if (line.startsWith("event:")) {
       event = line.slice(6).trim();
     } else if (line.startsWith("id:")) {
       id = line.slice(3).trim();
+      placed = true;
     } else if (line.startsWith("data:")) {
       data.push(line.slice(5).replace(/^ /, ""));
     }

@@ -2,52 +2,34 @@
 // The state lives in the fragment of the address, which browsers do not send,
 // so a query never reaches a server's log by way of the page's own address.
 import { ApiError, request, token, objects, events } from "./api.js";
-import { span, width, local, zone } from "./time.js";
+import { width, local, zone } from "./time.js";
 import { draw, short } from "./chart.js";
-import { row } from "./records.js";
+import { row, hole, recordOf } from "./records.js";
+import { place as placeOf, withFilter } from "./lang.js";
+import { follow, fill, later, Shelf } from "./live.js";
+import { $, state, memory, metrical, pastOnly, readAddress, writeAddress, window_ } from "./state.js";
+import { showLanguage, showWrong, typed, listenBar, fieldsNow, known } from "./bar.js";
+import { save, size } from "./export.js";
+import * as facets from "./facets.js";
+import * as metric from "./metric.js";
 import * as shape from "./shape.js";
 
-const $ = (id) => document.getElementById(id);
-const pageSize = 200, viewLimit = 600, heldLimit = 2000, bars = 80;
+const pageSize = 200, viewLimit = 1000, bars = 80, steps = 240, gapPage = 1000;
 
-const state = { q: "", range: "15m", from: 0, to: 0, by: "mesh", live: true };
 let asking = null; // the AbortController of what is being asked
 let tailing = null; // the AbortController of the tail
-let held = []; // records that arrived while the reader was elsewhere
-let lost = 0; // of them, not kept by the page (the server has them)
-let oldest = 0; // event time of the last row, ms
-let seen = new Set(); // of the newest rows, so that tail and search meet once
-let drawn = null; // the last histogram, to draw again when the window changes
-let last = ""; // the latest place in the commit order that was seen
-
-// readAddress takes the token out of the fragment and the state from the rest.
-function readAddress() {
-  const hash = new URLSearchParams(location.hash.slice(1));
-  if (hash.has("token")) {
-    token.set(hash.get("token"));
-    hash.delete("token");
-  }
-  if (hash.has("q")) state.q = hash.get("q");
-  if (hash.has("range")) state.range = hash.get("range");
-  if (hash.has("by")) state.by = hash.get("by");
-  if (hash.has("from") && hash.has("to")) Object.assign(state, { range: "custom", from: Number(hash.get("from")), to: Number(hash.get("to")), live: false });
-  writeAddress();
-}
-
-function writeAddress() {
-  const hash = new URLSearchParams();
-  if (state.q) hash.set("q", state.q);
-  if (state.range === "custom") {
-    hash.set("from", state.from);
-    hash.set("to", state.to);
-  } else if (state.range !== "15m") hash.set("range", state.range);
-  if (state.by !== "mesh") hash.set("by", state.by);
-  const text = hash.toString();
-  history.replaceState(null, "", location.pathname + (text ? "#" + text : ""));
-}
+let saving = null; // the AbortController of an export
+let place = ""; // of the tail: what is behind it was shown, or is known not to be
+let shelf = new Shelf(viewLimit); // what arrived while the reader was elsewhere
+let late = false; // the search did not wait for the tail's place
+let ready = false; // the search is answered: what arrived may be shown
+let seen = new Set(); // places of the rows, so that tail and search meet once
+let drawn = null; // the last histogram or series, to draw again when the window changes
+let ownFields = memory.get("fields", []);
 
 function showState() {
   $("query").value = state.q;
+  showLanguage();
   if (![...$("range").options].some((o) => o.value === state.range)) state.range = "15m";
   $("range").value = state.range;
   if ([...$("by").options].some((o) => o.value === state.by)) $("by").value = state.by;
@@ -60,11 +42,10 @@ function showState() {
   $("live-text").textContent = state.live ? "Live" : "Paused";
 }
 
-const window_ = () => (state.range === "custom" ? { from: state.from, to: state.to } : span(state.range));
-
 function trouble(err) {
   if (!err) {
     $("trouble").hidden = true;
+    showWrong(null);
     return;
   }
   if (err.name === "AbortError") return;
@@ -72,6 +53,8 @@ function trouble(err) {
     openDoor(token.get() ? "That token is not known here." : "");
     return;
   }
+  const at = err.status === 400 && placeOf(err.message);
+  if (at) return showWrong(at, err.hint, search);
   let text = err.message || String(err);
   if (err.hint) text += "\n" + err.hint;
   if (err.requestId) text += `\n(request ${err.requestId})`;
@@ -79,7 +62,8 @@ function trouble(err) {
   $("trouble").hidden = false;
 }
 
-// search asks anew: records and histogram side by side, then the tail.
+// search asks anew. The tail is opened first: what is kept from then on it will
+// show, and what was kept before, the search finds.
 async function search() {
   asking?.abort();
   tailing?.abort();
@@ -89,21 +73,33 @@ async function search() {
   writeAddress();
   showState();
   trouble(null);
-  held = [];
-  lost = 0;
+  shelf = new Shelf(viewLimit);
+  seen = new Set();
+  ready = false;
+  place = "";
   showHeld();
+  const numbers = metrical();
+  for (const id of ["records", "by-label", "save", "side", "side-toggle"]) $(id).classList.toggle("off", numbers);
+  $("series").hidden = !numbers;
+  $("chart").classList.toggle("tall", numbers);
+  $("chart-title").textContent = numbers ? "Values over time" : "Records over time";
   $("state").textContent = "Searching …";
-  const w = window_();
   try {
-    const [answer] = await Promise.all([fetchRecords(w, signal), refreshChart(w, signal)]);
-    seen = new Set(answer.records.map(shape.identity));
-    last = answer.records.reduce((a, r) => (shape.later(r.ord, a) > 0 ? r.ord : a), "");
-    $("rows").replaceChildren(...answer.records.map((r) => row(r, addFilter)));
+    if (numbers) return await askMetric(signal);
+    if (state.live && !pastOnly()) await Promise.race([listenLive(), new Promise((done) => setTimeout(done, 2000))]);
+    if (signal.aborted) return;
+    late = !place;
+    const w = window_();
+    const [answer] = await Promise.all([fetchRecords(w, signal), refreshChart(w, signal), refreshFacets(w, signal).catch(() => {})]);
+    seen = new Set(answer.records.map((r) => r.ord));
+    $("rows").replaceChildren(...answer.records.map((r) => row(r, act)));
     $("records").scrollTop = 0;
     after(answer, true);
-    if (state.live && state.range !== "custom") follow();
+    ready = true;
+    flush();
   } catch (err) {
-    if (err.name === "AbortError") return;
+    if (err.name === "AbortError" || signal.aborted) return;
+    tailing?.abort();
     clear(); // what another query found would lie under this error
     trouble(err);
   }
@@ -111,7 +107,7 @@ async function search() {
 
 function clear() {
   drawn = null;
-  for (const id of ["rows", "chart", "legend"]) $(id).replaceChildren();
+  for (const id of ["rows", "chart", "legend", "facets", "series"]) $(id).replaceChildren();
   for (const id of ["state", "total"]) $(id).textContent = "";
   $("more").hidden = true;
   $("empty").hidden = true;
@@ -119,38 +115,35 @@ function clear() {
 
 async function fetchRecords(w, signal) {
   const began = performance.now();
-  const response = await request(...shape.queryRequest(state.q, w, pageSize), signal);
-  const answer = { records: [], partial: "", stats: null };
+  const response = await request(...shape.queryRequest(state, w, pageSize), signal);
+  const answer = { records: [], partial: "" };
   for await (const o of objects(response)) shape.readQuery(o, answer);
   answer.took = performance.now() - began;
   if (!answer.whole) answer.partial ||= "it was cut off";
   return answer;
 }
 
+const records = (n) => `${n.toLocaleString()} ${n === 1 ? "record" : "records"}`;
+
 // after says what an answer was.
 function after(answer, fresh) {
-  const n = answer.records.length;
-  oldest = n ? answer.records[n - 1].ms : oldest;
-  $("more").hidden = n < pageSize;
+  $("more").hidden = answer.records.length < pageSize;
   const shown = $("rows").childElementCount;
-  $("state").textContent = shown ? `${newest(shown)}, ${Math.round(answer.took)} ms` : "";
+  $("state").textContent = shown ? `${records(shown)}, the newest first, ${Math.round(answer.took)} ms` : "No record matches";
   if (answer.partial) trouble(new Error("The answer is partial: " + answer.partial));
-  if (fresh) showEmpty(n === 0);
+  if (fresh) showEmpty(shown === 0);
 }
 
-const newest = (n) => (n === 1 ? "1 record" : `${n} newest records`);
-
-// showLive says that new records come by themselves.
-function showLive() {
-  $("state").textContent = `${newest($("rows").childElementCount)}, live` + (lost ? `; ${lost} not shown (search finds them)` : "");
-}
-
+// older appends what is before the last row. Times of rows are rounded down, so it
+// asks for that millisecond again and leaves out what is there.
 async function older() {
-  const w = window_();
+  const oldest = [...$("rows").children].map(recordOf).filter(Boolean).reduce((a, r) => Math.min(a, r.ms), Infinity);
   $("more").disabled = true;
   try {
-    const answer = await fetchRecords({ from: w.from, to: oldest }, undefined);
-    $("rows").append(...answer.records.map((r) => row(r, addFilter)));
+    const answer = await fetchRecords({ from: window_().from, to: oldest + 1 }, asking.signal);
+    const fresh = answer.records.filter((r) => !seen.has(r.ord));
+    for (const r of fresh) seen.add(r.ord);
+    $("rows").append(...fresh.map((r) => row(r, act)));
     after(answer, false);
   } catch (err) {
     trouble(err);
@@ -162,7 +155,7 @@ async function older() {
 async function refreshChart(w, signal) {
   let data;
   try {
-    const response = await request(...shape.histogramRequest(state.q, w, width(w.to - w.from, bars), state.by), signal);
+    const response = await request(...shape.histogramRequest(state, w, width(w.to - w.from, bars), state.by), signal);
     data = shape.readHistogram(await response.json());
   } catch (err) {
     if (err.name === "AbortError" || err.status === 400) return; // the record search says what is wrong
@@ -172,96 +165,190 @@ async function refreshChart(w, signal) {
   drawChart();
 }
 
+async function refreshFacets(w, signal) {
+  if ($("side").hidden) return;
+  const fields = [...ownFields, ...facets.usual.filter((f) => !ownFields.includes(f))];
+  const answer = await (await request(...shape.facetsRequest(state, w, fields, 7), signal)).json();
+  if (metrical()) return;
+  facets.draw($("facets"), answer, ownFields, {
+    filter: addFilter,
+    forget: (name) => {
+      ownFields = ownFields.filter((f) => f !== name);
+      memory.set("fields", ownFields);
+      refreshFacets(window_(), asking?.signal).catch(trouble);
+    },
+  });
+}
+
+async function askMetric(signal) {
+  const w = window_(), began = performance.now();
+  const step = width(w.to - w.from, steps);
+  const answer = shape.readMetric(await (await request(...shape.metricRequest(state, w, step), signal)).json());
+  const series = metric.ranked(answer.series);
+  drawn = { numbers: true, from: Math.ceil(w.from / step) * step, to: Math.floor(w.to / step) * step, step, series };
+  $("rows").replaceChildren();
+  $("more").hidden = true;
+  $("state").textContent = `${series.length} series, a point each ${step / 1000} s, ${Math.round(performance.now() - began)} ms`;
+  metric.table($("series"), series);
+  if (series.length === 0) $("series").replaceChildren(Object.assign(document.createElement("p"), { className: "note", textContent: "No values: nothing in this time range matches the query." }));
+  if (answer.partial) trouble(new Error("The answer is partial: " + answer.partial));
+  drawChart();
+}
+
 // drawChart draws what was counted last at the width that the page has now.
 function drawChart() {
   if (!drawn) return;
   const data = drawn;
-  const { total, colour } = draw($("chart"), $("tip"), data, (zoom) => {
-    Object.assign(state, { range: "custom", from: Math.floor(zoom.from), to: Math.ceil(zoom.to), live: false });
+  const zoom = (to) => {
+    Object.assign(state, { range: "custom", from: Math.floor(to.from), to: Math.ceil(to.to), live: false });
     search();
-  });
-  $("total").textContent = `${short(total)} ${total === 1 ? "record" : "records"}`;
-  $("legend").replaceChildren(...data.groups.map((g) => {
+  };
+  const entry = (swatch, text) => {
     const li = document.createElement("li");
-    const swatch = document.createElement("span");
-    swatch.className = "swatch b" + colour.get(g.name);
-    const n = g.counts.reduce((a, b) => a + b, 0);
-    li.append(swatch, `${g.name || "(none)"} ${short(n)}`);
+    li.append(Object.assign(document.createElement("span"), { className: "swatch " + swatch }), text);
     return li;
-  }));
+  };
+  if (data.numbers) {
+    metric.draw($("chart"), $("tip"), data, zoom);
+    $("total").textContent = "";
+    $("legend").replaceChildren(...data.series.slice(0, 8).map((s, i) => entry(`b${i % 6}${i >= 6 ? " half" : ""}`, s.title.slice(0, 60))));
+    return;
+  }
+  const { total, colour } = draw($("chart"), $("tip"), data, zoom);
+  $("total").textContent = `${short(total)} ${total === 1 ? "record" : "records"}`;
+  $("legend").replaceChildren(...data.groups.map((g) => entry("b" + colour.get(g.name), `${g.name || "(none)"} ${short(g.counts.reduce((a, b) => a + b, 0))}`)));
 }
 
-// follow shows records as they are kept. It reconnects by itself.
-async function follow() {
+const tail = (ask) => async (from, signal) => events(await request(...ask({ q: state.q, lang: state.lang }, from), signal));
+
+// listenLive follows the tail from place on, and resolves when it is open or has
+// failed.
+function listenLive() {
+  tailing?.abort();
   tailing = new AbortController();
   const { signal } = tailing;
-  let wait = 1000;
-  while (!signal.aborted) {
-    try {
-      const response = await request(...shape.tailRequest(state.q, last), signal);
-      if (wait > 1000) showLive();
-      wait = 1000;
-      for await (const e of events(response)) {
-        arrived(shape.readTail(e));
-        if (e.id) last = e.id;
-      }
-    } catch (err) {
-      if (err.name === "AbortError") return;
-      if (err instanceof ApiError && err.status >= 400 && err.status < 500) {
-        trouble(err);
-        return;
-      }
-    }
-    if (signal.aborted) return;
-    $("state").textContent = "The live view was cut off; connecting again …";
-    await new Promise((done) => setTimeout(done, wait));
-    wait = Math.min(wait * 2, 15000);
+  return new Promise((open) => {
+    follow({
+      connect: tail(shape.tailRequest), signal, place,
+      on: {
+        placed: (to) => {
+          if (!place && late) catchUp(signal);
+          place = to;
+          if (tailing.cut) showLive();
+          tailing.cut = false;
+          open();
+        },
+        record: (e) => arrived({ record: shape.record(JSON.parse(e.data)) }),
+        gap: (gap) => arrived({ gap }),
+        cut: (err) => {
+          tailing.cut = true;
+          $("state").textContent = `The live view was cut off${err?.told ? ` (${err.message})` : ""}; connecting again …`;
+          open();
+        },
+        refused: (err) => {
+          open();
+          if (err.status === 400 && placeOf(err.message)) return; // the search says what is wrong
+          state.live = false;
+          showLiveButton();
+          trouble(err);
+        },
+      },
+    });
+  });
+}
+
+// catchUp asks again for what the search may have missed because it was faster than
+// the tail.
+async function catchUp(signal) {
+  late = false;
+  try {
+    for (const record of (await fetchRecords(window_(), signal)).records) arrived({ record });
+  } catch (err) {
+    if (!signal.aborted) trouble(err);
   }
 }
 
-let waiting = [];
-function arrived({ records, dropped }) {
-  lost += dropped;
-  for (const r of records) {
-    const id = shape.identity(r);
-    if (seen.has(id)) continue;
-    seen.add(id);
-    waiting.push(r);
+let frame = 0;
+function arrived({ record, gap }) {
+  if (gap) shelf.gap(gap);
+  else {
+    if (seen.has(record.ord)) return;
+    shelf.add(record);
   }
-  if (seen.size > 20000) seen = new Set([...seen].slice(-5000));
-  if (waiting.length && !arrived.frame) arrived.frame = setTimeout(flush, 150);
+  if (!frame) frame = setTimeout(flush, 150);
 }
 
 // flush puts what arrived on the page, or holds it while the reader reads.
 function flush() {
-  arrived.frame = 0;
+  clearTimeout(frame);
+  frame = 0;
+  if (!ready) return;
   const reading = $("records").scrollTop > 30 || document.querySelector('.item[aria-expanded="true"]');
-  held.push(...waiting);
-  waiting = [];
-  if (held.length > heldLimit) {
-    lost += held.length - heldLimit;
-    held = held.slice(-heldLimit);
-  }
-  if (!reading) release();
+  if (!reading && shelf.items.length) release();
   showHeld();
 }
 
+// release shows what is held. A record that the search found meanwhile is there
+// already.
 function release() {
-  if (held.length > viewLimit) {
-    lost += held.length - viewLimit;
-    held = held.slice(-viewLimit);
+  const fresh = shelf.take().filter((x) => x.gap || !seen.has(x.record.ord));
+  for (const x of fresh) if (x.record) seen.add(x.record.ord);
+  const items = fresh.map((x) => (x.gap ? hole(x.gap, loadGap) : row(x.record, act)));
+  $("rows").prepend(...items);
+  const rows = $("rows");
+  while (rows.childElementCount > viewLimit) {
+    const gone = recordOf(rows.lastElementChild);
+    if (gone) seen.delete(gone.ord);
+    rows.lastElementChild.remove();
+    $("more").hidden = false;
   }
-  held.sort((a, b) => b.ms - a.ms || shape.later(b.ord, a.ord));
-  $("rows").prepend(...held.map((r) => row(r, addFilter)));
-  held = [];
-  while ($("rows").childElementCount > viewLimit) $("rows").lastElementChild.remove();
-  showEmpty(false);
+  if (items.length) showEmpty(false);
   showLive();
 }
 
+// loadGap puts the records of a gap in its place.
+async function loadGap(item, gap) {
+  const stop = AbortSignal.any([asking.signal, AbortSignal.timeout(30000)]);
+  const { events: found, rest } = await fill(tail(shape.gapRequest), gap, gapPage, stop);
+  const fresh = found.map((e) => shape.record(JSON.parse(e.data))).filter((r) => !seen.has(r.ord));
+  for (const r of fresh) seen.add(r.ord);
+  fresh.sort((a, b) => b.ms - a.ms || later(b.ord, a.ord));
+  item.replaceWith(...(rest ? [hole(rest, loadGap)] : []), ...fresh.map((r) => row(r, act)));
+  showLive();
+}
+
+// showLive says that new records come by themselves.
+function showLive() {
+  const n = document.querySelectorAll("#rows .item").length;
+  $("state").textContent = state.live ? `${records(n)}, live` : `${records(n)}, paused`;
+}
+
 function showHeld() {
-  $("held").hidden = held.length === 0;
-  $("release").textContent = `${held.length} new record${held.length === 1 ? "" : "s"} — show`;
+  const gaps = shelf.items.reduce((n, x) => n + (x.gap ? x.gap.records : 0), 0);
+  $("held").hidden = shelf.items.length === 0;
+  $("release").textContent = `${shelf.records.toLocaleString()} new ${shelf.records === 1 ? "record" : "records"}${gaps ? `, ${gaps.toLocaleString()} more not loaded` : ""} — show`;
+}
+
+function showLiveButton() {
+  $("live").setAttribute("aria-pressed", String(state.live));
+  $("live-text").textContent = state.live ? "Live" : "Paused";
+}
+
+// pauseOrGoOn stops the tail and keeps its place, or goes on from there.
+function pauseOrGoOn() {
+  state.live = !state.live;
+  if (!state.live) {
+    tailing?.abort();
+    showLiveButton();
+    if (!metrical()) showLive();
+  } else if (pastOnly() || metrical() || !place) {
+    if (pastOnly()) state.range = "15m";
+    search();
+  } else {
+    showLiveButton();
+    listenLive();
+    showLive();
+  }
 }
 
 function showEmpty(empty) {
@@ -269,7 +356,7 @@ function showEmpty(empty) {
   box.hidden = !empty;
   if (!empty) return;
   const made = (name, text) => Object.assign(document.createElement(name), { textContent: text });
-  if (state.q && state.q !== "{}") {
+  if (state.q && state.q !== "{}" && state.q !== "*") {
     box.replaceChildren(made("h3", "No record matches"), made("p", "Nothing in this time range matches the query. Widen the range, or loosen the query."));
     return;
   }
@@ -285,11 +372,43 @@ END`;
     made("p", "Filebeat, Fluent Bit, Logstash, Promtail, Alloy and the OpenTelemetry collector can send here as they are: Elasticsearch bulk at /_bulk, Loki push at /loki/api/v1/push, OTLP at /v1/logs. DIR is the server's data folder."));
 }
 
-// addFilter narrows the query by one more label filter.
-function addFilter(piece) {
-  const q = state.q.trim() || "{}";
-  state.q = `${q} | ${piece}`;
+// addFilter narrows the query to records that have a value, or do not.
+function addFilter(name, value, not) {
+  state.q = withFilter(state.q, state.lang, name, value, not);
   search();
+}
+
+// act is what a row can do.
+const act = {
+  filter: addFilter,
+  around: async (record, n) => shape.readContext(await (await request(...shape.contextRequest(record, n), asking.signal)).json()),
+};
+
+// exportAs saves all records of the query.
+async function exportAs(format) {
+  $("save").open = false;
+  saving?.abort();
+  saving = new AbortController();
+  const { signal } = saving;
+  const w = window_();
+  const name = `records-${new Date(w.from).toISOString().slice(0, 19).replace(/[-:]/g, "")}Z.${format}`;
+  const ask = shape.exportRequest(state, w, format);
+  $("save-stop").hidden = false;
+  let told = 0;
+  const progress = (n) => { // once a second, because it is read out
+    if (performance.now() - told < 1000) return;
+    told = performance.now();
+    $("saved").textContent = `Exporting ${name}: ${size(n)} …`;
+  };
+  try {
+    const n = await save(name, (s) => request(...ask, s), { signal, progress });
+    $("saved").textContent = n === null ? "" : `${name} is whole: ${size(n)}`;
+  } catch (err) {
+    $("saved").textContent = signal.aborted ? "The export was stopped; nothing is kept of it." : "The export failed; nothing is kept of it.";
+    if (!signal.aborted) trouble(err);
+  } finally {
+    if (saving?.signal === signal) $("save-stop").hidden = true;
+  }
 }
 
 function openDoor(message) {
@@ -319,6 +438,20 @@ function move(step) {
   next?.focus();
 }
 
+// surround opens the record that has the focus, and what is around it.
+function surround() {
+  const item = document.activeElement?.closest("#rows > li");
+  if (!item?.querySelector(".item")) return;
+  if (!item.querySelector(".fields")) item.querySelector(".item").click();
+  item.querySelector(".around-button").click();
+}
+
+function showSide(open) {
+  $("side").hidden = !open;
+  $("side-toggle").setAttribute("aria-expanded", String(open));
+  if (open && asking && !metrical()) refreshFacets(window_(), asking.signal).catch(trouble);
+}
+
 function keys(e) {
   const writing = /^(INPUT|SELECT|TEXTAREA)$/.test(e.target.tagName);
   if (e.key === "Escape" && writing) e.target.blur();
@@ -328,6 +461,8 @@ function keys(e) {
     $("query").focus();
     $("query").select();
   } else if (e.key === "l") $("live").click();
+  else if (e.key === "f") $("side-toggle").click();
+  else if (e.key === "c") surround();
   else if (e.key === "j") move(1);
   else if (e.key === "k") move(-1);
 }
@@ -335,12 +470,42 @@ function keys(e) {
 function listen() {
   $("ask").addEventListener("submit", (e) => {
     e.preventDefault();
+    typed();
     state.q = $("query").value.trim();
     search();
+  });
+  listenBar();
+  $("side-toggle").addEventListener("click", () => {
+    showSide($("side").hidden);
+    memory.set("side", !$("side").hidden);
+  });
+  $("add-field").addEventListener("submit", (e) => {
+    e.preventDefault();
+    const name = $("new-field").value.trim();
+    $("new-field").value = "";
+    if (!name || ownFields.includes(name)) return;
+    ownFields = [name, ...ownFields].slice(0, 12);
+    memory.set("fields", ownFields);
+    refreshFacets(window_(), asking?.signal).catch(trouble);
+  });
+  $("new-field").addEventListener("focus", async () => {
+    const list = await fieldsNow().catch(() => []);
+    $("all-fields").replaceChildren(...list.map((f) => Object.assign(document.createElement("option"), { value: f.name })));
+  });
+  for (const format of ["csv", "ndjson", "parquet"]) $("save-" + format).addEventListener("click", () => exportAs(format));
+  $("save-stop").addEventListener("click", () => saving?.abort());
+  $("save").addEventListener("keydown", (e) => {
+    if (e.key !== "Escape") return;
+    $("save").open = false;
+    $("save").querySelector("summary").focus();
+  });
+  document.addEventListener("pointerdown", (e) => {
+    if (!$("save").contains(e.target)) $("save").open = false;
   });
   $("range").addEventListener("change", () => {
     const w = window_();
     state.range = $("range").value;
+    known.clear();
     if (state.range === "custom") Object.assign(state, w, { live: false });
     else state.live = true;
     search();
@@ -357,15 +522,7 @@ function listen() {
     writeAddress();
     refreshChart(window_(), asking?.signal).catch(trouble);
   });
-  $("live").addEventListener("click", () => {
-    state.live = !state.live;
-    if (state.live && state.range === "custom") state.range = "15m";
-    if (state.live) search();
-    else {
-      tailing?.abort();
-      showState();
-    }
-  });
+  $("live").addEventListener("click", pauseOrGoOn);
   $("release").addEventListener("click", () => {
     $("records").scrollTop = 0;
     release();
@@ -375,6 +532,8 @@ function listen() {
   $("leave").addEventListener("click", () => {
     token.forget();
     asking?.abort();
+    saving?.abort();
+    known.clear();
     clear();
     openDoor("");
   });
@@ -393,14 +552,23 @@ function listen() {
     }
   });
   new ResizeObserver(drawChart).observe($("chart"));
+  let turns = 0;
   setInterval(() => {
-    if (state.live && tailing && !document.hidden && !$("door").open) refreshChart(window_(), asking?.signal).catch(() => {});
+    if (!state.live || pastOnly() || document.hidden || $("door").open || !drawn) return;
+    const w = window_(), { signal } = asking;
+    if (metrical()) askMetric(signal).catch(() => {});
+    else {
+      refreshChart(w, signal).catch(() => {});
+      const busy = $("side").contains(document.activeElement); // a list must not change under the keys
+      if (++turns % 3 === 0 && !busy) refreshFacets(w, signal).catch(() => {});
+    }
   }, 5000);
 }
 
 readAddress();
 showState();
 $("zone").textContent = zone();
+showSide(memory.get("side", !matchMedia("(max-width: 900px)").matches));
 listen();
 if (!token.get()) openDoor("");
 else if (await enter()) search();

@@ -49,34 +49,95 @@ export function summary(record) {
   return parts.filter((p) => p && p !== "-").join(" ");
 }
 
-// identifier is the form of a field's name that LogQL can write.
-const identifier = (name) => name.replace(/[^A-Za-z0-9_]/g, "_");
-
-// quoted is a value as a LogQL string.
-const quoted = (value) => (value.includes("`") || /[\n\r]/.test(value) ? JSON.stringify(value) : /["\\]/.test(value) ? "`" + value + "`" : `"${value}"`);
-
-// fieldTable shows every field of a record; onFilter gets a piece of LogQL.
-function fieldTable(record, onFilter) {
+// fieldTable shows every field of a record; act.filter gets a name, a value and
+// whether records with it are left out.
+function fieldTable(record, act) {
   const body = element("tbody");
   for (const name of Object.keys(record.fields)) { // in the order of the schema
     const value = record.fields[name];
-    const text = typeof value === "string" ? value : String(value);
-    const act = element("td", { className: "act" });
-    for (const [sign, op, says] of [["=", "=", "only records with this value"], ["≠", "!=", "without this value"]]) {
+    const text = typeof value === "string" ? value : typeof value === "object" ? JSON.stringify(value) : String(value);
+    const cell = element("td", { className: "act" });
+    for (const [sign, not, says] of [["=", false, "only records with this value"], ["≠", true, "without this value"]]) {
       const b = element("button", { type: "button", textContent: sign, title: `Show ${says}` });
       b.setAttribute("aria-label", `${name}: show ${says}`);
-      b.onclick = () => onFilter(`${identifier(name)} ${op} ${quoted(text)}`);
-      act.append(b, " ");
+      b.onclick = () => act.filter(name, text, not);
+      cell.append(b, " ");
     }
-    body.append(element("tr", {}, element("th", { scope: "row", textContent: name }), element("td", { textContent: text }), act));
+    body.append(element("tr", {}, element("th", { scope: "row", textContent: name }), element("td", { textContent: text }), cell));
   }
   const lag = record.ingest ? record.ingest - record.ms : 0;
-  const foot = `class ${record.class || "?"} · event ${new Date(record.ms).toISOString()} · kept ${lag < 1000 ? Math.max(0, Math.round(lag)) + " ms" : (lag / 1000).toFixed(1) + " s"} later`;
-  return element("div", { className: "fields" }, element("table", {}, body), element("div", { className: "foot-line", textContent: foot }));
+  const foot = `class ${record.class || "?"} · event ${record.time} · kept ${lag < 1000 ? Math.max(0, Math.round(lag)) + " ms" : (lag / 1000).toFixed(1) + " s"} later`;
+  const around = element("button", { type: "button", className: "around-button", textContent: "Records around it", title: "What its stream holds before and after (c)" });
+  around.setAttribute("aria-expanded", "false");
+  const place = element("div", { className: "around", hidden: true });
+  around.onclick = () => {
+    place.hidden = !place.hidden;
+    around.setAttribute("aria-expanded", String(!place.hidden));
+    if (!place.hidden && !place.childElementCount) surround(place, record, act, 10);
+  };
+  return element("div", { className: "fields" }, element("table", {}, body),
+    element("div", { className: "foot-line" }, around, element("span", { textContent: foot })), place);
 }
 
-// row renders one record as a list item.
-export function row(record, onFilter) {
+// surround fills a place with the n records before and after one, of its stream,
+// in the order in which they came.
+async function surround(place, record, act, n) {
+  place.setAttribute("aria-busy", "true");
+  try {
+    const { labels, records, at } = await act.around(record, n);
+    const stream = Object.entries(labels).map(([k, v]) => `${k}=${v}`).join("  ") || "no labels";
+    const list = element("ol", {}, ...records.map((r, i) => {
+      const li = element("li", { className: i === at ? "here" : "" },
+        element("time", { dateTime: r.time, textContent: clock(r.ms).slice(11) }), element("span", { textContent: r.line }));
+      if (i === at) li.setAttribute("aria-current", "true");
+      return li;
+    }));
+    place.replaceChildren(element("p", { textContent: `${at} before and ${records.length - 1 - at} after, of the stream ${stream}` }), list);
+    if (records.length > 1 && (at === n || records.length - 1 - at === n) && n < 500) {
+      const more = element("button", { type: "button", textContent: `${n * 5} before and after` });
+      more.onclick = () => surround(place, record, act, n * 5);
+      place.append(more);
+    }
+    list.querySelector(".here")?.scrollIntoView({ block: "nearest" });
+  } catch (err) {
+    place.replaceChildren(element("p", { className: "trouble", textContent: [err.message, err.hint].filter(Boolean).join("\n") }));
+    place.querySelector("p").setAttribute("role", "alert");
+  }
+  place.removeAttribute("aria-busy");
+}
+
+const reasons = {
+  slow: "the page was slower than the records",
+  rate: "more came than are sent in a second",
+  page: "more came than the page keeps",
+};
+
+// hole shows records that are known and not shown, and a way to load them.
+export function hole(gap, load) {
+  const n = `${gap.records.toLocaleString()} record${gap.records === 1 ? "" : "s"} not shown`;
+  const says = element("span", { textContent: `${n}: ${reasons[gap.why] || gap.why}` });
+  const button = element("button", { type: "button", textContent: "Load them" });
+  button.setAttribute("aria-label", `Load ${gap.records} records that are not shown`);
+  const item = element("li", { className: "hole" }, says, button);
+  button.onclick = async () => {
+    button.disabled = true;
+    try {
+      await load(item, gap);
+    } catch (err) {
+      says.textContent = `${n}: ${err.message}`;
+      button.disabled = false;
+    }
+  };
+  return item;
+}
+
+// recordOf finds the record that a list item shows.
+const shown = new WeakMap();
+export const recordOf = (item) => shown.get(item);
+
+// row renders one record as a list item. act has filter(name, value, not) and
+// around(record, n), which resolves to the records around it.
+export function row(record, act) {
   const [level, label] = standing(record);
   const button = element("button", { type: "button", className: "row item " + level },
     element("time", { dateTime: new Date(record.ms).toISOString() }, element("span", { className: "day", textContent: clock(record.ms).slice(0, 11) }), clock(record.ms).slice(11)),
@@ -85,11 +146,12 @@ export function row(record, onFilter) {
     element("span", { className: "what", textContent: summary(record) }));
   button.setAttribute("aria-expanded", "false");
   const item = element("li", {}, button);
+  shown.set(item, record);
   button.onclick = () => {
     const open = button.getAttribute("aria-expanded") === "true";
     button.setAttribute("aria-expanded", String(!open));
     if (open) item.lastElementChild.remove();
-    else item.append(fieldTable(record, onFilter));
+    else item.append(fieldTable(record, act));
   };
   return item;
 }

@@ -1,20 +1,19 @@
 // The shapes of the API: what is asked in which parameters, and what an answer
 // looks like in the page's own words. Nothing else in the page knows them.
+//
+// A question is {q, lang}; a range {from, to} in milliseconds.
 
 const instant = (ms) => new Date(ms).toISOString();
 
-// record turns the API's record into {ms, ingest, ord, class, line, fields}.
-function record(o) {
-  return { ms: Date.parse(o.time), ingest: Date.parse(o.ingest), ord: o.ord, class: o.class, severity: o.severity || "", line: o.line, fields: o.fields };
+const asked = ({ q, lang }) => (lang === "logql" ? { query: q || "{}" } : { query: q, lang });
+
+// record turns the API's record into the page's: ms is its time rounded down, time
+// the whole of it.
+export function record(o) {
+  return { time: o.time, ms: Date.parse(o.time), ingest: Date.parse(o.ingest), ord: o.ord, class: o.class, severity: o.severity || "", line: o.line, fields: o.fields };
 }
 
-// identity tells records apart: their place in the commit order.
-export const identity = (r) => r.ord;
-
-// later compares two places in the commit order, which exceed what a number holds.
-export const later = (a, b) => a.length - b.length || (a < b ? -1 : a > b ? 1 : 0);
-
-export const queryRequest = (q, w, limit) => ["/api/v1/query", { query: q || "{}", from: instant(w.from), to: instant(w.to), limit, order: "newest" }];
+export const queryRequest = (a, w, limit) => ["/api/v1/query", { ...asked(a), from: instant(w.from), to: instant(w.to), limit, order: "newest" }];
 
 // readQuery takes one line of an answer: a record, or the manifest that ends it.
 export function readQuery(o, answer) {
@@ -28,8 +27,8 @@ export function readQuery(o, answer) {
 
 // The bars of a histogram begin at round times, so the first reaches back a
 // little beyond the range.
-export const histogramRequest = (q, w, stepMs, by) => ["/api/v1/histogram", {
-  query: q || "{}", from: instant(Math.floor(w.from / stepMs) * stepMs), to: instant(Math.ceil(w.to / stepMs) * stepMs), step: stepMs / 1000 + "s", by, groups: 6,
+export const histogramRequest = (a, w, stepMs, by) => ["/api/v1/histogram", {
+  ...asked(a), from: instant(Math.floor(w.from / stepMs) * stepMs), to: instant(Math.ceil(w.to / stepMs) * stepMs), step: stepMs / 1000 + "s", by, groups: 6,
 }];
 
 export function readHistogram(o) {
@@ -38,15 +37,36 @@ export function readHistogram(o) {
   return { from: Date.parse(o.from), to: Date.parse(o.to), step: o.stepMs, groups };
 }
 
-export const tailRequest = (q, after) => ["/api/v1/tail", { query: q || "{}", after }];
+// The points of a metric query stand at round times.
+export const metricRequest = (a, w, stepMs) => ["/api/v1/metric", {
+  query: a.q, from: instant(Math.ceil(w.from / stepMs) * stepMs), to: instant(Math.max(Math.ceil(w.from / stepMs), Math.floor(w.to / stepMs)) * stepMs), step: stepMs / 1000 + "s",
+}];
 
-// readTail turns a server-sent event into records and a number that did not fit.
-export function readTail(e) {
-  if (e.event === "dropped") return { records: [], dropped: JSON.parse(e.data).records };
-  if (e.event === "failed") throw new Error(JSON.parse(e.data).error.message);
-  if (e.event !== "message") return { records: [], dropped: 0 };
-  return { records: [record(JSON.parse(e.data))], dropped: 0 };
+// readMetric turns an answer into {series: [{labels, points: [[ms, number], …]}]}.
+export function readMetric(o) {
+  const number = (s) => (s === "+Inf" ? Infinity : s === "-Inf" ? -Infinity : Number(s));
+  return {
+    series: o.series.map((s) => ({ labels: s.labels, points: s.points.map((p) => [Date.parse(p.time), number(p.value)]) })),
+    partial: o.partial ? (o.warnings || []).join("; ") || "something could not be read" : "",
+  };
 }
+
+export const tailRequest = (a, after) => ["/api/v1/tail", { ...asked(a), after }];
+
+// gapRequest asks for everything behind a place, late if it must be.
+export const gapRequest = (a, after) => ["/api/v1/tail", { ...asked(a), after, complete: true }];
+
+export const contextRequest = (r, n) => ["/api/v1/context", { time: r.time, ord: r.ord, before: n, after: n, class: r.class === "audit" ? "audit" : "" }];
+
+export const readContext = (o) => ({ labels: o.labels, records: o.records.map(record), at: o.at });
+
+export const facetsRequest = (a, w, fields, limit) => ["/api/v1/facets", { ...asked(a), from: instant(w.from), to: instant(w.to), fields: fields.join(","), limit }];
+
+export const fieldsRequest = (w) => ["/api/v1/fields", { from: instant(w.from), to: instant(w.to) }];
+
+export const valuesRequest = (field, w, limit) => ["/api/v1/values", { field, from: instant(w.from), to: instant(w.to), limit }];
+
+export const exportRequest = (a, w, format) => ["/api/v1/export", { ...asked(a), from: instant(w.from), to: instant(w.to), format }];
 
 // about says in one line what the server is.
 export function about(status) {
