@@ -69,4 +69,9 @@ func TestHotAllocations(t *testing.T) {
 	f("count by service", 200, count(nil, "service"))
 	f("count of a range", 300, count(match.Range{Field: "duration", Min: match.IntBound(100, true)}, "response_code"))
 	f("count of a phrase", 300, count(match.Contains{Field: match.Line, Value: "cart/77"}))
+	word := func(text string) match.Predicate { return match.Word{Field: match.AnyField, Value: text, Fold: true} }
+	f("needle in any field", 150, scan(word(needle), 10))
+	f("absent needle in any field", 120, scan(word(needle+"x"), 10))
+	f("count of a word in any field", 300, count(word("checkout")))
+	f("count of a rare word in any field", 300, count(word("cart/77")))
 }

@@ -56,6 +56,15 @@ func TestPruningHelps(t *testing.T) {
 	f(match.Contains{Field: match.Line, Value: "777 took"}, 2, 40)
 	f(match.Word{Field: match.Line, Value: "1777"}, 1, 2)
 	f(match.Word{Field: match.Line, Value: "ORDER 1777", Fold: true}, 1, 2)
+	f(match.Word{Field: match.AnyField, Value: fmt.Sprintf("%032X", 777), Fold: true}, 1, 2)
+	f(match.Word{Field: match.AnyField, Value: "order 1777", Fold: true}, 1, 2)
+	f(match.Word{Field: match.AnyField, Value: "Zone-3", Fold: true}, 50, 3)
+	f(match.Word{Field: match.AnyField, Value: "absent", Fold: true}, 0, 0)
+	f(match.Contains{Field: match.AnyField, Value: "777 took"}, 2, 40)
+	f(match.Eq{Field: match.AnyField, Value: "zone-3"}, 50, 2)
+	f(match.Eq{Field: match.AnyField, Value: "39"}, 50, 40) // words of bodies, and one code
+	f(match.And{match.Eq{Field: "code", Value: "7"}, match.Word{Field: match.AnyField, Value: "zone-7"}}, 50, 1)
+	f(match.Not{P: match.Word{Field: match.AnyField, Value: "zone-7"}}, 1950, 40)
 	f(match.Eq{Field: "code", Value: "7"}, 50, 1)
 	f(match.Range{Field: "code", Min: match.IntBound(38, true)}, 100, 2)
 	f(match.Eq{Field: "zone", Value: "zone-3"}, 50, 2)
@@ -106,6 +115,38 @@ func TestWordInJSONPrunes(t *testing.T) {
 	f(match.Word{Field: match.Line, Value: "said"}, 1000, 20)
 	f(match.Word{Field: match.Line, Value: "tof"}, 1000, 20)
 	f(match.Word{Field: match.Line, Value: "of"}, 0, 20)
+	f(match.Word{Field: match.AnyField, Value: strings.ToUpper(id(444)), Fold: true}, 1, 1)
+	f(match.Word{Field: match.AnyField, Value: fmt.Sprintf("%032x", 5444)}, 1, 1)           // as it is,
+	f(match.Word{Field: match.AnyField, Value: fmt.Sprintf("n%032x", 5444)}, 1, 20)         // and as JSON writes it
+	f(match.Word{Field: match.AnyField, Value: "of"}, 1000, 20)                             // behind a tab
+	f(match.Word{Field: match.AnyField, Value: "trace_id"}, 1000, 20)                       // a name of the line
+	f(match.Contains{Field: match.AnyField, Value: `"request_id":"`, Fold: true}, 1000, 20) // and its signs
+	f(match.Word{Field: match.AnyField, Value: "absent", Fold: true}, 0, 0)
+}
+
+// TestTwoBodiesAreOne seeks a record without a body in a segment that has as many
+// bodies as records, because another record has two.
+func TestTwoBodiesAreOne(t *testing.T) {
+	s, _ := newWorld(t, manual())
+	b := &record.Batch{Tenant: "acme", Source: "s", Ingest: noon}
+	b.Begin(noon, "app")
+	b.Str(record.Body, "words")
+	b.Int(record.Body, 7)
+	b.End()
+	b.Begin(noon, "app")
+	b.Str("note", "needle")
+	b.End()
+	mustAppend(t, s, b)
+	mustSeal(t, s)
+	for _, field := range []string{match.Line, match.AnyField} {
+		for word, want := range map[string]int{"needle": 1, "note": 1, "words": 1, "nothing": 0} {
+			req := everything()
+			req.Where = match.Word{Field: field, Value: word}
+			if got := scanAll(t, s, req); len(got) != want {
+				t.Errorf("%v: %d records, want %d", req.Where, len(got), want)
+			}
+		}
+	}
 }
 
 // TestTiesComeByOrd asks for the first of records of one time that lie in many

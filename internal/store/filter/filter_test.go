@@ -232,16 +232,27 @@ func TestLineLoadsLittle(t *testing.T) {
 	for text, want := range map[string]int{
 		"leader elected": 0, // no column has such bytes
 		"/api/v9":        1, // that of paths does
+		"API/v9":         1,
+		"value 9":        0, // no entry of the dictionary is it
+		"301":            3, // paths, ids and digests may hold it, no number can
 	} {
-		flt := New(match.Contains{Field: match.Line, Value: text})
-		rows := NewBitmap(b.Len())
-		rows.Fill(b.Len())
-		s.loads = 0
-		if err := e.Eval(flt, s, rows); err != nil {
-			t.Fatal(err)
-		}
-		if s.loads != want || !rows.Empty() {
-			t.Errorf("%d columns were read for %q, want %d", s.loads, text, want)
+		for _, p := range []match.Predicate{
+			match.Contains{Field: match.Line, Value: text, Fold: text == "API/v9"},
+			match.Word{Field: match.AnyField, Value: text, Fold: true},
+		} {
+			if text == "301" && match.FieldOf(p) == match.Line {
+				continue
+			}
+			flt := New(p)
+			rows := NewBitmap(b.Len())
+			rows.Fill(b.Len())
+			s.loads = 0
+			if err := e.Eval(flt, s, rows); err != nil {
+				t.Fatal(err)
+			}
+			if s.loads != want || !rows.Empty() {
+				t.Errorf("%d columns were read for %v, want %d", s.loads, p, want)
+			}
 		}
 	}
 }
