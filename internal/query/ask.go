@@ -175,6 +175,7 @@ func (a *Asking) add(s *store.Stats) {
 	t.RowsMatched += s.RowsMatched
 	t.BytesRead += s.BytesRead
 	t.BytesDecoded += s.BytesDecoded
+	t.ResultCache.Add(s.ResultCache)
 	for _, d := range s.Damaged {
 		known := false
 		for _, k := range t.Damaged {

@@ -78,7 +78,7 @@ func (e *Engine) Explain(ctx context.Context, scope access.Scope, req ExplainReq
 		r.Where = predicateText(&plan.Log{Where: p})
 		if req.Run {
 			r.Stats = &store.Stats{}
-			_, *r.Stats, err = e.opt.Store.Count(ctx, store.CountRequest{
+			_, *r.Stats, err = e.uncached.Count(ctx, store.CountRequest{
 				Tenant: scope.Tenant(), From: r.From, To: r.To, Where: p, Budget: e.limits.Budget,
 			})
 		}

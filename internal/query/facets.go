@@ -192,6 +192,7 @@ func sumStats(sum, s *store.Stats) {
 	sum.RowsMatched += s.RowsMatched
 	sum.BytesRead += s.BytesRead
 	sum.BytesDecoded += s.BytesDecoded
+	sum.ResultCache.Add(s.ResultCache)
 	for _, d := range s.Damaged {
 		if !slices.Contains(sum.Damaged, d) {
 			sum.Damaged = append(sum.Damaged, d)

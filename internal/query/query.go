@@ -8,8 +8,9 @@
 // byte of an answer is released before it is durable.
 //
 // The package knows LogQL (query/logql), what it means (query/plan) and the
-// arithmetic of metric queries (query/exec); it does not know HTTP. It keeps
-// nothing between calls. What it returns belongs to the caller.
+// arithmetic of metric queries (query/exec); it does not know HTTP. Between calls
+// it keeps nothing but counts and measures of the store while they are right
+// (query/cache). What it returns belongs to the caller.
 package query
 
 import (
@@ -26,6 +27,7 @@ import (
 	"github.com/meshtrail/meshtrail/internal/audit"
 	"github.com/meshtrail/meshtrail/internal/fault"
 	"github.com/meshtrail/meshtrail/internal/match"
+	"github.com/meshtrail/meshtrail/internal/query/cache"
 	"github.com/meshtrail/meshtrail/internal/query/exec"
 	"github.com/meshtrail/meshtrail/internal/query/logql"
 	"github.com/meshtrail/meshtrail/internal/query/plan"
@@ -62,6 +64,9 @@ type Limits struct {
 	// MaxConcurrent bounds the queries that run at once (streams apart),
 	// default four per processor, 16 at least; others wait.
 	MaxConcurrent int `yaml:"max_concurrent"`
+	// ResultCacheBytes bounds what is kept of counts and measures, to be used again
+	// by later queries; 0: nothing is.
+	ResultCacheBytes int64 `yaml:"result_cache_bytes"`
 	// Budget of one request to the store; zero is the store's default.
 	Budget store.Budget `yaml:"-"`
 }
@@ -104,11 +109,12 @@ type Options struct {
 
 // Engine answers queries. It is safe for concurrent use.
 type Engine struct {
-	opt     Options
-	limits  Limits
-	slots   chan struct{}
-	seconds *prometheus.HistogramVec
-	total   *prometheus.CounterVec
+	opt      Options // Store has the result cache before it
+	uncached store.Reader
+	limits   Limits
+	slots    chan struct{}
+	seconds  *prometheus.HistogramVec
+	total    *prometheus.CounterVec
 }
 
 // New returns an Engine.
@@ -122,7 +128,10 @@ func New(opt Options) (*Engine, error) {
 	if opt.Now == nil {
 		opt.Now = time.Now
 	}
-	e := &Engine{opt: opt, limits: opt.Limits.withDefaults()}
+	e := &Engine{opt: opt, limits: opt.Limits.withDefaults(), uncached: opt.Store}
+	if n := e.limits.ResultCacheBytes; n > 0 {
+		e.opt.Store = cache.New(opt.Store, n, opt.Metrics)
+	}
 	e.slots = make(chan struct{}, e.limits.MaxConcurrent)
 	e.seconds = opt.Metrics.Histogram("meshtrail_query_seconds", "Time to answer, by kind of request.", "kind")
 	e.total = opt.Metrics.Counter("meshtrail_queries_total", "Requests, by kind and outcome.", "kind", "outcome")

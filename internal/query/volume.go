@@ -204,6 +204,7 @@ func addStats(a, b *store.Stats) {
 	a.BytesRead += b.BytesRead
 	a.BytesDecoded += b.BytesDecoded
 	a.Elapsed += b.Elapsed
+	a.ResultCache.Add(b.ResultCache)
 	for _, d := range b.Damaged {
 		if !slices.Contains(a.Damaged, d) {
 			a.Damaged = append(a.Damaged, d)

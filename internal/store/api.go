@@ -79,7 +79,21 @@ type Stats struct {
 	BytesDecoded int64         `json:"bytesDecoded"`
 	Damaged      []string      `json:"damaged,omitempty"` // segments that could not be read: the answer is partial
 	Elapsed      time.Duration `json:"elapsedNs"`
+
+	// ResultCache is not the store's: package query notes there what it did not
+	// have to ask for.
+	ResultCache CacheUse `json:"resultCache,omitzero"`
 }
+
+// CacheUse says how many parts of an answer were kept from before, and how many
+// were read.
+type CacheUse struct {
+	Hits   int `json:"hits"`
+	Misses int `json:"misses"`
+}
+
+// Add adds the parts of another answer.
+func (c *CacheUse) Add(o CacheUse) { c.Hits, c.Misses = c.Hits+o.Hits, c.Misses+o.Misses }
 
 // A CountRequest asks how many records match, by the values of fields and by
 // time. Bucket i holds times in [From+i*Step, From+(i+1)*Step); Step 0 means
@@ -158,4 +172,6 @@ type Reader interface {
 	// Fields lists the fields stored in a time range, by name. Of fields that few
 	// records have it lists some and counts the others: there are more at most.
 	Fields(ctx context.Context, tenant record.TenantID, from, to int64) (fields []FieldInfo, more uint64, err error)
+	// LastChange tells whether an answer of before is still right: see Extent.
+	LastChange(of Extent) (last, now uint64)
 }

@@ -193,6 +193,7 @@ func (s *Store) apply(seq uint64, f *frame, count, insert bool) (fresh bool) {
 		}
 		if fresh && n > 0 {
 			s.active.Insert(b)
+			s.changes.came(b)
 		}
 	}
 	return fresh

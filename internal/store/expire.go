@@ -141,6 +141,7 @@ func (s *Store) certify(ctx context.Context, d ledger.Destruction) (gone []*hand
 	s.segments = slices.DeleteFunc(slices.Clone(s.segments), func(h *handle) bool { return byID[h.leaf.ID] == &h.leaf })
 	for _, h := range gone {
 		h.destroyed.Store(true)
+		s.changes.ofSegment(&h.leaf)
 		s.written.DestroyedSegments++
 		s.written.DestroyedRecords += h.leaf.Records
 	}

@@ -233,6 +233,7 @@ func (s *Store) damage(file, moved string, offset int64, err error) {
 	_, known := s.damaged[file]
 	s.damaged[file] = err.Error()
 	s.damageMu.Unlock()
+	s.changedFile(file)
 	if known {
 		return
 	}

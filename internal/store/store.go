@@ -195,6 +195,7 @@ type Store struct {
 	active   *memtable.Table
 	pending  *generation // rotated and not yet in segments
 	segments []*handle
+	changes  changes
 	written  catalog.Written
 	holds    []ledger.Hold
 	last     uint64 // seq of the last frame that was applied

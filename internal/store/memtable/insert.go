@@ -157,6 +157,13 @@ func clamp(b *record.Batch, i int) (at int64, changed bool) {
 	return min(max(b.Ingest, MinTime), MaxTime-1), true
 }
 
+// EventTime returns the event time that record i is kept under: its own, or that of
+// its arrival where its own is none that a clock shows.
+func EventTime(b *record.Batch, i int) int64 {
+	at, _ := clamp(b, i)
+	return at
+}
+
 // originals keeps the times that were clamped, between what the sender itself
 // may have put into that field.
 func (t *Table) originals(b *record.Batch, lo, hi int) {
