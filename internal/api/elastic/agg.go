@@ -43,6 +43,8 @@ type agg struct {
 	percents []float64
 	sigma    float64
 	top      *search
+	unit     byte // of a rate, see rounding.unit; 0: that of the bucket
+	counts   bool // a rate of values, not of their sum
 
 	key  int // its place among the keys of a cell; -1: none
 	of   int // its place among the measures of a cell; -1: none
@@ -82,7 +84,7 @@ var metricKinds = map[string]store.Want{
 	"min": store.WantSums, "max": store.WantSums, "avg": store.WantSums, "sum": store.WantSums, "value_count": store.WantSums,
 	"stats": store.WantSums, "extended_stats": store.WantSpread, "cardinality": store.WantDistinct,
 	"percentiles": store.WantValues, "percentile_ranks": store.WantValues,
-	"top_hits": 0, "top_metrics": 0,
+	"top_hits": 0, "top_metrics": 0, "rate": store.WantSums,
 }
 
 var refusedAggs = map[string]string{
@@ -93,7 +95,7 @@ var refusedAggs = map[string]string{
 	"sampler": "every record counts", "diversified_sampler": "every record counts", "auto_date_histogram": "use date_histogram",
 	"variable_width_histogram": "use histogram", "matrix_stats": "use extended_stats", "string_stats": "use cardinality",
 	"multi_terms": "use composite", "adjacency_matrix": "use filters", "ip_range": "use filters", "ip_prefix": "use filters",
-	"weighted_avg": "there are no weights", "boxplot": "use percentiles", "rate": "use value_count and divide", "t_test": "use extended_stats",
+	"weighted_avg": "there are no weights", "boxplot": "use percentiles", "t_test": "use extended_stats",
 	"categorize_text": "use Loki's patterns API", "random_sampler": "every record counts", "parent": "records are flat", "children": "records are flat",
 }
 

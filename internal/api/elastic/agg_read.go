@@ -211,6 +211,9 @@ func (a *agg) readMetric(dec *decoder, def object) (err error) {
 	if a.kind == "top_hits" || a.kind == "top_metrics" {
 		return a.readTop(dec, def)
 	}
+	if a.kind == "rate" {
+		return a.readRate(def)
+	}
 	if err := a.needField(); err != nil {
 		return err
 	}

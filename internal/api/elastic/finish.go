@@ -115,6 +115,9 @@ type finisher struct {
 	typed  bool // typed_keys
 	left   int  // buckets that the answer may still have
 	search *search
+
+	within *rounding // of the date_histogram whose bucket is finished
+	start  int64     // of that bucket
 }
 
 func (f *finisher) spend(n int) error {
@@ -431,8 +434,10 @@ func (f *finisher) dates(c *collector, o *out) error {
 			return err
 		}
 	}
-	format := a.format
+	format, within, start := a.format, f.within, f.start
+	defer func() { f.within, f.start = within, start }()
 	for _, t := range starts {
+		f.within, f.start = a.round, t
 		b := c.times[t]
 		if b == nil {
 			b = &bucket{time: t, subs: newCollectors(a.subs, c.tally)}

@@ -248,6 +248,11 @@ func (f *finisher) metric(c *collector, o *out) error {
 			}
 			return double(rank(m.Values, v))
 		})
+	case "rate":
+		var err error
+		if o.body, err = f.rate(c); err != nil {
+			return err
+		}
 	case "top_hits", "top_metrics":
 		f.topHits(c, o)
 	}
