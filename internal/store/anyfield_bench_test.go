@@ -14,8 +14,8 @@ import (
 // field of them: records that have a body beside their fields, and such as have
 // none.
 func BenchmarkAnyField(b *testing.B) {
-	for _, kind := range []string{"bodied", "bare"} {
-		s, _ := newWorld(b, Limits{SealAge: -1, CacheBytes: 256 << 20, JournalFile: 1 << 20})
+	for _, kind := range []string{"bodied", "bare", "unsealed"} {
+		s, _ := newWorld(b, Limits{SealAge: -1, CacheBytes: 256 << 20, JournalFile: 256 << 20, SealBytes: 1 << 30})
 		batches, _ := benchBatches(b, 200_000)
 		r := mrand.New(mrand.NewPCG(7, 7))
 		var id string
@@ -23,7 +23,7 @@ func BenchmarkAnyField(b *testing.B) {
 			y := &record.Batch{Tenant: x.Tenant, Source: x.Source, Ingest: x.Ingest}
 			for i := range x.Len() {
 				rec := x.Record(i)
-				if kind == "bodied" {
+				if kind != "bare" {
 					rec.Fields = append(rec.Fields, record.Field{Name: record.Body, Value: record.StringValue(bodyText(r))})
 				}
 				y.AddRecord(&rec)
@@ -33,7 +33,9 @@ func BenchmarkAnyField(b *testing.B) {
 			}
 			mustAppend(b, s, y)
 		}
-		mustSeal(b, s)
+		if kind != "unsealed" {
+			mustSeal(b, s)
+		}
 		run := func(name string, p func(field string) match.Predicate, ask func(p match.Predicate) error) {
 			for _, field := range []string{match.Line, match.AnyField} {
 				where := p(field)

@@ -48,8 +48,22 @@ func (e *Evaluator) strings(l *leaf, v *block.Vector, numbers *match.Interval, w
 		}
 		return
 	case match.Contains:
-		if !p.Fold && p.Value != "" {
-			e.holding(v, p.Value, func(i int) { e.hit(v, i, want, out) })
+		if p.Value != "" {
+			hit := func(i int) { e.hit(v, i, want, out) }
+			if p.Fold {
+				holdingFold(v, p.Value, hit)
+			} else {
+				e.holding(v, p.Value, hit)
+			}
+			return
+		}
+	case match.Word:
+		if p.Fold && p.Value != "" {
+			holdingFold(v, p.Value, func(i int) {
+				if row := v.Row(i); want.Has(row) && !out.Has(row) && e.text(l, view(v.Bytes(i)), numbers) {
+					out.Set(row)
+				}
+			})
 			return
 		}
 	}
@@ -107,6 +121,75 @@ func (e *Evaluator) holding(v *block.Vector, text string, f func(i int)) {
 			at++ // over the end of a value
 		}
 	}
+}
+
+// sampled is how much of a column is looked at to find which byte of a text is the
+// rarest in it.
+const sampled = 2048
+
+// holdingFold is holding that takes ASCII letters of either case as equal. It goes
+// from one place of the text's rarest byte, in either case, to the next.
+func holdingFold(v *block.Vector, text string, f func(i int)) {
+	k := rarest(v.Data[:min(len(v.Data), sampled)], text)
+	cases := [2]byte{text[k], otherCase(text[k])}
+	next := [2]int{-1, -1} // where each of them is, from at on
+	if cases[0] == cases[1] {
+		next[1] = len(v.Data)
+	}
+	for at, i := k, 0; ; at++ {
+		for c := range next {
+			if next[c] >= at {
+				continue
+			}
+			if next[c] = len(v.Data); at < len(v.Data) {
+				if n := bytes.IndexByte(v.Data[at:], cases[c]); n >= 0 {
+					next[c] = at + n
+				}
+			}
+		}
+		at = min(next[0], next[1])
+		start := at - k
+		if start+len(text) > len(v.Data) {
+			return
+		}
+		if !equalFold(v.Data[start:start+len(text)], text) {
+			continue
+		}
+		if i = gallop(v.Ends, i, uint32(start)); start+len(text) <= int(v.Ends[i]) {
+			f(i)
+			at = int(v.Ends[i]) + k - 1
+		}
+	}
+}
+
+// rarest returns at which place of text the byte stands that data has the fewest
+// of, in either case.
+func rarest(data []byte, text string) (k int) {
+	var counts [256]uint16
+	for _, b := range data {
+		counts[b]++
+	}
+	least := 1 << 30
+	for i := range len(text) {
+		n := int(counts[text[i]])
+		if o := otherCase(text[i]); o != text[i] {
+			n += int(counts[o]) + 1 // two to look for
+		}
+		if n < least {
+			k, least = i, n
+		}
+	}
+	return k
+}
+
+// equalFold compares texts of one length, ASCII letters of either case as equal.
+func equalFold(b []byte, text string) bool {
+	for i, c := range b {
+		if c != text[i] && c != otherCase(text[i]) {
+			return false
+		}
+	}
+	return true
 }
 
 // gallop returns the first index from i on with ends[index] > at.
