@@ -3,7 +3,7 @@
 
 // usual are the fields that are looked into unasked; those that no record has are
 // not shown.
-export const usual = ["mesh", "service", "namespace", "severity_text", "http_response_status_code", "http_request_method", "mesh_verdict", "mesh_mtls", "cluster", "pod"];
+export const usual = ["mesh", "service", "namespace", "severity_text", "http_response_status_code", "http_request_method", "mesh_verdict", "mesh_mtls", "cluster", "pod", "source"];
 
 const labels = { severity_text: "severity", http_response_status_code: "status code", http_request_method: "method", mesh_verdict: "verdict", mesh_mtls: "mTLS" };
 

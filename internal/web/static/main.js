@@ -14,13 +14,13 @@ import * as facets from "./facets.js";
 import * as metric from "./metric.js";
 import * as shape from "./shape.js";
 
-const pageSize = 200, viewLimit = 1000, bars = 80, steps = 240, gapPage = 1000;
+const pageSize = 200, viewLimit = 1000, heldLimit = 800, bars = 80, steps = 240, gapPage = 1000;
 
 let asking = null; // the AbortController of what is being asked
 let tailing = null; // the AbortController of the tail
 let saving = null; // the AbortController of an export
 let place = ""; // of the tail: what is behind it was shown, or is known not to be
-let shelf = new Shelf(viewLimit); // what arrived while the reader was elsewhere
+let shelf = new Shelf(heldLimit); // what arrived while the reader was elsewhere
 let late = false; // the search did not wait for the tail's place
 let ready = false; // the search is answered: what arrived may be shown
 let seen = new Set(); // places of the rows, so that tail and search meet once
@@ -73,7 +73,7 @@ async function search() {
   writeAddress();
   showState();
   trouble(null);
-  shelf = new Shelf(viewLimit);
+  shelf = new Shelf(heldLimit);
   seen = new Set();
   ready = false;
   place = "";
