@@ -145,9 +145,12 @@ func TestEveryRouteAsksForACredential(t *testing.T) {
 	for _, r := range routes {
 		method, path, _ := strings.Cut(r.Pattern, " ")
 		path = strings.ReplaceAll(path, "{$}", "")
-		for _, name := range []string{"{index}", "{name}", "{metric}", "{id}", "{fields}", "{verb}", "{what}"} {
+		for _, name := range []string{"{index}", "{name}", "{metric}", "{id}", "{fields}", "{verb}", "{what}", "{namespace}", "{group}"} {
 			path = strings.ReplaceAll(path, name, "x")
 		}
+		// Loki's writes that this server refuses to everyone, as a Loki does that
+		// has no ruler and no deletion.
+		never := method != "GET" && (strings.Contains(path, "/rules") || strings.HasSuffix(path, "/api/v1/delete"))
 		if strings.Contains(path, "{") {
 			t.Errorf("%s: the test knows no value for its parts", r.Pattern)
 		}
@@ -162,6 +165,9 @@ func TestEveryRouteAsksForACredential(t *testing.T) {
 		for cred, right := range map[string]bool{"": false, "mt_wrong": false, s.token: true} {
 			w := askedSafely(s, ctx, method, path, cred)
 			refused := w.Code == http.StatusUnauthorized || w.Code == http.StatusForbidden
+			if right && never {
+				refused = w.Code != http.StatusForbidden || !strings.Contains(w.Body.String(), "hint: ")
+			}
 			if refused == (open || right) {
 				t.Errorf("%s with credential %v: %d %s", r.Pattern, right, w.Code, w.Body)
 			}
