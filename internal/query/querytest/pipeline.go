@@ -21,7 +21,8 @@ type Line struct {
 	Text   string
 	Made   map[string]string // fields that the pipeline made or changed
 
-	whole *record.Record // before anything was dropped
+	whole   *record.Record // before anything was dropped
+	changed bool           // line_format wrote the line
 }
 
 // Get returns the text of a field after the pipeline.
@@ -135,7 +136,7 @@ func (l *Line) run(stages []logql.Stage, distinct map[*logql.Distinct]map[string
 		case *logql.Parser:
 			l.parse(s)
 		case *logql.LineFormat:
-			l.Text = l.render(s.Template)
+			l.Text, l.changed = l.render(s.Template), true
 		case *logql.LabelFormat:
 			l.format(s)
 		case *logql.Decolorize:
@@ -276,7 +277,7 @@ func (l *Line) parse(p *logql.Parser) {
 		d := json.NewDecoder(strings.NewReader(l.Text))
 		d.UseNumber()
 		if err := d.Decode(&v); err != nil || d.More() {
-			if l.Text != string(match.AppendLine(nil, l.whole)) { // which intake cannot have understood
+			if l.changed || l.Text != string(match.AppendLine(nil, l.whole)) { // which intake cannot have understood
 				l.Made["__error__"] = "JSONParserErr"
 			}
 			return
