@@ -196,10 +196,12 @@ func (e *Engine) logs(ctx context.Context, scope access.Scope, l *plan.Log, req 
 	if req.Interval > 0 || l.Pipe != nil {
 		limit = 0 // of those that are shown
 	}
-	stats, err := e.opt.Store.Scan(ctx, store.ScanRequest{
+	scan := store.ScanRequest{
 		Tenant: scope.Tenant(), From: req.Start, To: req.End, Where: where(scope, l),
 		Order: req.Order, Limit: limit, Budget: e.limits.Budget,
-	}, func(rs []record.Record) error {
+	}
+	shaper.sift(ctx, l, &scan)
+	stats, err := e.opt.Store.Scan(ctx, scan, func(rs []record.Record) error {
 		for i := range rs {
 			if err := shaper.goOn(ctx); err != nil {
 				return err

@@ -10,6 +10,7 @@ import (
 	"github.com/meshtrail/meshtrail/internal/query/plan"
 	"github.com/meshtrail/meshtrail/internal/record"
 	"github.com/meshtrail/meshtrail/internal/schema"
+	"github.com/meshtrail/meshtrail/internal/store"
 )
 
 // A Shaper takes the records that a log query's predicate selects through the
@@ -93,6 +94,24 @@ func (s *Shaper) goOn(ctx context.Context) error {
 		}
 	}
 	return s.Err()
+}
+
+// sift lets a scan read no more of a record than tells that a stage lets go of it.
+func (s *Shaper) sift(ctx context.Context, l *plan.Log, req *store.ScanRequest) {
+	if l.Pipe == nil {
+		return
+	}
+	goesOn, names := l.Pipe.Sieve()
+	if goesOn == nil {
+		return
+	}
+	req.KeepFields = names
+	req.Keep = func(r *record.Record) (bool, error) {
+		if err := s.goOn(ctx); err != nil {
+			return false, err
+		}
+		return goesOn(r), nil
+	}
 }
 
 // project keeps the fields that names ask for, by any name.

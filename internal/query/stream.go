@@ -91,6 +91,7 @@ func (e *Engine) Stream(ctx context.Context, scope access.Scope, req StreamReque
 	}
 	if l.Pipe != nil {
 		scan.Fields, scan.Limit = nil, 0
+		v.shaper.sift(ctx, l, &scan)
 		for _, name := range req.Fields {
 			v.fields = append(v.fields, schema.Resolve(name))
 		}

@@ -36,8 +36,15 @@ type ScanRequest struct {
 	// Fields names the fields to fill in, by any name the asker may use; nil
 	// means all. Time, Ingest, Ord and Class are always filled.
 	Fields []string
-	Order  Order
-	Limit  int // 0: no limit
+	// Keep, if not nil, tells of a record of which only the fields that KeepFields
+	// names (as Fields) are filled in whether it matters. One that does not need not
+	// be visited, so that its other fields are not read; it may be all the same, and
+	// with a Limit all are. The record is lent. Keep is called by who visits, more
+	// than once for some records, and not in their order; its error ends the scan.
+	Keep       func(*record.Record) (bool, error)
+	KeepFields []string
+	Order      Order
+	Limit      int // 0: no limit
 	// After, if not nil, asks only for records that come behind this place in Order
 	// (the next page; in both orders, the neighbours of a record). It is
 	// fault.Invalid with AsStored.

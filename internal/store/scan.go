@@ -15,6 +15,7 @@ import (
 // Few records can be as large as thousands.
 const (
 	emitRows  = 1024
+	firstRows = 128 // and the first visit, which may be enough
 	emitBytes = 16 << 20
 )
 
@@ -29,7 +30,10 @@ func (s *Store) Scan(ctx context.Context, req ScanRequest, visit func([]record.R
 	defer p.close()
 	r := p.runner(ctx, f, req.From, req.To, req.Budget)
 	r.cut = cut
-	e := &emitter{r: r, visit: visit, want: filter.FieldsOf(req.Fields)}
+	e := &emitter{r: r, visit: visit, want: filter.FieldsOf(req.Fields), most: firstRows}
+	if req.Keep != nil && req.Limit == 0 {
+		e.sieve = newSieve(&req)
+	}
 	switch {
 	case req.Order == AsStored:
 		err = r.asStored(ctx, e, req.Limit)
@@ -161,20 +165,38 @@ type emitter struct {
 	r     *runner
 	visit func([]record.Record) error
 	want  filter.Fields
+	sieve *sieve // nil: all records matter
 
 	out  []record.Record
 	rows filter.Rows
-	most int // records of the next batch at most, 0: emitRows
+	most int // records of the next batch at most
 	held int // bytes of the batch so far
 }
 
 // errLarge says that a batch has more bytes than one visit may get.
 var errLarge = errors.New("large")
 
+// emit visits the records of hits, of those that matter.
 func (e *emitter) emit(hits []hit) error {
-	if e.most == 0 {
-		e.most = emitRows
+	if e.sieve == nil {
+		return e.all(hits)
 	}
+	for len(hits) > 0 {
+		n := min(len(hits), e.sieve.most)
+		kept, err := e.sift(hits[:n])
+		if err == nil {
+			err = e.all(kept)
+		}
+		if err != nil {
+			return err
+		}
+		hits = hits[n:]
+	}
+	return nil
+}
+
+// all visits the records of hits.
+func (e *emitter) all(hits []hit) error {
 	for len(hits) > 0 {
 		n := min(len(hits), e.most)
 		switch err := e.batch(hits[:n]); {
@@ -191,41 +213,14 @@ func (e *emitter) emit(hits []hit) error {
 	return nil
 }
 
-// batch reads the records of hits, block by block, and visits them in order.
+// batch reads the records of hits and visits them in order.
 func (e *emitter) batch(hits []hit) error {
-	if cap(e.out) < len(hits) {
-		e.out = make([]record.Record, len(hits))
-	}
-	out := e.out[:len(hits)]
-	byBlock := make([]int, len(hits))
-	for i := range byBlock {
-		byBlock[i] = i
-	}
-	slices.SortStableFunc(byBlock, func(a, b int) int {
-		return cmp.Compare(uintptr(unsafe.Pointer(hits[a].of)), uintptr(unsafe.Pointer(hits[b].of)))
-	})
-	lost := false
-	e.held = 0
-	for len(byBlock) > 0 {
-		n := 1
-		for n < len(byBlock) && hits[byBlock[n]].of == hits[byBlock[0]].of {
-			n++
-		}
-		if err := e.read(hits, byBlock[:n], out); err == errLarge {
-			return err
-		} else if err != nil {
-			if err := e.r.skip(hits[byBlock[0]].of, err); err != nil {
-				return err
-			}
-			for _, i := range byBlock[:n] {
-				out[i].Ord = ^uint64(0)
-			}
-			lost = true
-		}
-		byBlock = byBlock[n:]
+	out, lost, err := e.fill(hits, e.want)
+	if err != nil {
+		return err
 	}
 	if lost {
-		out = slices.DeleteFunc(out, func(r record.Record) bool { return r.Ord == ^uint64(0) })
+		out = slices.DeleteFunc(out, func(r record.Record) bool { return r.Ord == lostOrd })
 	}
 	if len(out) == 0 {
 		return nil
@@ -233,8 +228,48 @@ func (e *emitter) batch(hits []hit) error {
 	return e.visit(out)
 }
 
+// lostOrd marks a record that could not be read.
+const lostOrd = ^uint64(0)
+
+// fill reads the records of hits, block by block. It reports whether some are lost.
+func (e *emitter) fill(hits []hit, want filter.Fields) (out []record.Record, lost bool, err error) {
+	if cap(e.out) < len(hits) {
+		e.out = make([]record.Record, len(hits))
+	}
+	out = e.out[:len(hits)]
+	byBlock := make([]int, len(hits))
+	for i := range byBlock {
+		byBlock[i] = i
+	}
+	if slices.ContainsFunc(hits, func(h hit) bool { return h.of != hits[0].of }) {
+		slices.SortStableFunc(byBlock, func(a, b int) int {
+			return cmp.Compare(uintptr(unsafe.Pointer(hits[a].of)), uintptr(unsafe.Pointer(hits[b].of)))
+		})
+	}
+	e.held = 0
+	for len(byBlock) > 0 {
+		n := 1
+		for n < len(byBlock) && hits[byBlock[n]].of == hits[byBlock[0]].of {
+			n++
+		}
+		if err := e.read(hits, byBlock[:n], out, want); err == errLarge {
+			return nil, false, err
+		} else if err != nil {
+			if err := e.r.skip(hits[byBlock[0]].of, err); err != nil {
+				return nil, false, err
+			}
+			for _, i := range byBlock[:n] {
+				out[i].Ord = lostOrd
+			}
+			lost = true
+		}
+		byBlock = byBlock[n:]
+	}
+	return out, lost, nil
+}
+
 // read fills the records of one block. Their strings are detached from it.
-func (e *emitter) read(hits []hit, which []int, out []record.Record) error {
+func (e *emitter) read(hits []hit, which []int, out []record.Record, want filter.Fields) error {
 	src, err := e.r.p.source(hits[which[0]].of)
 	if err != nil {
 		return err
@@ -243,7 +278,7 @@ func (e *emitter) read(hits []hit, which []int, out []record.Record) error {
 	if err != nil {
 		return err
 	}
-	e.rows.Reset(src, e.want)
+	e.rows.Reset(src, want)
 	if err := e.rows.Load(); err != nil {
 		return err
 	}

@@ -85,27 +85,34 @@ type reading struct {
 
 // fields returns the names that the store must fill in.
 func (d *reading) fields(p *pipe.Pipeline) []string {
-	var names []string
-	all := false
-	if p != nil {
-		names, all = p.Fields()
-	}
-	if d.bad != nil {
-		names, all = d.n.Unwrap.Good.Fields()
-		more, m := d.n.Unwrap.Bad.Fields()
-		names, all = slices.Concat(names, more), all || m
-	}
-	if all || d.bytes() { // a line may be made of all fields
-		return nil
-	}
-	out := append([]string{}, names...)
+	shown := []string{}
 	for _, name := range d.g.by {
-		if name != match.Class {
-			out = append(out, name)
+		if name == match.Class {
+			name = plan.ClassName // which a pipeline may make
 		}
+		shown = append(shown, name)
 	}
 	if d.n.Unwrap != nil {
-		out = append(out, d.n.Unwrap.Name)
+		shown = append(shown, d.n.Unwrap.Name)
+	}
+	list := []*pipe.Pipeline{p}
+	if d.bad != nil {
+		list = []*pipe.Pipeline{d.n.Unwrap.Good, d.n.Unwrap.Bad}
+	}
+	all := d.bytes() // a line may be made of all fields
+	out := shown
+	for _, p := range list {
+		if p == nil {
+			continue
+		}
+		names, every := p.Decides(shown)
+		if d.g.stream { // everything that is made shows
+			names, every = p.Fields()
+		}
+		out, all = append(out, names...), all || every
+	}
+	if all {
+		return nil
 	}
 	return out
 }

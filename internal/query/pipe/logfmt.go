@@ -34,7 +34,7 @@ func newLogfmt(p *logql.Parser) (stage, error) {
 	return s, nil
 }
 
-func (logfmt) needs() needs { return needs{all: true} }
+func (logfmt) needs() needs { return needs{all: true, parses: true} }
 
 func (s logfmt) do(w *Row) bool {
 	if !w.bodied() {

@@ -57,10 +57,13 @@ func braced(line string) bool {
 	return line != "" && line[0] == '{'
 }
 
+// statusName is the field that tells whether intake understood a record.
+const statusName = "parse.status"
+
 // notJSON leaves the error of a line that is no JSON object, unless intake
 // understood the record all the same.
 func (w *Row) notJSON(why string) {
-	if v, ok := match.Value("parse.status", w.rec); w.changed || ok && v.Text() == "none" {
+	if v, ok := match.Value(statusName, w.rec); w.changed || ok && v.Text() == "none" {
 		w.fail(ErrJSON, why)
 	}
 }
@@ -87,7 +90,7 @@ func newJSON(p *logql.Parser) (stage, error) {
 	return s, nil
 }
 
-func (allJSON) needs() needs { return needs{all: true} }
+func (allJSON) needs() needs { return needs{all: true, parses: true} }
 
 func (allJSON) do(w *Row) bool {
 	if !w.bodied() {

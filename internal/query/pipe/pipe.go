@@ -25,6 +25,7 @@ package pipe
 
 import (
 	"slices"
+	"strings"
 
 	"github.com/meshtrail/meshtrail/internal/fault"
 	"github.com/meshtrail/meshtrail/internal/normalise/jsonscan"
@@ -137,12 +138,58 @@ func (p *Pipeline) Fields() (names []string, all bool) {
 	return slices.Compact(names), false
 }
 
+// Decides returns the names that a store must fill in for Do to tell which
+// records go on and with what error, and for a Row to give the fields in shown
+// (Get, Value). They are fewer than those of Fields where a parser makes fields
+// at which no one looks; whatever else a Row tells is then not to be relied on.
+func (p *Pipeline) Decides(shown []string) (names []string, all bool) {
+	changed, parses := false, false
+	names = slices.Clone(shown)
+	for _, s := range p.stages {
+		n := s.needs()
+		if n.all && !n.parses || n.line && !changed {
+			return nil, true
+		}
+		names = append(names, n.names...)
+		changed, parses = changed || n.changes, parses || n.parses
+	}
+	if parses {
+		// Whether a parser makes a field, and under which name, depends on what is
+		// stored under it.
+		for _, name := range slices.Clone(names) {
+			ident := identifier(name)
+			names = append(names, ident, strings.TrimSuffix(ident, extracted))
+		}
+		names = append(names, record.Body, statusName)
+	}
+	slices.Sort(names)
+	return slices.Compact(names), false
+}
+
+// Sieve returns a function that tells which records go on, and the names that a
+// store must fill in for it; or nil where that takes the whole record, or depends
+// on the records before. It is for one goroutine.
+func (p *Pipeline) Sieve() (goesOn func(*record.Record) bool, names []string) {
+	names, all := p.Decides(nil)
+	if all || slices.ContainsFunc(p.stages, func(s stage) bool { _, is := s.(*distinct); return is }) {
+		return nil, nil
+	}
+	run := p.NewRun()
+	return func(r *record.Record) bool {
+		_, ok := run.Do(r)
+		return ok
+	}, names
+}
+
 // needs is what a stage asks of a record.
 type needs struct {
 	names   []string
 	line    bool // the line
 	changes bool // from here on the line is another
 	all     bool
+	// parses says that all is only for the names of what is made: of the others
+	// the body is needed, and the line of a record without one is not looked at.
+	parses bool
 }
 
 // NewRun returns the state of one query.
