@@ -39,9 +39,8 @@ export function draw(box, answer, own, act) {
 const share = (n, of) => (n === of ? "" : of ? (100 * n / of < 1 ? "<1" : Math.round(100 * n / of)) + "%" : "");
 
 function value(field, name, v, of, act) {
-  const only = el("button", { type: "button", className: "only", title: `Show only ${v.name}` },
-    el("span", { className: "value", textContent: v.name || "(empty)" }), el("span", { className: "n", textContent: v.n.toLocaleString() }));
-  only.setAttribute("aria-label", `${name} ${v.name}, ${v.n} records: show only these`);
+  const only = el("button", { type: "button", className: "only", title: `Show only ${name} ${v.name}` },
+    el("span", { className: "value", textContent: v.name || "(empty)" }), " ", el("span", { className: "n", textContent: v.n.toLocaleString() }));
   only.onclick = () => act.filter(field, v.name, false);
   const without = el("button", { type: "button", className: "without", textContent: "≠", title: `Leave out ${v.name}` });
   without.setAttribute("aria-label", `${name} ${v.name}: leave out`);

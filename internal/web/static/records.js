@@ -86,7 +86,7 @@ async function surround(place, record, act, n) {
   try {
     const { labels, records, at } = await act.around(record, n);
     const stream = Object.entries(labels).map(([k, v]) => `${k}=${v}`).join("  ") || "no labels";
-    const list = element("ol", {}, ...records.map((r, i) => {
+    const list = element("ol", { tabIndex: 0, ariaLabel: "Records of its stream" }, ...records.map((r, i) => {
       const li = element("li", { className: i === at ? "here" : "" },
         element("time", { dateTime: r.time, textContent: clock(r.ms).slice(11) }), element("span", { textContent: r.line }));
       if (i === at) li.setAttribute("aria-current", "true");
