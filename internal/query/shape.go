@@ -20,6 +20,7 @@ type Shaper struct {
 	run     *pipe.Run // nil: every record goes through as it is
 	labeler *exec.Labeler
 	lookups int // since the context was last asked
+	line    []byte
 }
 
 // NewShaper returns a Shaper for a log query, for a door that was given records
@@ -45,7 +46,8 @@ func newShaper(l *plan.Log) *Shaper {
 // changed, and lends the entry its fields.
 func (s *Shaper) Entry(r *record.Record) (stream Labels, e Entry, ok bool) {
 	if s.run == nil {
-		return s.labeler.Labels(r), Entry{Record: *r, Line: string(match.AppendLine(nil, r))}, true
+		s.line = match.AppendLine(s.line[:0], r)
+		return s.labeler.Labels(r), Entry{Record: *r, Line: string(s.line)}, true
 	}
 	row, ok := s.run.Do(r)
 	if !ok {
