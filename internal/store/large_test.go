@@ -2,10 +2,13 @@ package store
 
 import (
 	"context"
+	"fmt"
 	"strings"
+	"sync/atomic"
 	"testing"
 
 	"github.com/meshtrail/meshtrail/internal/fault"
+	"github.com/meshtrail/meshtrail/internal/match"
 	"github.com/meshtrail/meshtrail/internal/record"
 )
 
@@ -93,4 +96,34 @@ func TestGroupsAreBounded(t *testing.T) {
 			}
 		}
 	}
+}
+
+// TestCancelBetweenLeaves: a filter of thousands of texts notices within a block
+// that no one waits any more.
+func TestCancelBetweenLeaves(t *testing.T) {
+	s, _ := newWorld(t, manual())
+	mustAppend(t, s, numbered(1, 500))
+	mustSeal(t, s)
+	var any match.Or
+	for i := range 2000 {
+		any = append(any, match.Contains{Field: "key", Value: fmt.Sprint("absent", i)})
+	}
+	ctx := &fading{Context: context.Background(), looks: 50}
+	_, _, err := s.Count(ctx, CountRequest{Tenant: "acme", To: 1 << 62, Where: any})
+	if !fault.Is(err, fault.Canceled) {
+		t.Errorf("canceled while the leaves were looked at: %v", err)
+	}
+}
+
+// fading is a context that is canceled when it was asked so often.
+type fading struct {
+	context.Context
+	looks int64
+}
+
+func (f *fading) Err() error {
+	if atomic.AddInt64(&f.looks, -1) < 0 {
+		return context.Canceled
+	}
+	return nil
 }

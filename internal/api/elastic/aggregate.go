@@ -36,6 +36,9 @@ func (r *runner) aggregate(ctx context.Context) (object, error) {
 	if err != nil {
 		return nil, err
 	}
+	if err := r.room.take((maxBuckets - f.left) * sizeOfBucket); err != nil {
+		return nil, err
+	}
 	return f.object(object{}, outs), nil
 }
 

@@ -3,6 +3,7 @@ package elastic
 import (
 	"bytes"
 	"context"
+	"errors"
 	"net/url"
 	"slices"
 	"strings"
@@ -85,6 +86,10 @@ const maxSearches = 1000
 // msearch answers _msearch: pairs of lines.
 func (c *call) msearch() (any, error) {
 	var responses []any
+	limit := c.d.o.Engine.Limits().Timeout // of all of them together
+	ctx, cancel := context.WithTimeout(c.r.Context(), limit)
+	defer cancel()
+	c.r = c.r.WithContext(ctx)
 	rest := c.body
 	for n := 0; len(rest) > 0; n++ {
 		var head, line []byte
@@ -96,7 +101,10 @@ func (c *call) msearch() (any, error) {
 		if n == maxSearches {
 			return nil, badf("illegal_argument_exception", "the request has more than %d searches", maxSearches)
 		}
-		if err := c.r.Context().Err(); err != nil {
+		if errors.Is(ctx.Err(), context.DeadlineExceeded) {
+			return nil, tooMany("circuit_breaking_exception", "the searches of this request took longer than %s; send fewer at once", limit)
+		}
+		if err := ctx.Err(); err != nil {
 			return nil, err
 		}
 		start := time.Now()

@@ -8,16 +8,21 @@ import (
 	"github.com/meshtrail/meshtrail/internal/record"
 )
 
-// maxHits bounds the bytes of the records that one request holds for its answer.
+// maxHits bounds the bytes of the records and buckets that one request holds for
+// its answer.
 // Their number alone bounds nothing: a record may be large.
 const maxHits = 64 << 20
+
+// sizeOfBucket is about what a bucket of an answer holds, so that the searches of
+// one request have at most twice as many as one search may have.
+const sizeOfBucket = 512
 
 // A room is what is left of maxHits. The searches of one request share one.
 type room struct{ held int }
 
 func (m *room) take(n int) error {
 	if m.held+n > maxHits {
-		return tooMany("circuit_breaking_exception", "the hits of this request hold more than %d MiB; ask for fewer at once and page with search_after", maxHits>>20)
+		return tooMany("circuit_breaking_exception", "the hits and buckets of this request hold more than %d MiB; ask for fewer at once and page with search_after or composite", maxHits>>20)
 	}
 	m.held += n
 	return nil

@@ -35,6 +35,11 @@ func TestHitsAreBounded(t *testing.T) {
 	if at(out, "responses", 0, "status") != 200.0 || at(out, "responses", 4, "status") != 429.0 {
 		t.Errorf("searches of one request: %v, %v", at(out, "responses", 0, "status"), at(out, "responses", 4, "status"))
 	}
+	buckets := `{"size":0,"aggs":{"a":{"histogram":{"field":"n","interval":0.00390625,"min_doc_count":0}}}}` // 51,000 of them
+	out = w.ok("POST", "/_msearch", strings.Repeat("{}\n"+buckets+"\n", 4))
+	if at(out, "responses", 0, "status") != 200.0 || at(out, "responses", 3, "status") != 429.0 {
+		t.Errorf("buckets of one request: %v, %v", at(out, "responses", 0, "status"), at(out, "responses", 3, "status"))
+	}
 	seen, after := 0, ""
 	for range n {
 		out := w.ok("POST", "/_search", `{"size":7,"_source":["n"],"sort":[{"@timestamp":"asc"}]`+after+`}`)

@@ -8,7 +8,7 @@ import (
 // An Evaluator evaluates filters. It is not safe for concurrent use.
 type Evaluator struct {
 	// Tick, if not nil, is told how many steps regular expressions took since it
-	// was called last. An error ends the Eval.
+	// was called last, and is called before each leaf. An error ends the Eval.
 	Tick func(steps int64) error
 
 	steps int64
@@ -95,6 +95,11 @@ func (e *Evaluator) node(n *node, s Source, set Bitmap) error {
 		case None:
 			clear(set)
 			return nil
+		}
+		if e.Tick != nil { // a filter may have thousands of leaves
+			if err := e.Tick(0); err != nil {
+				return err
+			}
 		}
 		out := e.get(s.Rows())
 		defer e.put(out)
