@@ -14,7 +14,7 @@ import (
 // all, and what matters comes whole and in the order of a scan without Keep.
 func TestKeep(t *testing.T) {
 	s, _ := newWorld(t, Limits{SealAge: -1, JournalFile: 1 << 20})
-	batches, _ := benchBatches(t, 20_000)
+	batches, _ := benchBatches(t, 8_000)
 	for i, b := range batches {
 		mustAppend(t, s, b)
 		if i == len(batches)-2 {
@@ -38,9 +38,9 @@ func TestKeep(t *testing.T) {
 			keep func(method, pod string) bool
 		}{
 			{"none", 0, func(string, string) bool { return false }},
-			{"few", 400, func(_, pod string) bool { return pod == "cart-7" }},
-			{"half", 20_000, func(method, _ string) bool { return method == "GET" }},
-			{"all", 20_000, func(string, string) bool { return true }},
+			{"few", 200, func(_, pod string) bool { return pod == "cart-7" }},
+			{"half", 8_000, func(method, _ string) bool { return method == "GET" }},
+			{"all", 8_000, func(string, string) bool { return true }},
 		} {
 			keep := func(r *record.Record) (bool, error) {
 				method, _ := r.Get("method")
