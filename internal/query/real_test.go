@@ -42,7 +42,7 @@ func (k testKeys) OpenDataKey(id string) (*crypt.Key, error) { return k.root.Der
 func (k testKeys) Destroy(string) error { return nil }
 
 // openStore returns a real store in memory.
-func openStore(t testing.TB) *store.Store {
+func openStore(t testing.TB, change ...func(*store.Limits)) *store.Store {
 	t.Helper()
 	must := func(err error) {
 		t.Helper()
@@ -64,9 +64,12 @@ func openStore(t testing.TB) *store.Store {
 	must(store.Create(fs, keys))
 	l, err := ledger.Open(ledger.Options{FS: vfs.Sub(fs, "ledger"), Signer: signer, Verifier: verifier})
 	must(err)
+	limits := store.Limits{SealAge: -1, BlockRows: 500, JournalFile: 1 << 20}
+	for _, c := range change {
+		c(&limits)
+	}
 	s, err := store.Open(t.Context(), store.Options{
-		FS: fs, Keyring: keys, Ledger: l, Now: func() time.Time { return base.Add(time.Hour) },
-		Limits: store.Limits{SealAge: -1, BlockRows: 500, JournalFile: 1 << 20},
+		FS: fs, Keyring: keys, Ledger: l, Now: func() time.Time { return base.Add(time.Hour) }, Limits: limits,
 	})
 	must(err)
 	t.Cleanup(func() { must(s.Close()); must(l.Close()) })

@@ -2,7 +2,6 @@ package store
 
 import (
 	"slices"
-	"sort"
 
 	"github.com/meshtrail/meshtrail/internal/ledger"
 	"github.com/meshtrail/meshtrail/internal/record"
@@ -79,8 +78,11 @@ func (c *changes) came(b *record.Batch) {
 	var part *slotted
 	var class record.Class
 	var slot int64
-	for i := range b.Len() {
-		at := memtable.EventTime(b, i) >> slotBits
+	for i, at := range b.Times() {
+		if at < memtable.MinTime || at >= memtable.MaxTime {
+			at = memtable.EventTime(b, i)
+		}
+		at >>= slotBits
 		if cl := b.ClassAt(i); part == nil || cl != class {
 			part, class = c.part(b.Tenant, cl), cl
 		} else if at == slot {
@@ -184,8 +186,10 @@ func (c *changes) last(of *Extent) uint64 {
 			continue
 		}
 		out = max(out, p.floor)
-		for i := sort.Search(len(p.slots), func(i int) bool { return p.slots[i] >= from }); i < len(p.slots) && p.slots[i] <= to; i++ {
-			out = max(out, p.last[i])
+		i, _ := slices.BinarySearch(p.slots, from)
+		j, _ := slices.BinarySearch(p.slots, to+1)
+		for _, last := range p.last[i:j] {
+			out = max(out, last)
 		}
 	}
 	return out

@@ -10,7 +10,19 @@ import (
 
 const noCache = `{"entriesFound":0,"entriesRequested":0,"entriesStored":0,"bytesReceived":0,"bytesSent":0,"requests":0,"downloadTime":0,"queryLengthServed":0}`
 
-// caches are Loki's; Meshtrail answers every query from its records.
+// caches are Loki's, of which Meshtrail has the one of results: an entry is a part
+// of a metric query's answer, by time.
+func appendCaches(b []byte, s *store.Stats) []byte {
+	use := s.ResultCache
+	if use == (store.CacheUse{}) {
+		return append(b, caches...)
+	}
+	found, asked := strconv.Itoa(use.Hits), strconv.Itoa(use.Hits+use.Misses)
+	full := strings.NewReplacer(`"entriesFound":0`, `"entriesFound":`+found, `"entriesRequested":0`, `"entriesRequested":`+asked, `"requests":0`, `"requests":`+asked).Replace(noCache)
+	return append(b, strings.Replace(caches, `"result":`+noCache, `"result":`+full, 1)...)
+}
+
+// caches are those that nothing was asked of.
 var caches = func() string {
 	var b strings.Builder
 	for i, name := range []string{"chunk", "index", "result", "statsResult", "volumeResult", "seriesResult", "labelResult", "instantMetricResult", "logResult", "taskResult"} {
@@ -105,7 +117,7 @@ func appendStats(b []byte, s *store.Stats, returned int) []byte {
 	o.zeros("totalReached", "totalChunksMatched", "totalBatches", "totalLinesSent")
 	o.store(&store.Stats{})
 	o.close()
-	o.raw("cache", caches)
+	o.raw("cache", string(appendCaches(nil, s)))
 	o.open("index")
 	o.int("totalChunks", int64(s.Blocks+s.PrunedByTime))
 	o.int("postFilterChunks", int64(s.Blocks-s.BlocksPruned))

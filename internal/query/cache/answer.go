@@ -27,6 +27,7 @@ type run struct{ a, b int }
 // reports false when the whole must be asked of the store, because what was kept
 // changed meanwhile; stats are of what was done in vain then.
 func (r *Reader) answer(ctx context.Context, q question, k requestKey, g *grid, of store.Extent, b store.Budget) (stats store.Stats, ok bool, err error) {
+	r.ask(k)
 	pieces := g.cut()
 	runs := r.missing(pieces, k, of)
 	if unread(runs) > 1 {
@@ -47,7 +48,7 @@ func (r *Reader) answer(ctx context.Context, q question, k requestKey, g *grid, 
 			return stats, true, err
 		}
 	}
-	if ok = r.settle(q, pieces, runs, k, of, len(stats.Damaged) > 0); !ok {
+	if ok = r.settle(q, pieces, runs, k, of, len(stats.Damaged) == 0 && r.again(k)); !ok {
 		return stats, false, nil
 	}
 	r.tell(&stats, pieces)
@@ -96,9 +97,9 @@ func unread(runs []run) (n int) {
 	return n
 }
 
-// settle keeps what was read and is still right. It reports whether there was a
+// settle keeps what was read and is still right, if asked to. It reports whether there was a
 // moment of which all pieces are: that at which the last run was read.
-func (r *Reader) settle(q question, pieces []piece, runs []run, k requestKey, of store.Extent, damaged bool) bool {
+func (r *Reader) settle(q question, pieces []piece, runs []run, k requestKey, of store.Extent, keep bool) bool {
 	lastRun := len(runs) - 1
 	at, ok := 0, true
 	for i := range pieces {
@@ -114,7 +115,7 @@ func (r *Reader) settle(q question, pieces []piece, runs []run, k requestKey, of
 		}
 		if last > p.since {
 			ok = ok && at == lastRun
-		} else if p.whole && !damaged {
+		} else if p.whole && keep {
 			n := &part{key: partKey{k, p.number}, from: p.from, to: p.to, now: now}
 			q.keep(pieces[runs[at].a].from, n)
 			r.keep(n)

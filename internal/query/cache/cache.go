@@ -14,7 +14,7 @@
 // (store.Extent). An answer is what the store would have said at one moment of the
 // request: what is missing is read, and then it is looked whether what was kept is
 // still right. If it is not, the store is asked for the whole. Answers in which
-// damage was met are not kept.
+// damage was met are not kept, nor is what is asked for the first time.
 //
 // Parts are found by tenant, classes, predicate and everything else that an answer
 // depends on. The predicate has the asker's scope in it: who may see other records
@@ -47,6 +47,7 @@ type Reader struct {
 	used    list.List // of *part, front: most recently
 	bytes   int64
 	flights map[flightKey]chan struct{} // closed when the reading is done
+	asked   [2]map[requestKey]bool      // lately, and before that; true: more than once
 
 	hits, misses, evictions prometheus.Counter
 }
@@ -140,6 +141,32 @@ const partSize = 300
 type flightKey struct {
 	request  requestKey
 	from, to int64
+}
+
+// mostAsked bounds the requests that are remembered, twice.
+const mostAsked = 2048
+
+// ask notes that a request is asked. Nothing is kept of one that is asked for the
+// first time: where times are not rounded no other falls together with it.
+func (r *Reader) ask(k requestKey) {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	_, lately := r.asked[0][k]
+	_, before := r.asked[1][k]
+	if len(r.asked[0]) >= mostAsked {
+		r.asked[1], r.asked[0] = r.asked[0], nil
+	}
+	if r.asked[0] == nil {
+		r.asked[0] = make(map[requestKey]bool)
+	}
+	r.asked[0][k] = lately || before
+}
+
+// again reports whether a request was asked more than once.
+func (r *Reader) again(k requestKey) bool {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	return r.asked[0][k] || r.asked[1][k]
 }
 
 // share waits while an equal request is being read, once, or notes that this one
