@@ -91,18 +91,7 @@ func (r *runner) hitBody(h *hit) object {
 		o.put("_source", sourceOf(&h.rec, &r.source))
 	}
 	if len(r.fields)+len(r.docvalues) > 0 {
-		f := fieldsOf(&h.rec, r.docvalues)
-		for _, m := range fieldsOf(&h.rec, r.fields) {
-			if f.has(m.key) { // fields win: they say the form
-				for i := range f {
-					if f[i].key == m.key {
-						f[i].val = m.val
-					}
-				}
-				continue
-			}
-			f = append(f, m)
-		}
+		f := over(fieldsOf(&h.rec, r.docvalues), fieldsOf(&h.rec, r.fields)) // fields win: they say the form
 		if len(f) > 0 {
 			o.put("fields", f)
 		}

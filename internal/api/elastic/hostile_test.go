@@ -6,6 +6,8 @@ import (
 	"strings"
 	"testing"
 	"time"
+
+	"github.com/meshtrail/meshtrail/internal/record"
 )
 
 // TestHostileBodies: whatever a client sends is answered, soon, with an error of
@@ -130,4 +132,32 @@ func FuzzSearch(f *testing.F) {
 			t.Fatalf("%d bytes for a body of %d", grown, len(body))
 		}
 	})
+}
+
+// TestManyFieldsShown: the cost of showing fields grows with their number, not
+// with its square, and a pattern that is repeated costs nothing.
+func TestManyFieldsShown(t *testing.T) {
+	r := &record.Record{}
+	for i := range 20_000 {
+		r.Fields = append(r.Fields, record.Field{Name: fmt.Sprintf("f%05d", i), Value: record.IntValue(int64(i))})
+	}
+	asked := make([]any, maxPatterns)
+	for i := range asked {
+		asked[i] = "*"
+	}
+	specs, err := readFields(asked)
+	if err != nil || len(specs) != 1 {
+		t.Fatalf("%d patterns, %v, want one", len(specs), err)
+	}
+	doc, err := readFields([]any{"f0*", object{{"field", "f00007"}, {"format", "epoch_millis"}}})
+	if err != nil {
+		t.Fatal(err)
+	}
+	shown := over(fieldsOf(r, doc), fieldsOf(r, specs))
+	if len(shown) != 20_001 { // and @timestamp
+		t.Fatalf("%d fields shown", len(shown))
+	}
+	if v := shown.get("f00007").([]any)[0]; v != any(int64(7)) {
+		t.Errorf("fields do not win over docvalue_fields: %v (%T)", v, v)
+	}
 }

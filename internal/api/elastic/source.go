@@ -1,6 +1,7 @@
 package elastic
 
 import (
+	"slices"
 	"strconv"
 	"strings"
 	"time"
@@ -162,7 +163,9 @@ func readFields(v any) ([]fieldSpec, error) {
 		if f.pattern == "" || len(out) == maxPatterns {
 			return nil, badf("parsing_exception", "a list of at most %d field names was expected", maxPatterns)
 		}
-		out = append(out, f)
+		if !slices.Contains(out, f) {
+			out = append(out, f)
+		}
 	}
 	return out, nil
 }
@@ -170,8 +173,10 @@ func readFields(v any) ([]fieldSpec, error) {
 // fieldsOf returns what the fields of a hit show: lists of values.
 func fieldsOf(r *record.Record, specs []fieldSpec) object {
 	var o object
+	there := make(map[string]bool, len(specs)) // records may have thousands of fields
 	put := func(name string, v any) {
-		if !o.has(name) {
+		if !there[name] {
+			there[name] = true
 			o.put(name, []any{v})
 		}
 	}
@@ -197,6 +202,22 @@ func fieldsOf(r *record.Record, specs []fieldSpec) object {
 		}
 	}
 	return o
+}
+
+// over adds the members of top to base; of two with one name, top's stays.
+func over(base, top object) object {
+	at := make(map[string]int, len(base))
+	for i, m := range base {
+		at[m.key] = i
+	}
+	for _, m := range top {
+		if i, ok := at[m.key]; ok {
+			base[i].val = m.val
+		} else {
+			base = append(base, m)
+		}
+	}
+	return base
 }
 
 // lookup returns the value of an asked name, class and index included.
