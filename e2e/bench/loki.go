@@ -132,9 +132,9 @@ func askLoki(ctx context.Context, p *peer, logql string, q *query, w *workload) 
 		args.Set("start", nanos(w.day))
 		args.Set("end", nanos(w.end()))
 		args.Set("limit", strconv.Itoa(newest))
-	case q.step > 0 && q.metric != nil: // each window is one of the clock: event times are whole milliseconds
-		args.Set("start", nanos(w.day.Add(q.step-time.Millisecond)))
-		args.Set("end", nanos(w.day.Add(24*time.Hour+q.step-time.Millisecond)))
+	case q.step > 0 && q.metric != nil: // each window is one of the clock: it includes its end, and not its start
+		args.Set("start", nanos(w.day.Add(q.step-time.Nanosecond)))
+		args.Set("end", nanos(w.day.Add(24*time.Hour+q.step-time.Nanosecond)))
 		args.Set("step", strconv.Itoa(int(q.step.Seconds())))
 	case q.step > 0: // windows end at the half hour, so that they cover the day
 		args.Set("start", nanos(w.day.Add(q.step/2)))
@@ -189,12 +189,13 @@ func decodeLoki(b []byte, q *query, day time.Time) (answer, error) {
 				continue
 			}
 			key := s.Metric[q.by]
-			if q.step > 0 { // the sample stands at the last millisecond of its window
+			if q.step > 0 { // the sample stands at the end of its window, in milliseconds
 				at, err := strconv.ParseFloat(fmt.Sprint(v[0]), 64)
 				if err != nil {
 					return a, fmt.Errorf("a sample without time: %v", v[0])
 				}
-				key += q.window(day, time.UnixMilli(int64(math.Round(at*1000))))
+				end := time.UnixMilli(int64(math.Round(at * 1000))).Round(time.Second)
+				key += q.window(day, end.Add(-time.Nanosecond))
 			}
 			a.numbers[key] = n
 		}

@@ -329,7 +329,21 @@ func TestSameBatchesSameBlocks(t *testing.T) {
 		segments(t, x.disk, segmentsDir, out)
 		return out
 	}
-	a, b := build(false), build(true)
+	a := build(false)
+	for n := range 4 {
+		x := newStage(t, manual())
+		b := &record.Batch{Tenant: "acme", Source: "other", Ingest: noon}
+		for i := range 40 {
+			rec := drawRecord(mrand.New(mrand.NewPCG(uint64(n), uint64(i))), noon+int64(i))
+			slices.Reverse(rec.Fields)
+			b.AddRecord(&rec)
+		}
+		if err := x.s.Append(t.Context(), b); err != nil {
+			t.Fatal(err)
+		}
+		x.seal()
+	}
+	b := build(true)
 	if len(a) < 4 {
 		t.Fatalf("only %d segments", len(a))
 	}

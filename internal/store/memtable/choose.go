@@ -90,10 +90,13 @@ func (p *Plan) choose(limit int) {
 	}
 	if len(p.keys) > limit {
 		p.keys = best(p.keys, limit, counts)
-		clear(index)
-		for i, k := range p.keys {
-			index[k] = i
-		}
+	}
+	// The columns of a view stand in the order in which its block, which may have
+	// been used before, first saw their names: what is written must not tell.
+	slices.SortFunc(p.keys, compareKeys)
+	clear(index)
+	for i, k := range p.keys {
+		index[k] = i
 	}
 	p.spill = make([]spilled, len(p.views))
 	for i, v := range p.views {
