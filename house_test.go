@@ -26,7 +26,7 @@ var floors = [][]string{
 	{"keyring", "journal", "ledger", "store"},
 	{"identity", "access", "audit", "httpd"},
 	{"normalise", "policy", "pipeline", "receive", "spool", "forward"},
-	{"tail", "query"},
+	{"tail", "query", "trace"},
 	{"comply"},
 	{"api", "web"},
 	{"config", "app"},
@@ -44,6 +44,7 @@ var open = map[string][]string{
 	"receive":          {"app", "cmd", "config"},
 	"api":              {"app"},
 	"app/demo":         {"cmd"},
+	"httpd/rpc":        {"receive", "api", "app"}, // ADR 6
 	"query/logql":      {"cmd", "config"},
 	"query/lucene":     {"api", "cmd"},
 	"query/querytest":  {"*"},

@@ -13,6 +13,9 @@ type Request struct {
 	// Platform is the declared platform of the records ("istio", "linkerd",
 	// "hubble", "envoy", …); "" means detect by shape.
 	Platform string
+	// Class is the retention class of records to which no rule of the policy gives
+	// another; "" is the policy's default.
+	Class record.Class
 	// ID makes a retry of the same request be seen once. Zero: not numbered.
 	ID   record.BatchID
 	Raws []record.Raw

@@ -122,6 +122,8 @@ func check(req *Request) error {
 		return fault.Errorf(fault.Internal, "intake without a tenant: %q", req.Tenant)
 	case req.Source == "" || len(req.Source) > 128:
 		return fault.Errorf(fault.Internal, "intake without a source: %q", req.Source)
+	case req.Class != "" && !record.ValidName(string(req.Class)):
+		return fault.Errorf(fault.Internal, "intake with the class %q", req.Class)
 	case !normalise.Known(req.Platform):
 		return fault.WithHint(fault.Errorf(fault.Invalid, "unknown platform %q", req.Platform), "leave it out to detect by shape")
 	}
@@ -235,7 +237,7 @@ func (w *worker) flush(ctx context.Context, end int) error {
 		}
 	}
 	started := time.Now()
-	done := w.p.policy.Apply(&w.main)
+	done := w.p.policy.Apply(&w.main, w.req.Class)
 	if w.dead.Len() > 0 {
 		w.p.meter.effects(w.p.policy.Redact(&w.dead))
 		w.dead.Account.Received = uint64(w.dead.Len())

@@ -111,11 +111,15 @@ func (p *Policy) session() *session {
 }
 
 // Apply drops, classifies and redacts the records of b, and adds what it
-// dropped to b.Account.Dropped. A class that no rule gave is the default one.
-func (p *Policy) Apply(b *record.Batch) Effects {
+// dropped to b.Account.Dropped. A record to which no rule gives a class gets
+// class, or the policy's default one when class is "".
+func (p *Policy) Apply(b *record.Batch, class record.Class) Effects {
+	if class == "" {
+		class = p.def
+	}
 	s := p.begin(b)
 	defer p.pool.Put(s)
-	dropped := p.decide(s, b)
+	dropped := p.decide(s, b, class)
 	p.redact(s, b)
 	var e Effects
 	for i := range p.rules {
@@ -162,9 +166,9 @@ func (p *Policy) begin(b *record.Batch) *session {
 	return s
 }
 
-// decide finds the deciding rule of each record and sets its class. It returns
-// how many will be dropped.
-func (p *Policy) decide(s *session, b *record.Batch) (dropped int) {
+// decide finds the deciding rule of each record and sets its class, or the given
+// one where no rule decides. It returns how many will be dropped.
+func (p *Policy) decide(s *session, b *record.Batch, class record.Class) (dropped int) {
 	s.fate = s.fate[:0]
 	for i := range b.Len() {
 		fate := int32(-1)
@@ -181,7 +185,7 @@ func (p *Policy) decide(s *session, b *record.Batch) (dropped int) {
 		s.fate = append(s.fate, fate)
 		switch {
 		case fate < 0:
-			b.SetClassAt(i, p.def)
+			b.SetClassAt(i, class)
 		case p.rules[fate].drop:
 			s.counts[fate]++
 			dropped++

@@ -65,7 +65,7 @@ func TestBuiltinClasses(t *testing.T) {
 		map[string]any{"parse.format": "json", "level": "info"},
 		map[string]any{"parse.format": "text", "mesh.policy.decision": "audit"},
 	)
-	e := p.Apply(b)
+	e := p.Apply(b, "")
 	for i, want := range []record.Class{"ops", "security", "ops", "app", "security"} {
 		if got := b.ClassAt(i); got != want {
 			t.Errorf("record %d is %s, want %s", i, got, want)
@@ -89,7 +89,7 @@ func TestRulesInOrder(t *testing.T) {
 		map[string]any{"level": "debug", "body": "a key"},
 		map[string]any{"level": "debug", "body": "nothing"},
 	)
-	p.Apply(b)
+	p.Apply(b, "")
 	want := "long path=/healthz response_code=503\nops path=/x response_code=200\nops body=a key level=debug"
 	if got := show(b); got != want {
 		t.Errorf("got\n%s\nwant\n%s", got, want)
@@ -115,7 +115,7 @@ func TestRedact(t *testing.T) {
 		map[string]any{"body": "token=abc", "level": "info", "card": "4111111111111111", "secretname-xyzzy": true},
 		map[string]any{"authorization": "whole", "Cookie": "a=b", "headers": `{"x":"Bearer abcdef0123456789.abc"}`, "body": "basic cable"},
 	)
-	e := p.Apply(b)
+	e := p.Apply(b, "")
 	want := `app body=to ann@[host] with [redacted:canary] path=/bob@example.org ratio=1.5 card=[redacted:cards]
 app body=[redacted:only-debug] level=debug card=12
 app body=token=abc level=info card=[redacted:cards] secretname-[redacted:canary]=true
@@ -266,7 +266,7 @@ func TestApplyAllocatesLittle(t *testing.T) {
 		rows[i] = map[string]any{"body": fmt.Sprint("line ", i), "parse.format": "istio-json", "response_code": 200}
 	}
 	b := batch(rows...)
-	if n := testing.AllocsPerRun(20, func() { p.Apply(b) }); n > 20 {
+	if n := testing.AllocsPerRun(20, func() { p.Apply(b, "") }); n > 20 {
 		t.Errorf("%v allocations for %d records", n, b.Len())
 	}
 }
@@ -288,7 +288,7 @@ func FuzzRedact(f *testing.F) {
 			b.Int("n", n)
 			b.End()
 		}
-		p.Apply(&b)
+		p.Apply(&b, "")
 		if b.Len() != 3 {
 			t.Fatalf("%d records", b.Len())
 		}
@@ -322,7 +322,7 @@ func BenchmarkApply(b *testing.B) {
 		b.Run(name, func(b *testing.B) {
 			b.ReportAllocs()
 			for b.Loop() {
-				p.Apply(bt)
+				p.Apply(bt, "")
 			}
 			b.ReportMetric(float64(b.Elapsed().Nanoseconds())/float64(b.N)/2000, "ns/record")
 		})

@@ -74,6 +74,11 @@ type Sender struct {
 	Tenant record.TenantID
 	Name   string // the principal's name
 	Source string // counted name of the source: receiver and credential
+	// Platform is what the sender's records were declared to be, "" if nothing was.
+	Platform string
+	// Class is the retention class of its records where no rule of the policy says
+	// another, "" for the policy's own default.
+	Class record.Class
 }
 
 // Identify returns the sender of an authenticated request. The tenant comes

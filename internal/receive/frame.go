@@ -1,0 +1,108 @@
+package receive
+
+import (
+	"context"
+	"log/slog"
+	"net/http"
+
+	"github.com/meshtrail/meshtrail/internal/pipeline"
+	"github.com/meshtrail/meshtrail/internal/record"
+	"github.com/meshtrail/meshtrail/internal/telemetry"
+)
+
+// Shared is what all receivers of a process have in common. Bodies bounds what
+// they hold in memory together.
+type Shared struct {
+	Intake  pipeline.Intake
+	Bodies  *Bodies
+	Metrics *telemetry.Metrics // may be nil
+	Logger  *slog.Logger       // may be nil
+}
+
+// A Frame is what a receiver stands in: everything about taking records in that
+// is the same in every protocol. A receiver adds how bytes become raw records,
+// and what its clients are answered. It is safe for concurrent use.
+type Frame struct {
+	Name   string // the receiver's, in sources and metrics
+	Bodies *Bodies
+	Limits Limits
+	Meter  *Meter
+	Log    *slog.Logger
+
+	intake pipeline.Intake
+}
+
+// NewFrame returns the frame of the receiver of this name.
+func NewFrame(name string, s Shared) *Frame {
+	if s.Bodies == nil {
+		s.Bodies = NewBodies(Limits{})
+	}
+	if s.Logger == nil {
+		s.Logger = slog.New(slog.DiscardHandler)
+	}
+	return &Frame{
+		Name: name, Bodies: s.Bodies, Limits: s.Bodies.Limits(), Meter: NewMeter(s.Metrics, s.Logger, name),
+		Log: s.Logger.With("receiver", name), intake: s.Intake,
+	}
+}
+
+// A Taken is an intake request whose records are durable, refused or dropped.
+// It and all that it points to end with the request.
+type Taken struct {
+	pipeline.Outcome
+	Body *Body // decoded
+	Set  *Set  // what decode made of it
+}
+
+// Refused returns how many records were refused for good, and the detail of the
+// first one.
+func (t *Taken) RefusedTotal() (n int, first string) {
+	n, first = int(t.Set.RejectedTotal())+len(t.Outcome.Refused), t.Set.First
+	if first == "" && len(t.Outcome.Refused) > 0 {
+		first = t.Outcome.Refused[0].Reason + ": " + t.Outcome.Refused[0].Detail
+	}
+	return n, first
+}
+
+// Receive runs an intake request over HTTP: who sends it, its body without the
+// content encoding, its identity when the sender numbers it. decode fills the
+// set from the body; answer is called when what decode found is durable, or when
+// it found nothing. Of an error nothing was answered yet: Route.Fail does it.
+func (f *Frame) Receive(r *http.Request, encoding string, decode func(body *Body, set *Set) error, answer func(*Taken) error) error {
+	from, err := Identify(r, f.Name)
+	if err != nil {
+		return err
+	}
+	body, err := f.Bodies.Read(r, encoding)
+	if err != nil {
+		return err
+	}
+	defer body.Release()
+	id, err := RequestID(r, from, f.Name, body.Bytes)
+	if err != nil {
+		return err
+	}
+	set := NewSet()
+	defer set.Release()
+	if err := decode(body, set); err != nil {
+		return err
+	}
+	t := Taken{Body: body, Set: set}
+	if t.Outcome, err = f.Ingest(r.Context(), from, id, set, body); err != nil {
+		return err
+	}
+	return answer(&t)
+}
+
+// Ingest hands in what set holds, and counts it. It returns nil only once every
+// record that was not refused or dropped is durable; a set without records is a
+// success. body is what it was read from, for the counters.
+func (f *Frame) Ingest(ctx context.Context, from Sender, id record.BatchID, set *Set, body *Body) (pipeline.Outcome, error) {
+	if set.Total() == 0 {
+		return pipeline.Outcome{}, nil
+	}
+	return f.Meter.Ingest(ctx, f.intake, &pipeline.Request{
+		Tenant: from.Tenant, Source: from.Source, Platform: from.Platform, Class: from.Class,
+		ID: id, Raws: set.Raws, Rejected: set.Rejected,
+	}, body)
+}
