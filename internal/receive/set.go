@@ -86,6 +86,9 @@ func (s *Set) Fields(fs []record.Field) { s.fields = append(s.fields, fs...) }
 // Pending returns how many fields are open.
 func (s *Set) Pending() int { return len(s.fields) - s.start }
 
+// Opened returns the fields that are open. They may be moved by what is added next.
+func (s *Set) Opened() []record.Field { return s.fields[s.start:] }
+
 // Close ends what is open and returns its fields. They stay as they are until
 // Release, whatever is added later.
 func (s *Set) Close() []record.Field {
