@@ -81,6 +81,7 @@ type leaf struct {
 
 	patterns []*block.Pattern // of which a matching value must have one; nil: not known
 	holds    bool             // a value that has one matches
+	filled   bool             // every value that is not empty matches
 }
 
 // New makes p ready. A nil p holds for every record.

@@ -17,7 +17,7 @@ type Splits interface {
 // templates: then most of its values need not be put together.
 func (l *leaf) splitOf(s Source, column int) (*block.Split, error) {
 	x, ok := s.(Splits)
-	if !ok || len(l.patterns) == 0 || s.Columns()[column].Kind != record.String {
+	if !ok || len(l.patterns) == 0 && !l.filled || s.Columns()[column].Kind != record.String {
 		return nil, nil
 	}
 	return x.Split(column)
@@ -30,9 +30,19 @@ func (l *leaf) preparePatterns() {
 		l.patterns = append(l.patterns, block.NewPattern(text, place))
 	}
 	switch p := l.p.(type) {
+	case match.Exists:
+		l.filled = true
 	case match.Eq:
 		if p.Value != "" {
 			add(p.Value, block.Whole)
+		}
+	case match.In:
+		for _, text := range p.Values {
+			if text == "" || len(p.Values) > maxPatterns {
+				l.patterns = nil
+				break
+			}
+			add(text, block.Whole)
 		}
 	case match.Prefix:
 		if p.Value != "" {
@@ -48,13 +58,22 @@ func (l *leaf) preparePatterns() {
 		}
 	}
 	switch l.p.(type) {
-	case match.Eq, match.Prefix, match.Contains:
+	case match.Eq, match.In, match.Prefix, match.Contains:
 		l.holds = true
 	}
 }
 
+// maxPatterns bounds the texts of which each is followed over every template.
+const maxPatterns = 100
+
 // can says for which values of template t the leaf holds.
 func (l *leaf) can(s *block.Split, t int) (block.Can, error) {
+	if l.filled {
+		if s.Filled(t) {
+			return block.Always, nil
+		}
+		return block.Maybe, nil
+	}
 	out := block.Never
 	for _, p := range l.patterns {
 		can, err := p.Match(s, t)

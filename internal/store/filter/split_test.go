@@ -160,6 +160,8 @@ func TestTemplatesAnswerAlone(t *testing.T) {
 		{match.Contains{Field: "path", Value: "leader elected"}, 0},
 		{match.Contains{Field: "msg2", Value: "leader elected"}, 0},
 		{match.Eq{Field: "path", Value: "/api/v1/cart/12/lost"}, 30},
+		{match.Exists{Field: "path"}, 0},
+		{match.In{Field: "path", Values: []string{"/api/v1/cart/12/lost", "/none", "leader lost"}}, 30},
 		{regexLeaf(t, "path", "^/api/v1/cart/12[0-9]+/l"), 30},
 	} {
 		f := New(c.p)
