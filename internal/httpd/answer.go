@@ -57,6 +57,10 @@ func (s *Server) fail(w *response, r *http.Request, route *Route, err error) {
 	case fault.Unavailable, fault.Overload:
 		s.log.Warn("request refused", "id", RequestID(r.Context()), "path", r.URL.Path, "kind", kind, "error", err)
 	}
+	if w.wrote() && route != nil && route.Late {
+		route.Fail(w, r, err)
+		return
+	}
 	if w.wrote() {
 		if kind != fault.Canceled {
 			s.log.Warn("answer cut short", "id", RequestID(r.Context()), "path", r.URL.Path, "error", err)
@@ -72,6 +76,9 @@ func (s *Server) fail(w *response, r *http.Request, route *Route, err error) {
 	}
 	if route != nil && route.Fail != nil {
 		route.Fail(w, r, err)
+		return
+	}
+	if route == nil && s.o.Unknown != nil && s.o.Unknown(w, r, err) {
 		return
 	}
 	WriteError(w, r, err)

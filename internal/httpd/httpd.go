@@ -45,6 +45,8 @@ const (
 	headerTimeout   = 10 * time.Second
 	idleTimeout     = 2 * time.Minute
 	shutdownTimeout = 10 * time.Second
+	pingAfter       = 30 * time.Second // of silence on an HTTP/2 connection: is the peer alive?
+	pingTimeout     = 15 * time.Second
 )
 
 // Config is the server's part of the configuration file.
@@ -108,8 +110,11 @@ type Options struct {
 	Keeper *identity.Keeper
 	// Audit puts refused callers on record. A refusal is answered even when it
 	// cannot be recorded; nil records nothing.
-	Audit   audit.Recorder
-	Routes  []Route
+	Audit  audit.Recorder
+	Routes []Route
+	// Unknown, when set, may answer a request without a route in its protocol's
+	// own form; it returns false to have it answered in ours.
+	Unknown func(w http.ResponseWriter, r *http.Request, err error) bool
 	Logger  *slog.Logger       // nil: discard
 	Metrics *telemetry.Metrics // nil: none
 }
@@ -153,9 +158,15 @@ func New(o Options) (*Server, error) {
 		MaxHeaderBytes:    maxHeaderBytes,
 		// Else OPTIONS * is answered before anyone asks who is calling.
 		DisableGeneralOptionsHandler: true,
-		HTTP2:                        &http.HTTP2Config{MaxConcurrentStreams: maxStreams},
-		ErrorLog:                     slog.NewLogLogger(s.log.Handler(), slog.LevelDebug),
+		HTTP2: &http.HTTP2Config{
+			MaxConcurrentStreams: maxStreams, SendPingTimeout: pingAfter, PingTimeout: pingTimeout,
+		},
+		Protocols: new(http.Protocols),
+		ErrorLog:  slog.NewLogLogger(s.log.Handler(), slog.LevelDebug),
 	}
+	s.srv.Protocols.SetHTTP1(true)
+	s.srv.Protocols.SetHTTP2(true)
+	s.srv.Protocols.SetUnencryptedHTTP2(true) // gRPC on loopback, and behind a mesh's own TLS
 	if o.TLSCert != "" {
 		if err := s.ReloadTLS(); err != nil {
 			return nil, err

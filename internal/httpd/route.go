@@ -25,6 +25,9 @@ type Route struct {
 	// MaxBody bounds the request body as received, in bytes; 0 means 1 MiB.
 	// Receivers bound the decompressed size themselves.
 	MaxBody int64
-	// Stream exempts the route from the write timeout (tail, exports).
+	// Late says that Fail can also end an answer that has begun (gRPC's trailers).
+	Late bool
+	// Stream exempts the route from the timeouts of requests and answers (tail,
+	// exports, gRPC streams).
 	Stream bool
 }

@@ -16,6 +16,7 @@ import (
 	"github.com/klauspost/compress/zstd"
 
 	"github.com/meshtrail/meshtrail/internal/fault"
+	"github.com/meshtrail/meshtrail/internal/httpd/rpc"
 )
 
 // ratioFloor is the decoded size below which no ratio is asked: it may be held
@@ -51,6 +52,7 @@ type Body struct {
 	Wire  int64 // bytes as received
 	own   *Bodies
 	held  int64
+	in    wire // while it is read
 }
 
 // Release gives the memory back. Nothing may alias Bytes afterwards.
@@ -60,7 +62,7 @@ func (d *Body) Release() {
 	}
 	own := d.own
 	own.held.Add(-d.held)
-	d.own, d.held, d.Wire = nil, 0, 0
+	d.own, d.held, d.Wire, d.in = nil, 0, 0, wire{}
 	if cap(d.Bytes) > keepBody {
 		return
 	}
@@ -139,23 +141,47 @@ func (w *wire) Read(p []byte) (int, error) {
 // A body over a limit is fault.TooLarge, one that does not decode fault.Invalid,
 // a connection that breaks fault.Unavailable.
 func (b *Bodies) Read(r *http.Request, encoding string) (*Body, error) {
-	if r.ContentLength > b.lim.Body {
-		return nil, fault.Errorf(fault.TooLarge, "request body has %d bytes, more than %d", r.ContentLength, b.lim.Body)
+	return b.read(r.Body, r.ContentLength, b.lim.Body, encoding)
+}
+
+// Message reads a message of a gRPC call, as Read does a body.
+func (b *Bodies) Message(m rpc.Message) (*Body, error) {
+	switch m.Encoding {
+	case "", "identity", "gzip", "zstd", "snappy", "deflate":
+	default:
+		return nil, rpc.ErrEncoding(m.Encoding)
+	}
+	d, err := b.read(m.Body, m.Size, b.lim.Decoded, m.Encoding)
+	if err == nil && d.Wire < m.Size {
+		d.Release()
+		return nil, fault.Errorf(fault.Invalid, "the request ends within a message")
+	}
+	return d, err
+}
+
+// read reads r to its end. length is its size in bytes, negative if that is not
+// known; limit is the most it may be.
+func (b *Bodies) read(r io.Reader, length, limit int64, encoding string) (*Body, error) {
+	if length > limit {
+		return nil, fault.Errorf(fault.TooLarge, "request body has %d bytes, more than %d", length, limit)
 	}
 	d, err := b.take()
 	if err != nil {
 		d.Release()
 		return nil, err
 	}
-	w := &wire{r: r.Body, lim: b.lim.Body}
-	err = b.decode(d, w, encoding, r.ContentLength)
+	w := &d.in
+	*w = wire{r: r, lim: limit}
+	err = b.decode(d, w, encoding, length)
 	d.Wire = w.n
 	if err == nil {
+		w.r = nil
 		return d, nil
 	}
+	broken := w.err
 	d.Release()
-	if w.err != nil { // the cause, not what a decoder made of it
-		return nil, w.err
+	if broken != nil { // the cause, not what a decoder made of it
+		return nil, broken
 	}
 	if fault.KindOf(err) == fault.Internal {
 		err = fault.Errorf(fault.Invalid, "decode %s body: %w", encoding, err)

@@ -1,0 +1,61 @@
+package receive
+
+import (
+	"io"
+
+	"github.com/meshtrail/meshtrail/internal/fault"
+	"github.com/meshtrail/meshtrail/internal/httpd/rpc"
+)
+
+// Service returns the gRPC service of a receiver: what is not the sender's fault
+// is UNAVAILABLE with a RetryInfo, failures are counted, and messages may be as
+// large as Limits.Decoded unless a method says otherwise.
+func (f *Frame) Service(name string, methods ...rpc.Method) rpc.Service {
+	for i := range methods {
+		if methods[i].MaxMessage == 0 {
+			methods[i].MaxMessage = f.Limits.Decoded
+		}
+	}
+	return rpc.Service{Name: name, Methods: methods, Intake: true, Failed: f.Meter.Failed}
+}
+
+// Call runs a gRPC method that takes one message of records, as Receive runs an
+// intake request over HTTP: decode and answer are the same functions.
+func (f *Frame) Call(s *rpc.Stream, decode func(body *Body, set *Set) error, answer func(*Taken) error) error {
+	from, err := Identify(s.Request(), f.Name)
+	if err != nil {
+		return err
+	}
+	body, err := f.Message(s)
+	if err == io.EOF {
+		return fault.Errorf(fault.Invalid, "the request holds no message")
+	}
+	if err != nil {
+		return err
+	}
+	defer body.Release()
+	id, err := RequestID(s.Request(), from, f.Name, body.Bytes)
+	if err != nil {
+		return err
+	}
+	set := NewSet()
+	defer set.Release()
+	if err := decode(body, set); err != nil {
+		return err
+	}
+	t := Taken{Body: body, Set: set}
+	if t.Outcome, err = f.Ingest(s.Context(), from, id, set, body); err != nil {
+		return err
+	}
+	return answer(&t)
+}
+
+// Message reads the next message of a call into counted memory; io.EOF when
+// there is none. The caller releases the Body.
+func (f *Frame) Message(s *rpc.Stream) (*Body, error) {
+	m, err := s.Next()
+	if err != nil {
+		return nil, err
+	}
+	return f.Bodies.Message(m)
+}
