@@ -54,14 +54,45 @@ func unpack(dst []uint64, src []byte, w uint) {
 		}
 	}
 	for ; i < len(dst); i++ {
-		bit := i * int(w)
-		var v uint64
-		for have := uint(0); have < w; {
-			take := 8 - uint(bit)&7
-			v |= uint64(src[bit>>3]>>(uint(bit)&7)) << have
-			have += take
-			bit += int(take)
-		}
-		dst[i] = v & mask
+		dst[i] = bitsAt(src, i*int(w), w)
+	}
+}
+
+// bitsAt reads w bits from a bit on, byte by byte.
+func bitsAt(src []byte, bit int, w uint) uint64 {
+	var v uint64
+	for have := uint(0); have < w; {
+		take := 8 - uint(bit)&7
+		v |= uint64(src[bit>>3]>>(uint(bit)&7)) << have
+		have += take
+		bit += int(take)
+	}
+	return v & (^uint64(0) >> (64 - w))
+}
+
+// unpack16 is unpack for values of at most 16 bits. Eight of them take w bytes:
+// two loads.
+func unpack16(dst []uint16, src []byte, w uint) {
+	if w == 0 {
+		clear(dst)
+		return
+	}
+	mask := ^uint64(0) >> (64 - w)
+	half, odd := w/2, 4*w&7
+	i, at := 0, 0
+	for ; i+8 <= len(dst) && at+int(half)+8 <= len(src); i, at = i+8, at+int(w) {
+		a := binary.LittleEndian.Uint64(src[at:])
+		b := binary.LittleEndian.Uint64(src[at+int(half):]) >> odd
+		d := dst[i : i+8 : i+8]
+		d[0], d[4] = uint16(a&mask), uint16(b&mask)
+		a, b = a>>w, b>>w
+		d[1], d[5] = uint16(a&mask), uint16(b&mask)
+		a, b = a>>w, b>>w
+		d[2], d[6] = uint16(a&mask), uint16(b&mask)
+		a, b = a>>w, b>>w
+		d[3], d[7] = uint16(a&mask), uint16(b&mask)
+	}
+	for ; i < len(dst); i++ {
+		dst[i] = uint16(bitsAt(src, i*int(w), w))
 	}
 }

@@ -174,16 +174,7 @@ func (c *cursor) codes(n, entries int) []uint16 {
 		if c.err != nil {
 			return nil
 		}
-		sc := intsPool.Get().(*intsScratch)
-		defer intsPool.Put(sc)
-		if cap(sc.vals) < n {
-			sc.vals = make([]uint64, n)
-		}
-		sc.vals = sc.vals[:n]
-		unpack(sc.vals, src, w)
-		for i, v := range sc.vals {
-			out[i] = uint16(v)
-		}
+		unpack16(out, src, w)
 	case codesBytes, codesWords:
 		size := n
 		if form == codesWords {
@@ -205,11 +196,13 @@ func (c *cursor) codes(n, entries int) []uint16 {
 		c.fail("form %d of dictionary codes is unknown", form)
 		return nil
 	}
+	most := uint16(0)
 	for _, v := range out {
-		if int(v) >= entries {
-			c.fail("dictionary code %d of %d entries", v, entries)
-			return nil
-		}
+		most = max(most, v)
+	}
+	if n > 0 && int(most) >= entries {
+		c.fail("dictionary code %d of %d entries", most, entries)
+		return nil
 	}
 	return out
 }
