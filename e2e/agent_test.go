@@ -8,14 +8,16 @@ import (
 	"syscall"
 	"testing"
 	"time"
+
+	"github.com/meshtrail/meshtrail/e2e/harness"
 )
 
 // TestAgent tails a file that is rotated while it is written, through an agent
 // that is killed twice and a server that is killed once. Every line arrives
 // exactly once.
 func TestAgent(t *testing.T) {
-	data := initFolder(t)
-	s := serve(t, data)
+	data := harness.Init(t)
+	s := harness.Serve(t, data)
 	dir := t.TempDir()
 	logs := filepath.Join(dir, "logs")
 	if err := os.Mkdir(logs, 0o700); err != nil {
@@ -31,7 +33,7 @@ func TestAgent(t *testing.T) {
 		return config
 	}
 	start := func() *exec.Cmd {
-		cmd := exec.Command(binary, "agent", "--config", write(s.base))
+		cmd := exec.Command(harness.Binary, "agent", "--config", write(s.Base))
 		cmd.Stderr = os.Stderr
 		if err := cmd.Start(); err != nil {
 			t.Fatal(err)
@@ -71,9 +73,9 @@ func TestAgent(t *testing.T) {
 	lines(30)
 	agent = start()
 	lines(20)
-	s.kill()
+	s.Kill()
 	lines(10)
-	s = serve(t, data)
+	s = harness.Serve(t, data)
 	end(agent)
 	agent = start()
 	lines(30)
@@ -81,7 +83,7 @@ func TestAgent(t *testing.T) {
 	seen := map[string]int{}
 	for len(seen) < total && time.Now().Before(deadline) {
 		clear(seen)
-		for _, f := range s.ask(`{app="agent"}`) {
+		for _, f := range s.Ask(`{app="agent"}`) {
 			id, _ := f.Fields["id"].(string)
 			seen[id]++
 		}

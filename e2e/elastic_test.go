@@ -9,16 +9,17 @@ import (
 
 	elasticsearch "github.com/elastic/go-elasticsearch/v8"
 	"github.com/elastic/go-elasticsearch/v8/esapi"
+	"github.com/meshtrail/meshtrail/e2e/harness"
 )
 
 // TestElasticsearchClient lets the official client write and search, through the
 // real binary, before and after the records are sealed.
 func TestElasticsearchClient(t *testing.T) {
-	s := serve(t, initFolder(t))
-	defer s.stop()
+	s := harness.Serve(t, harness.Init(t))
+	defer s.Stop()
 	for _, prefix := range []string{"", "/elastic"} {
 		es, err := elasticsearch.NewClient(elasticsearch.Config{
-			Addresses: []string{s.base + prefix}, Username: "anyone", Password: s.token,
+			Addresses: []string{s.Base + prefix}, Username: "anyone", Password: s.Token,
 		})
 		if err != nil {
 			t.Fatal(err)
@@ -27,7 +28,7 @@ func TestElasticsearchClient(t *testing.T) {
 	}
 }
 
-func elasticSession(t *testing.T, s *server, es *elasticsearch.Client, index string) {
+func elasticSession(t *testing.T, s *harness.Server, es *elasticsearch.Client, index string) {
 	ok := func(res *esapi.Response, err error) map[string]any {
 		t.Helper()
 		if err != nil {
@@ -73,7 +74,7 @@ func elasticSession(t *testing.T, s *server, es *elasticsearch.Client, index str
 		t.Fatalf("%d hits", len(ids))
 	}
 	pit := ok(es.OpenPointInTime([]string{index}, "1m"))["id"].(string)
-	s.must("POST", "/api/v1/seal", nil, nil)
+	s.Must("POST", "/api/v1/seal", nil, nil)
 	ok(es.Bulk(strings.NewReader(body.String()), es.Bulk.WithIndex(index)))
 	out := ok(es.Search(es.Search.WithSize(100), es.Search.WithBody(strings.NewReader(`{"pit":{"id":"`+pit+`"},"aggs":{"n":{"value_count":{"field":"status"}}}}`))))
 	if n := len(out["hits"].(map[string]any)["hits"].([]any)); n != 50 {

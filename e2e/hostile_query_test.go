@@ -12,13 +12,15 @@ import (
 	"sync/atomic"
 	"testing"
 	"time"
+
+	"github.com/meshtrail/meshtrail/e2e/harness"
 )
 
 // TestHostileQueries asks for what is made to cost, while records go on to
 // arrive: each question is answered or refused in time and with a word on why,
 // the server's memory stays bounded, and no bulk request fails.
 func TestHostileQueries(t *testing.T) {
-	s := serve(t, initFolder(t))
+	s := harness.Serve(t, harness.Init(t))
 	at := time.Now().Add(-time.Hour).UTC().Truncate(time.Hour)
 	for i := range 20 {
 		docs := make([]string, 500)
@@ -27,7 +29,7 @@ func TestHostileQueries(t *testing.T) {
 			docs[k] = fmt.Sprintf(`{"@timestamp":"%s","app":"hostile","trace_id":"%032x","path":"/a/%d/aaaaaaaaaaaaaaaaaaaa","duration":%d,"message":"request %d took %d ms"}`,
 				at.Add(time.Duration(n)*100*time.Millisecond).Format(time.RFC3339Nano), n, n, n%997, n, n%997)
 		}
-		s.bulk(docs...)
+		s.Bulk(docs...)
 	}
 	large := strings.Repeat("lorem ipsum ", 40<<10)
 	for range 20 {
@@ -35,7 +37,7 @@ func TestHostileQueries(t *testing.T) {
 		for k := range docs {
 			docs[k] = fmt.Sprintf(`{"@timestamp":"%s","app":"large","k":%d,"message":"%s"}`, at.Format(time.RFC3339), k, large)
 		}
-		s.bulk(docs...)
+		s.Bulk(docs...)
 	}
 
 	ctx, cancel := context.WithCancel(t.Context())
@@ -43,7 +45,7 @@ func TestHostileQueries(t *testing.T) {
 	var acks, failed atomic.Int64
 	wg.Go(func() {
 		for i := 0; ctx.Err() == nil; i++ {
-			code, b, err := s.request("POST", "/_bulk", map[string]string{"Content-Type": "application/x-ndjson"}, bulkBody([]string{fmt.Sprintf(`{"app":"beside","n":%d}`, i)}))
+			code, b, err := s.Request("POST", "/_bulk", map[string]string{"Content-Type": "application/x-ndjson"}, harness.BulkBody([]string{fmt.Sprintf(`{"app":"beside","n":%d}`, i)}))
 			if err != nil || code != 200 || strings.Contains(string(b), `"errors":true`) {
 				failed.Add(1)
 			}
@@ -66,7 +68,7 @@ func TestHostileQueries(t *testing.T) {
 	ask := func(what, want string, path, kind, body string) {
 		t.Helper()
 		start := time.Now()
-		code, b, err := s.request("POST", path, map[string]string{"Content-Type": kind}, []byte(body))
+		code, b, err := s.Request("POST", path, map[string]string{"Content-Type": kind}, []byte(body))
 		took := time.Since(start)
 		switch {
 		case err != nil || took > 40*time.Second:
@@ -74,7 +76,7 @@ func TestHostileQueries(t *testing.T) {
 		case want == "" && code != 200 || want != "" && (code != 400 && code != 429 || !strings.Contains(string(b), want)):
 			t.Errorf("%s: %d %.300s, want %q", what, code, b, want)
 		}
-		t.Logf("%-34s %3d %6s, peak %d MiB", what, code, took.Round(time.Millisecond), s.peakMiB())
+		t.Logf("%-34s %3d %6s, peak %d MiB", what, code, took.Round(time.Millisecond), peakMiB(s))
 	}
 	q := func(what, want, query string, change ...string) {
 		t.Helper()
@@ -107,13 +109,13 @@ func TestHostileQueries(t *testing.T) {
 	for range 8 {
 		gone, leave := context.WithTimeout(t.Context(), 50*time.Millisecond)
 		path, kind, body := loki("sum(count_over_time({} | line_format `{{ repeat 100000 \"ab\" }}` |= \"zz\" [1h]))")
-		r, err := http.NewRequestWithContext(gone, "POST", s.base+path, strings.NewReader(body))
+		r, err := http.NewRequestWithContext(gone, "POST", s.Base+path, strings.NewReader(body))
 		if err != nil {
 			t.Fatal(err)
 		}
-		r.Header.Set("Authorization", "Bearer "+s.token)
+		r.Header.Set("Authorization", "Bearer "+s.Token)
 		r.Header.Set("Content-Type", kind)
-		if resp, err := client.Do(r); err == nil {
+		if resp, err := http.DefaultClient.Do(r); err == nil {
 			_, _ = io.Copy(io.Discard, resp.Body)
 			resp.Body.Close()
 		}
@@ -126,11 +128,11 @@ func TestHostileQueries(t *testing.T) {
 	if failed.Load() > 0 || acks.Load() < 20 {
 		t.Errorf("%d of %d bulk requests failed beside the questions", failed.Load(), acks.Load())
 	}
-	if n := s.peakMiB(); n > 1000 {
+	if n := peakMiB(s); n > 1000 {
 		t.Errorf("peak memory %d MiB", n)
 	}
 	var count struct{ Count int64 }
-	if err := json.Unmarshal(s.must("POST", "/_count", map[string]string{"Content-Type": "application/json"}, []byte(`{"query":{"term":{"app":"beside"}}}`)), &count); err != nil || count.Count != acks.Load() {
+	if err := json.Unmarshal(s.Must("POST", "/_count", map[string]string{"Content-Type": "application/json"}, []byte(`{"query":{"term":{"app":"beside"}}}`)), &count); err != nil || count.Count != acks.Load() {
 		t.Errorf("%d records are there of %d, %v", count.Count, acks.Load(), err)
 	}
 }

@@ -9,11 +9,13 @@ import (
 	"strconv"
 	"strings"
 	"testing"
+
+	"github.com/meshtrail/meshtrail/e2e/harness"
 )
 
 // peakMiB returns the server's peak resident memory, 0 where /proc is missing.
-func (s *server) peakMiB() int {
-	b, err := os.ReadFile(fmt.Sprintf("/proc/%d/status", s.cmd.Process.Pid))
+func peakMiB(s *harness.Server) int {
+	b, err := os.ReadFile(fmt.Sprintf("/proc/%d/status", s.Pid()))
 	if err != nil {
 		return 0
 	}
@@ -29,7 +31,7 @@ func (s *server) peakMiB() int {
 // TestHostileBulk sends each bad record between two good ones: the good ones
 // are kept, the bad one gets its own error, and memory stays bounded.
 func TestHostileBulk(t *testing.T) {
-	s := serve(t, initFolder(t))
+	s := harness.Serve(t, harness.Init(t))
 	good := func(name string, i int) string {
 		return fmt.Sprintf(`{"app":"hostile","case":"%s","n":%d}`, name, i)
 	}
@@ -49,8 +51,8 @@ func TestHostileBulk(t *testing.T) {
 	}
 	for _, c := range cases {
 		t.Run(c.name, func(t *testing.T) {
-			body := bulkBody([]string{good(c.name, 0), c.doc, good(c.name, 1)})
-			code, b, err := s.request("POST", "/_bulk", map[string]string{"Content-Type": "application/x-ndjson"}, body)
+			body := harness.BulkBody([]string{good(c.name, 0), c.doc, good(c.name, 1)})
+			code, b, err := s.Request("POST", "/_bulk", map[string]string{"Content-Type": "application/x-ndjson"}, body)
 			if err != nil || code != 200 {
 				t.Fatalf("status %d %v %.300s", code, err, b)
 			}
@@ -72,12 +74,12 @@ func TestHostileBulk(t *testing.T) {
 					}
 				}
 			}
-			if n := len(s.ask(`{app="hostile",case="` + c.name + `"} | n <= 1`)); n != 2 {
+			if n := len(s.Ask(`{app="hostile",case="` + c.name + `"} | n <= 1`)); n != 2 {
 				t.Errorf("%d of the 2 good records are found", n)
 			}
 		})
 	}
-	if n := s.peakMiB(); n > 700 {
+	if n := peakMiB(s); n > 700 {
 		t.Errorf("peak memory %d MiB", n)
 	}
 }
@@ -94,7 +96,7 @@ func wide(n int) string {
 // TestHostileBodies sends bodies that must be refused whole, in the protocol's
 // own form, without costing memory.
 func TestHostileBodies(t *testing.T) {
-	s := serve(t, initFolder(t))
+	s := harness.Serve(t, harness.Init(t))
 	bomb := gzipped(t, make([]byte, 512<<20))
 	cases := []struct {
 		name, path string
@@ -111,7 +113,7 @@ func TestHostileBodies(t *testing.T) {
 		{"no protobuf", "/v1/logs", map[string]string{"Content-Type": "application/x-protobuf"}, []byte{0xff, 0xff, 0xff}, []int{400}},
 	}
 	for _, c := range cases {
-		code, b, err := s.request("POST", c.path, c.header, c.body)
+		code, b, err := s.Request("POST", c.path, c.header, c.body)
 		ok := false
 		for _, w := range c.want {
 			ok = ok || code == w
@@ -120,11 +122,11 @@ func TestHostileBodies(t *testing.T) {
 			t.Errorf("%s to %s: %d %v %.200s, want %v", c.name, c.path, code, err, b, c.want)
 		}
 	}
-	if n := s.peakMiB(); n > 500 {
+	if n := peakMiB(s); n > 500 {
 		t.Errorf("peak memory %d MiB", n)
 	}
-	s.bulk(`{"app":"after","message":"still alive"}`)
-	if n := len(s.ask(`{app="after"}`)); n != 1 {
+	s.Bulk(`{"app":"after","message":"still alive"}`)
+	if n := len(s.Ask(`{app="after"}`)); n != 1 {
 		t.Errorf("found %d records after the attacks, want 1", n)
 	}
 }

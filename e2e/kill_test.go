@@ -7,6 +7,8 @@ import (
 	"sync"
 	"testing"
 	"time"
+
+	"github.com/meshtrail/meshtrail/e2e/harness"
 )
 
 // TestKillNine kills the server again and again under load. An oracle knows
@@ -14,21 +16,21 @@ import (
 // none may be shown twice, and the restart takes less than 5 s.
 func TestKillNine(t *testing.T) {
 	cycles := 50
-	if long() {
+	if harness.Long() {
 		cycles = 200
 	}
 	if testing.Short() {
 		cycles = 5
 	}
 	o := &oracle{rng: rand.New(rand.NewPCG(7, uint64(cycles))), acked: map[string]bool{}}
-	data := initFolder(t)
-	s := serve(t, data)
+	data := harness.Init(t)
+	s := harness.Serve(t, data)
 	var slowest time.Duration
 	for c := range cycles {
 		o.cycle = c
 		o.load(s)
 		start := time.Now()
-		s = serve(t, data)
+		s = harness.Serve(t, data)
 		took := time.Since(start)
 		slowest = max(slowest, took)
 		if took > 5*time.Second {
@@ -38,8 +40,8 @@ func TestKillNine(t *testing.T) {
 		o.check(t, s, fmt.Sprintf(`{run="%d"}`, c), fmt.Sprintf("%d-", c))
 	}
 	o.check(t, s, `{app="kill"}`, "")
-	s.stop()
-	run(t, 0, "verify", data)
+	s.Stop()
+	harness.Run(t, 0, "verify", data)
 	t.Logf("%d cycles, %d records acknowledged, lost 0, shown twice 0, slowest restart %v", cycles, len(o.acked), slowest)
 }
 
@@ -67,11 +69,11 @@ func (r request) body() []byte {
 		docs[i] = fmt.Sprintf(`{"@timestamp":"2026-11-20T10:%02d:%02d.%03dZ","app":"kill","run":"%s","id":"%s","message":"record %s of the kill test"}`,
 			i%60, (i*7)%60, i, run, id, id)
 	}
-	return bulkBody(docs)
+	return harness.BulkBody(docs)
 }
 
-func (r request) send(s *server) error {
-	code, b, err := s.request("POST", "/_bulk", map[string]string{"Content-Type": "application/x-ndjson", "Idempotency-Key": r.key}, r.body())
+func (r request) send(s *harness.Server) error {
+	code, b, err := s.Request("POST", "/_bulk", map[string]string{"Content-Type": "application/x-ndjson", "Idempotency-Key": r.key}, r.body())
 	if err == nil && (code != 200 || strings.Contains(string(b), `"errors":true`)) {
 		err = fmt.Errorf("status %d: %.200s", code, b)
 	}
@@ -81,7 +83,7 @@ func (r request) send(s *server) error {
 // load writes over several connections until a random number of batches was
 // acknowledged, then kills the server in the middle of the rest. In every third
 // cycle a seal is running.
-func (o *oracle) load(s *server) {
+func (o *oracle) load(s *harness.Server) {
 	const writers = 4
 	target := 5 + o.rng.IntN(40)
 	sealing := o.cycle%3 == 1
@@ -113,10 +115,10 @@ func (o *oracle) load(s *server) {
 		})
 	}
 	if sealing {
-		wg.Go(func() { s.request("POST", "/api/v1/seal", nil, nil) })
+		wg.Go(func() { s.Request("POST", "/api/v1/seal", nil, nil) })
 	}
 	<-reached
-	s.kill()
+	s.Kill()
 	wg.Wait()
 }
 
@@ -127,21 +129,21 @@ func (o *oracle) ack(r request) {
 }
 
 // resend repeats what got no answer, under its old key.
-func (o *oracle) resend(t *testing.T, s *server) {
+func (o *oracle) resend(t *testing.T, s *harness.Server) {
 	t.Helper()
 	for _, r := range o.pending {
 		if err := r.send(s); err != nil {
-			t.Fatalf("cycle %d: resend %s: %v\n%s", o.cycle, r.key, err, s.log)
+			t.Fatalf("cycle %d: resend %s: %v\n%s", o.cycle, r.key, err, s.Log)
 		}
 		o.ack(r)
 	}
 	o.pending = nil
 }
 
-func (o *oracle) check(t *testing.T, s *server, query, prefix string) {
+func (o *oracle) check(t *testing.T, s *harness.Server, query, prefix string) {
 	t.Helper()
 	seen := map[string]int{}
-	for _, f := range s.ask(query) {
+	for _, f := range s.Ask(query) {
 		id, _ := f.Fields["id"].(string)
 		seen[id]++
 	}
@@ -164,6 +166,6 @@ func (o *oracle) check(t *testing.T, s *server, query, prefix string) {
 		}
 	}
 	if lost > 0 || twice > 0 {
-		t.Fatalf("cycle %d: of %d acknowledged records %d are lost and %d are shown twice\n%s", o.cycle, want, lost, twice, s.log)
+		t.Fatalf("cycle %d: of %d acknowledged records %d are lost and %d are shown twice\n%s", o.cycle, want, lost, twice, s.Log)
 	}
 }

@@ -14,11 +14,12 @@ import (
 	"time"
 
 	"github.com/coder/websocket"
+	"github.com/meshtrail/meshtrail/e2e/harness"
 )
 
 // pushLoki pushes lines of one stream, a millisecond apart, as Loki's clients do.
-func (s *server) pushLoki(from time.Time, labels string, metadata string, lines ...string) {
-	s.t.Helper()
+func pushLoki(t testing.TB, s *harness.Server, from time.Time, labels string, metadata string, lines ...string) {
+	t.Helper()
 	var b bytes.Buffer
 	fmt.Fprintf(&b, `{"streams":[{"stream":%s,"values":[`, labels)
 	for i, l := range lines {
@@ -29,18 +30,18 @@ func (s *server) pushLoki(from time.Time, labels string, metadata string, lines 
 		fmt.Fprintf(&b, `["%d",%s,%s]`, from.Add(time.Duration(i)*time.Millisecond).UnixNano(), text, metadata)
 	}
 	b.WriteString("]}]}")
-	s.must("POST", "/loki/api/v1/push", map[string]string{"Content-Type": "application/json"}, b.Bytes())
+	s.Must("POST", "/loki/api/v1/push", map[string]string{"Content-Type": "application/json"}, b.Bytes())
 }
 
 // loki asks with logcli's and Grafana's headers, and returns the answer without
 // its statistics.
-func (s *server) loki(path string, params ...string) string {
-	s.t.Helper()
+func loki(t testing.TB, s *harness.Server, path string, params ...string) string {
+	t.Helper()
 	v := url.Values{}
 	for i := 0; i < len(params); i += 2 {
 		v.Add(params[i], params[i+1])
 	}
-	b := s.must("GET", path+"?"+v.Encode(), map[string]string{
+	b := s.Must("GET", path+"?"+v.Encode(), map[string]string{
 		"X-Scope-OrgID": "someone-else", "X-Query-Tags": "Source=logcli", "Cache-Control": "no-cache", "User-Agent": "loki-logcli/3.5",
 	}, nil)
 	text := string(b)
@@ -52,13 +53,13 @@ func (s *server) loki(path string, params ...string) string {
 
 // lokiLines pages through a query as logcli does: each page begins at the time
 // of the last record of the one before, and repeats the records of that time.
-func (s *server) lokiLines(query string, from, to time.Time, batch int) []string {
-	s.t.Helper()
+func lokiLines(t testing.TB, s *harness.Server, query string, from, to time.Time, batch int) []string {
+	t.Helper()
 	var lines []string
 	seen := map[string]bool{}
 	start := from.UnixNano()
 	for {
-		b := s.must("GET", "/loki/api/v1/query_range?"+url.Values{
+		b := s.Must("GET", "/loki/api/v1/query_range?"+url.Values{
 			"query": {query}, "start": {strconv.FormatInt(start, 10)}, "end": {strconv.FormatInt(to.UnixNano(), 10)},
 			"limit": {strconv.Itoa(batch)}, "direction": {"FORWARD"},
 		}.Encode(), nil, nil)
@@ -68,7 +69,7 @@ func (s *server) lokiLines(query string, from, to time.Time, batch int) []string
 			}
 		}
 		if err := json.Unmarshal(b, &res); err != nil {
-			s.t.Fatalf("%v: %s", err, b)
+			t.Fatalf("%v: %s", err, b)
 		}
 		var page [][2]string
 		for _, st := range res.Data.Result {
@@ -94,18 +95,18 @@ func (s *server) lokiLines(query string, from, to time.Time, batch int) []string
 // answers from memory, from segments, and after power loss.
 func TestLokiSession(t *testing.T) {
 	t.Parallel()
-	s := serve(t, initFolder(t))
+	s := harness.Serve(t, harness.Init(t))
 	from := time.Now().Add(-10 * time.Minute).Truncate(time.Second)
 	to := from.Add(5 * time.Minute)
 	var lines []string
 	for i := range 120 {
 		lines = append(lines, fmt.Sprintf("request %d took %dms", i, i%7))
 	}
-	s.pushLoki(from, `{"app":"shop","env":"prod"}`, `{"trace_id":"abc"}`, lines...)
-	s.pushLoki(from.Add(time.Minute), `{"app":"shop","env":"test"}`, `{}`, "one line", `{"msg":"json","n":5}`)
+	pushLoki(t, s, from, `{"app":"shop","env":"prod"}`, `{"trace_id":"abc"}`, lines...)
+	pushLoki(t, s, from.Add(time.Minute), `{"app":"shop","env":"test"}`, `{}`, "one line", `{"msg":"json","n":5}`)
 	ask := func() string {
 		at := func(path string, params ...string) string {
-			return s.loki("/loki/api/v1/"+path, append(params, "start", fmt.Sprint(from.UnixNano()), "end", fmt.Sprint(to.UnixNano()))...)
+			return loki(t, s, "/loki/api/v1/"+path, append(params, "start", fmt.Sprint(from.UnixNano()), "end", fmt.Sprint(to.UnixNano()))...)
 		}
 		return strings.Join([]string{
 			at("labels"), at("label/env/values"), at("series", "match[]", `{app="shop"}`),
@@ -116,7 +117,7 @@ func TestLokiSession(t *testing.T) {
 			at("patterns", "query", `{env="prod"}`, "step", "300s"),
 			at("detected_labels", "query", `{app="shop"}`),
 			at("detected_field/trace_id/values", "query", `{app="shop"}`),
-			s.loki("/loki/api/v1/query", "query", `count_over_time({env="prod"}[10m])`, "time", fmt.Sprint(to.Unix())),
+			loki(t, s, "/loki/api/v1/query", "query", `count_over_time({env="prod"}[10m])`, "time", fmt.Sprint(to.Unix())),
 		}, "\n")
 	}
 	got := ask()
@@ -134,16 +135,16 @@ func TestLokiSession(t *testing.T) {
 			t.Errorf("no %s in\n%s", want, got)
 		}
 	}
-	pages := s.lokiLines(`{env="prod"}`, from, to, 17)
+	pages := lokiLines(t, s, `{env="prod"}`, from, to, 17)
 	if !slices.Equal(pages, lines) {
 		t.Errorf("pages: %d lines, want %d: %.300q", len(pages), len(lines), pages)
 	}
-	s.must("POST", "/api/v1/seal", nil, nil)
+	s.Must("POST", "/api/v1/seal", nil, nil)
 	if sealed := ask(); sealed != got {
 		t.Errorf("sealed:\n%s\nbefore:\n%s", sealed, got)
 	}
-	s.kill()
-	s = serve(t, s.data)
+	s.Kill()
+	s = harness.Serve(t, s.Data)
 	if again := ask(); again != got {
 		t.Errorf("after kill -9:\n%s\nbefore:\n%s", again, got)
 	}
@@ -153,10 +154,10 @@ func TestLokiSession(t *testing.T) {
 // gate, and sees the server say goodbye.
 func TestLokiTail(t *testing.T) {
 	t.Parallel()
-	s := serve(t, initFolder(t))
+	s := harness.Serve(t, harness.Init(t))
 	now := time.Now()
-	s.pushLoki(now.Add(-time.Second), `{"app":"shop"}`, `{}`, "before")
-	address := strings.Replace(s.base, "http", "ws", 1) + "/loki/api/v1/tail?" + url.Values{
+	pushLoki(t, s, now.Add(-time.Second), `{"app":"shop"}`, `{}`, "before")
+	address := strings.Replace(s.Base, "http", "ws", 1) + "/loki/api/v1/tail?" + url.Values{
 		"query": {`{app="shop"}`}, "start": {fmt.Sprint(now.Add(-time.Minute).UnixNano())}, "delay_for": {"0"}, "limit": {"30"},
 	}.Encode()
 	ctx, cancel := context.WithTimeout(t.Context(), 30*time.Second)
@@ -164,7 +165,7 @@ func TestLokiTail(t *testing.T) {
 	if _, res, err := websocket.Dial(ctx, address, nil); err == nil || res == nil || res.StatusCode != 401 {
 		t.Fatalf("without a credential: %v", err)
 	}
-	conn, _, err := websocket.Dial(ctx, address, &websocket.DialOptions{HTTPHeader: http.Header{"Authorization": {"Bearer " + s.token}}})
+	conn, _, err := websocket.Dial(ctx, address, &websocket.DialOptions{HTTPHeader: http.Header{"Authorization": {"Bearer " + s.Token}}})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -179,11 +180,11 @@ func TestLokiTail(t *testing.T) {
 	read(`"before"`)
 	for i := range 20 {
 		line := fmt.Sprint("live ", i)
-		s.pushLoki(now.Add(time.Duration(i)*time.Millisecond), `{"app":"shop"}`, `{}`, line)
+		pushLoki(t, s, now.Add(time.Duration(i)*time.Millisecond), `{"app":"shop"}`, `{}`, line)
 		read(`"` + line + `"`)
 	}
 	stopped := make(chan struct{})
-	go func() { s.stop(); close(stopped) }()
+	go func() { s.Stop(); close(stopped) }()
 	if _, _, err := conn.Read(ctx); websocket.CloseStatus(err) != websocket.StatusGoingAway {
 		t.Errorf("at the stop: %v", err)
 	}

@@ -9,6 +9,7 @@ import (
 	"testing"
 	"time"
 
+	"github.com/meshtrail/meshtrail/e2e/harness"
 	"github.com/rogpeppe/go-internal/testscript"
 )
 
@@ -26,36 +27,36 @@ func TestScripts(t *testing.T) {
 	testscript.Run(t, testscript.Params{
 		Dir: "testdata/script",
 		Setup: func(e *testscript.Env) error {
-			e.Setenv("PATH", filepath.Dir(binary)+string(os.PathListSeparator)+e.Getenv("PATH"))
+			e.Setenv("PATH", filepath.Dir(harness.Binary)+string(os.PathListSeparator)+e.Getenv("PATH"))
 			e.Setenv("HOME", e.WorkDir)
-			e.Values[serverKey{}] = new(*server) // scripts run in parallel: each has its own
+			e.Values[serverKey{}] = new(*harness.Server) // scripts run in parallel: each has its own
 			return nil
 		},
 		Cmds: map[string]func(*testscript.TestScript, bool, []string){
 			"serve": func(ts *testscript.TestScript, _ bool, args []string) {
-				s := serve(t, ts.MkAbs(args[0]), args[1:]...)
-				*ts.Value(serverKey{}).(**server) = s
-				ts.Defer(s.kill)
-				ts.Setenv("URL", s.base)
-				ts.Setenv("TOKEN", s.token)
+				s := harness.Serve(t, ts.MkAbs(args[0]), args[1:]...)
+				*ts.Value(serverKey{}).(**harness.Server) = s
+				ts.Defer(s.Kill)
+				ts.Setenv("URL", s.Base)
+				ts.Setenv("TOKEN", s.Token)
 			},
-			"stop":  func(ts *testscript.TestScript, _ bool, _ []string) { serverOf(ts).stop() },
-			"kill9": func(ts *testscript.TestScript, _ bool, _ []string) { serverOf(ts).kill() },
+			"stop":  func(ts *testscript.TestScript, _ bool, _ []string) { serverOf(ts).Stop() },
+			"kill9": func(ts *testscript.TestScript, _ bool, _ []string) { serverOf(ts).Kill() },
 			"post": func(ts *testscript.TestScript, neg bool, args []string) {
 				kind := "application/x-ndjson"
 				if len(args) > 2 {
 					kind = args[2]
 				}
 				current := serverOf(ts)
-				code, body, err := current.request("POST", args[0], map[string]string{"Content-Type": kind}, []byte(ts.ReadFile(args[1])))
+				code, body, err := current.Request("POST", args[0], map[string]string{"Content-Type": kind}, []byte(ts.ReadFile(args[1])))
 				ts.Check(err)
 				ts.Stdout().Write(body)
 				if neg == (code/100 == 2) {
-					ts.Fatalf("POST %s answered %d: %.500s\n%s", args[0], code, body, current.log)
+					ts.Fatalf("POST %s answered %d: %.500s\n%s", args[0], code, body, current.Log)
 				}
 			},
 			"get": func(ts *testscript.TestScript, neg bool, args []string) {
-				code, body, err := serverOf(ts).request("GET", args[0], nil, nil)
+				code, body, err := serverOf(ts).Request("GET", args[0], nil, nil)
 				ts.Check(err)
 				ts.Stdout().Write(body)
 				if neg == (code/100 == 2) {
@@ -73,7 +74,9 @@ func TestScripts(t *testing.T) {
 type serverKey struct{}
 
 // serverOf returns the server that the script started last.
-func serverOf(ts *testscript.TestScript) *server { return *ts.Value(serverKey{}).(**server) }
+func serverOf(ts *testscript.TestScript) *harness.Server {
+	return *ts.Value(serverKey{}).(**harness.Server)
+}
 
 func flip(ts *testscript.TestScript, _ bool, args []string) {
 	names, err := filepath.Glob(ts.MkAbs(args[0]))
@@ -119,7 +122,7 @@ func await(ts *testscript.TestScript, _ bool, args []string) {
 	tick := time.NewTicker(20 * time.Millisecond)
 	defer tick.Stop()
 	for range 3000 {
-		_, body, err := serverOf(ts).request("GET", args[0], nil, nil)
+		_, body, err := serverOf(ts).Request("GET", args[0], nil, nil)
 		ts.Check(err)
 		if re.Match(body) {
 			return

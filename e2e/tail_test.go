@@ -11,6 +11,8 @@ import (
 	"strings"
 	"testing"
 	"time"
+
+	"github.com/meshtrail/meshtrail/e2e/harness"
 )
 
 // follower is a running meshtrail tail and what it showed so far.
@@ -22,11 +24,11 @@ type follower struct {
 }
 
 // follow starts a tail of cart's records that ends after limit of them.
-func follow(t *testing.T, s *server, limit int, flags ...string) *follower {
+func follow(t *testing.T, s *harness.Server, limit int, flags ...string) *follower {
 	t.Helper()
 	f := &follower{t: t, lines: make(chan string, limit+1), done: make(chan error, 1)}
-	args := append([]string{"tail", `{service="cart"}`, "--server", s.base, "--token-file", s.data + "/admin.token", "-o", "jsonl", "--limit", fmt.Sprint(limit)}, flags...)
-	cmd := exec.Command(binary, args...)
+	args := append([]string{"tail", `{service="cart"}`, "--server", s.Base, "--token-file", s.Data + "/admin.token", "-o", "jsonl", "--limit", fmt.Sprint(limit)}, flags...)
+	cmd := exec.Command(harness.Binary, args...)
 	cmd.Stderr = &f.err
 	out, err := cmd.StdoutPipe()
 	if err != nil {
@@ -50,13 +52,13 @@ func follow(t *testing.T, s *server, limit int, flags ...string) *follower {
 }
 
 // connected waits until the server has a tail.
-func (f *follower) connected(s *server) {
+func (f *follower) connected(s *harness.Server) {
 	f.t.Helper()
 	open := regexp.MustCompile(`(?m)^meshtrail_tail_subscribers 1$`)
 	tick := time.NewTicker(10 * time.Millisecond)
 	defer tick.Stop()
 	for range 3000 {
-		if open.Match(s.must("GET", "/metrics", nil, nil)) {
+		if open.Match(s.Must("GET", "/metrics", nil, nil)) {
 			return
 		}
 		<-tick.C
@@ -94,7 +96,7 @@ func numbered(first, n int) (docs []string) {
 // TestTailOutlivesKills kills the server again and again during a tail, also
 // before the first record: no record is missing and none is shown twice.
 func TestTailOutlivesKills(t *testing.T) {
-	data := initFolder(t)
+	data := harness.Init(t)
 	l, err := net.Listen("tcp", "127.0.0.1:0")
 	if err != nil {
 		t.Fatal(err)
@@ -102,24 +104,24 @@ func TestTailOutlivesKills(t *testing.T) {
 	listen := l.Addr().String()
 	l.Close()
 	const rounds, each = 4, 30
-	s := serve(t, data, "--listen", listen)
+	s := harness.Serve(t, data, "--listen", listen)
 	f := follow(t, s, rounds*2*each)
 	for i := range rounds {
 		// These come while the tail is away.
-		s.kill()
-		s = serve(t, data, "--listen", listen)
-		s.bulk(numbered(i*2*each, each)...)
+		s.Kill()
+		s = harness.Serve(t, data, "--listen", listen)
+		s.Bulk(numbered(i*2*each, each)...)
 		// And these when it is there again, cut off in the middle.
 		f.connected(s)
 		for n := range each {
-			s.bulk(numbered(i*2*each+each+n, 1)...)
+			s.Bulk(numbered(i*2*each+each+n, 1)...)
 		}
 		if i%2 == 0 {
 			f.want(i*2*each, 2*each) // else the next kill comes before they are read
 			continue
 		}
-		s.kill()
-		s = serve(t, data, "--listen", listen)
+		s.Kill()
+		s = harness.Serve(t, data, "--listen", listen)
 		f.want(i*2*each, 2*each)
 	}
 	if err := <-f.done; err != nil {
@@ -133,12 +135,12 @@ func TestTailOutlivesKills(t *testing.T) {
 // TestTailBeginsWithThePast: what is there already and what comes live meet
 // without a gap and without a record twice.
 func TestTailBeginsWithThePast(t *testing.T) {
-	s := serve(t, initFolder(t))
-	s.bulk(numbered(0, 50)...)
+	s := harness.Serve(t, harness.Init(t))
+	s.Bulk(numbered(0, 50)...)
 	f := follow(t, s, 80, "--since", "1h")
-	s.bulk(numbered(50, 30)...)
+	s.Bulk(numbered(50, 30)...)
 	f.want(0, 80)
 	last := follow(t, s, 12, "--lines", "7")
-	s.bulk(numbered(80, 5)...)
+	s.Bulk(numbered(80, 5)...)
 	last.want(73, 12)
 }

@@ -8,6 +8,8 @@ import (
 	"path/filepath"
 	"strings"
 	"testing"
+
+	"github.com/meshtrail/meshtrail/e2e/harness"
 )
 
 // TestTamper changes a folder that a real server wrote, in every way a file can
@@ -15,17 +17,17 @@ import (
 // of the vault flip every single byte of each kind of file; here random ones of
 // the real folder are flipped through the real binary.
 func TestTamper(t *testing.T) {
-	data := initFolder(t)
-	s := serve(t, data)
+	data := harness.Init(t)
+	s := harness.Serve(t, data)
 	for i := range 3 {
 		for j := range 40 {
-			s.bulk(fmt.Sprintf(`{"@timestamp":"2026-11-20T10:%02d:%02dZ","app":"tamper","message":"round %d record %d"}`, i, j, i, j))
+			s.Bulk(fmt.Sprintf(`{"@timestamp":"2026-11-20T10:%02d:%02dZ","app":"tamper","message":"round %d record %d"}`, i, j, i, j))
 		}
-		s.must("POST", "/api/v1/seal", nil, nil)
+		s.Must("POST", "/api/v1/seal", nil, nil)
 	}
-	s.bulk(`{"app":"tamper","message":"in the journal only"}`)
-	s.stop()
-	run(t, 0, "verify", data)
+	s.Bulk(`{"app":"tamper","message":"in the journal only"}`)
+	s.Stop()
+	harness.Run(t, 0, "verify", data)
 	rng := rand.New(rand.NewPCG(1, 2))
 	for _, kind := range []string{"segments", "ledger", "journal"} {
 		var files []string
@@ -50,7 +52,7 @@ func TestTamper(t *testing.T) {
 				if err := change(); err != nil {
 					t.Fatal(err)
 				}
-				out := run(t, 1, "verify", data)
+				out := harness.Run(t, 1, "verify", data)
 				// A journal that is gone altogether has no file left to name.
 				if !strings.Contains(out, filepath.Base(file)) && !(what == "drop" && len(files) == 1 && strings.Contains(out, "missing")) {
 					t.Errorf("%s: %s: verify does not name the file:\n%s", file, what, out)
@@ -80,5 +82,5 @@ func TestTamper(t *testing.T) {
 			}
 		}
 	}
-	run(t, 0, "verify", data)
+	harness.Run(t, 0, "verify", data)
 }

@@ -15,11 +15,13 @@ import (
 	"strings"
 	"testing"
 	"time"
+
+	"github.com/meshtrail/meshtrail/e2e/harness"
 )
 
 // push pushes lines of one Loki stream, a millisecond apart.
-func (s *server) push(from time.Time, labels string, lines ...string) {
-	s.t.Helper()
+func push(t testing.TB, s *harness.Server, from time.Time, labels string, lines ...string) {
+	t.Helper()
 	var b bytes.Buffer
 	fmt.Fprintf(&b, `{"streams":[{"stream":%s,"values":[`, labels)
 	for i, l := range lines {
@@ -30,12 +32,12 @@ func (s *server) push(from time.Time, labels string, lines ...string) {
 		fmt.Fprintf(&b, `["%d",%s]`, from.Add(time.Duration(i)*time.Millisecond).UnixNano(), text)
 	}
 	b.WriteString("]}]}")
-	s.post("/loki/api/v1/push", "application/json", b.Bytes())
+	s.Must("POST", "/loki/api/v1/push", map[string]string{"Content-Type": "application/json"}, b.Bytes())
 }
 
 // logcli is Loki's command line, ready to be run against the server.
-func logcli(ctx context.Context, path string, s *server, args ...string) *exec.Cmd {
-	cmd := exec.CommandContext(ctx, path, append([]string{"--quiet", "--addr=http://" + s.addr, "--username=any", "--password=" + s.token}, args...)...)
+func logcli(ctx context.Context, path string, s *harness.Server, args ...string) *exec.Cmd {
+	cmd := exec.CommandContext(ctx, path, append([]string{"--quiet", "--addr=" + s.Base, "--username=any", "--password=" + s.Token}, args...)...)
 	cmd.Env = append(os.Environ(), "TZ=UTC")
 	return cmd
 }
@@ -51,8 +53,8 @@ func TestLogcli(t *testing.T) {
 	for i := range 500 {
 		lines = append(lines, fmt.Sprintf("line %d level=info", i))
 	}
-	s.push(from, `{"app":"shop","env":"prod"}`, lines...)
-	s.push(from.Add(time.Minute), `{"app":"shop","env":"test"}`, `{"kind":"json","n":5}`)
+	push(t, s, from, `{"app":"shop","env":"prod"}`, lines...)
+	push(t, s, from.Add(time.Minute), `{"app":"shop","env":"test"}`, `{"kind":"json","n":5}`)
 	f := func(want string, args ...string) {
 		t.Helper()
 		var stderr bytes.Buffer
@@ -89,7 +91,7 @@ func TestLogcliTail(t *testing.T) {
 	s := start(t)
 	ctx, cancel := context.WithTimeout(t.Context(), time.Minute)
 	defer cancel()
-	s.push(time.Now(), `{"app":"shop"}`, "before")
+	push(t, s, time.Now(), `{"app":"shop"}`, "before")
 	cmd := logcli(ctx, path, s, "query", "--tail", `{app="shop"}`)
 	out, err := cmd.StdoutPipe()
 	if err != nil {
@@ -102,7 +104,7 @@ func TestLogcliTail(t *testing.T) {
 	sc := bufio.NewScanner(out)
 	for _, want := range []string{"before", "first live", "second live"} {
 		if want != "before" {
-			s.push(time.Now(), `{"app":"shop"}`, want)
+			push(t, s, time.Now(), `{"app":"shop"}`, want)
 		}
 		if !sc.Scan() || !strings.Contains(sc.Text(), want) || !strings.Contains(sc.Text(), `app="shop"`) {
 			t.Fatalf("got %q, want %q", sc.Text(), want)
@@ -119,7 +121,7 @@ func TestCanary(t *testing.T) {
 	// The canary takes a tail for dead that is silent for ten times as long, and
 	// then counts what it reads again as unexpected: the machine may be busy.
 	const interval = 400 * time.Millisecond
-	if long() {
+	if harness.Long() {
 		lasts = 5 * time.Minute
 	}
 	l, err := net.Listen("tcp", "127.0.0.1:0")
@@ -130,7 +132,7 @@ func TestCanary(t *testing.T) {
 	l.Close()
 	ctx, cancel := context.WithTimeout(t.Context(), lasts+time.Minute)
 	defer cancel()
-	cmd := exec.CommandContext(ctx, path, "-push", "-addr", s.addr, "-user", "any", "-pass", s.token, "-port", port,
+	cmd := exec.CommandContext(ctx, path, "-push", "-addr", strings.TrimPrefix(s.Base, "http://"), "-user", "any", "-pass", s.Token, "-port", port,
 		"-labelname", "name", "-labelvalue", "c1", "-interval", interval.String(), "-pruneinterval", "2s", "-wait", "3s", "-max-wait", "10s",
 		"-spot-check-interval", "2s", "-spot-check-query-rate", "3s", "-spot-check-initial-wait", "3s",
 		"-metric-test-interval", "5s", "-metric-test-range", "10s")
