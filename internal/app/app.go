@@ -58,6 +58,9 @@ func Serve(ctx context.Context, o ServeOptions) error {
 		return err
 	}
 	defer s.close() // after an error; a clean end has closed already
+	if err := s.listen(); err != nil {
+		return err
+	}
 	if _, err := s.http.Listen(); err != nil {
 		return err
 	}
@@ -109,6 +112,7 @@ func (s *server) run(ctx context.Context) error {
 	var beside sync.WaitGroup
 	beside.Go(func() { s.look(ctx, cancel) })
 	beside.Go(func() { s.expire(ctx) })
+	beside.Go(func() { s.receive(ctx, cancel) })
 	err := s.http.Run(ctx)
 	cancel(err)
 	beside.Wait()
@@ -141,15 +145,24 @@ func (s *server) look(ctx context.Context, cancel context.CancelCauseFunc) {
 			cancel(fault.Errorf(fault.Unavailable, "a room failed for good"))
 			return
 		case <-hangup:
-			if err := s.http.ReloadTLS(); err != nil {
-				s.log.Error("the TLS certificate stays as it was", "error", err)
-			} else {
-				s.log.Info("read the TLS certificate again")
-			}
+			s.reload()
 		case <-tick.C:
 			if err := s.store.Epoch(ctx, "interval"); err != nil && ctx.Err() == nil {
 				s.log.Error("no epoch in the ledger", "error", err)
 			}
 		}
 	}
+}
+
+// reload reads every certificate again.
+func (s *server) reload() {
+	err := s.http.ReloadTLS()
+	for _, l := range s.listeners {
+		err = errors.Join(err, l.Reload())
+	}
+	if err != nil {
+		s.log.Error("a TLS certificate stays as it was", "error", err)
+		return
+	}
+	s.log.Info("read the TLS certificates again")
 }

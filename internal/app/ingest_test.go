@@ -12,6 +12,7 @@ import (
 	"github.com/meshtrail/meshtrail/internal/keyring"
 	"github.com/meshtrail/meshtrail/internal/ledger"
 	"github.com/meshtrail/meshtrail/internal/pipeline"
+	"github.com/meshtrail/meshtrail/internal/receive"
 	"github.com/meshtrail/meshtrail/internal/receive/elastic"
 	"github.com/meshtrail/meshtrail/internal/receive/receivetest"
 	"github.com/meshtrail/meshtrail/internal/store"
@@ -52,7 +53,7 @@ func newWay(t testing.TB) *way {
 	t.Cleanup(func() { must(s.Close()); must(lg.Close()) })
 	in, err := pipeline.New(pipeline.Options{Appender: s})
 	must(err)
-	e, err := elastic.New(elastic.Config{}, in, nil, nil)
+	e, err := elastic.New(elastic.Config{}, receive.Shared{Intake: in})
 	must(err)
 	return &way{t: t, door: receivetest.Handler(e.Routes()), store: s}
 }

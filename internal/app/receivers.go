@@ -1,40 +1,115 @@
 package app
 
 import (
+	"context"
 	"net/http"
+	"sync"
 
+	"github.com/meshtrail/meshtrail/internal/fault"
 	"github.com/meshtrail/meshtrail/internal/httpd"
 	"github.com/meshtrail/meshtrail/internal/receive"
 	"github.com/meshtrail/meshtrail/internal/receive/elastic"
+	"github.com/meshtrail/meshtrail/internal/receive/listen"
 	"github.com/meshtrail/meshtrail/internal/receive/loki"
 	"github.com/meshtrail/meshtrail/internal/receive/otlp"
 	"github.com/meshtrail/meshtrail/internal/receive/relay"
 )
 
-// receivers is the list of the protocols in which records come in over HTTP. A
-// new one is a package and a line here. It also returns the handler of the path
-// / for Elasticsearch clients, which the web page shares. index answers for an
-// index, in a place that the Elasticsearch receiver's routes take.
-func (s *server) receivers(index func(http.ResponseWriter, *http.Request) error) (routes []httpd.Route, root httpd.Route, err error) {
-	bodies := receive.NewBodies(s.cfg.Receive) // what all requests together may hold
-	es, err := elastic.New(elastic.Config{Bodies: bodies, Index: index}, s.intake, s.metrics, s.log)
-	if err != nil {
-		return nil, root, err
+// A protocol is one entry of the list of receivers: what it is, and how to make
+// it. What it makes offers one or more of router, listening and running. One that
+// the configuration leaves off offers nothing of them, and costs nothing.
+type protocol struct {
+	info receive.Info
+	make func(s *server, shared receive.Shared) (any, error)
+}
+
+// A router comes in over HTTP.
+type router interface{ Routes() []httpd.Route }
+
+// A listening receiver has ports of its own.
+type listening interface{ Listeners() []*listen.Listener }
+
+// A running receiver has something to do until ctx ends: it dials out, or works
+// by the clock. An error other than the end of ctx ends the server.
+type running interface {
+	Run(ctx context.Context) error
+}
+
+// protocols is the list of everything in which records come in. A new one is a
+// package, an entry here, and a field of config.Receivers if it can be configured.
+var protocols = []protocol{
+	{elastic.Info(), func(s *server, sh receive.Shared) (any, error) {
+		cfg := s.cfg.Receivers.Elastic
+		cfg.Index = s.index
+		return elastic.New(cfg, sh)
+	}},
+	{loki.Info(), func(_ *server, sh receive.Shared) (any, error) { return loki.New(loki.Config{}, sh) }},
+	{otlp.Info(), func(_ *server, sh receive.Shared) (any, error) { return otlp.New(otlp.Config{}, sh) }},
+	{relay.Info(), func(s *server, sh receive.Shared) (any, error) { return relay.New(relay.Config{}, s.store, sh) }},
+}
+
+// receivers makes every receiver. It returns their routes, and the handler of the
+// path / for Elasticsearch clients, which the web page shares.
+func (s *server) receivers() (routes []httpd.Route, root httpd.Route, err error) {
+	shared := receive.Shared{
+		Intake: s.intake, Bodies: receive.NewBodies(s.cfg.Receive), // what all requests together may hold
+		Metrics: s.metrics, Logger: s.log, Audit: s.audit,
 	}
-	lk, err := loki.New(loki.Config{Bodies: bodies}, s.intake, s.metrics, s.log)
-	if err != nil {
-		return nil, root, err
+	for _, p := range protocols {
+		made, err := p.make(s, shared)
+		if err != nil {
+			return nil, root, fault.Errorf(fault.KindOf(err), "receiver %s: %w", p.info.Name, err)
+		}
+		if r, ok := made.(router); ok {
+			routes = append(routes, r.Routes()...)
+		}
+		if r, ok := made.(listening); ok {
+			s.listeners = append(s.listeners, r.Listeners()...)
+		}
+		if r, ok := made.(running); ok {
+			s.running = append(s.running, r)
+		}
+		if es, ok := made.(*elastic.Receiver); ok {
+			root = httpd.Route{Handle: es.Info, Fail: es.Fail}
+		}
 	}
-	ot, err := otlp.New(otlp.Config{Bodies: bodies}, s.intake, s.metrics, s.log)
-	if err != nil {
-		return nil, root, err
+	return routes, root, nil
+}
+
+// index answers for an index, in a place that the Elasticsearch receiver's routes
+// take.
+func (s *server) index(w http.ResponseWriter, r *http.Request) error { return s.search.Index(w, r) }
+
+// listen opens the ports of the receivers. After an error none is open.
+func (s *server) listen() error {
+	for i, l := range s.listeners {
+		if err := l.Listen(); err != nil {
+			for _, opened := range s.listeners[:i] {
+				opened.Close()
+			}
+			return err
+		}
 	}
-	rl, err := relay.New(relay.Config{Memory: s.cfg.Receive.Memory}, s.store, s.metrics, s.log)
-	if err != nil {
-		return nil, root, err
+	return nil
+}
+
+// receive runs what receivers do beside HTTP, until ctx ends and all have drained.
+// One that fails ends the server by fail: half a server would lose records in
+// silence.
+func (s *server) receive(ctx context.Context, fail func(error)) {
+	var all sync.WaitGroup
+	run := func(r running) {
+		all.Go(func() {
+			if err := r.Run(ctx); err != nil && ctx.Err() == nil {
+				fail(err)
+			}
+		})
 	}
-	for _, r := range [][]httpd.Route{es.Routes(), lk.Routes(), ot.Routes(), rl.Routes()} {
-		routes = append(routes, r...)
+	for _, l := range s.listeners {
+		run(l)
 	}
-	return routes, httpd.Route{Handle: es.Info, Fail: es.Fail}, nil
+	for _, r := range s.running {
+		run(r)
+	}
+	all.Wait()
 }

@@ -19,6 +19,7 @@ import (
 	"github.com/meshtrail/meshtrail/internal/pipeline"
 	"github.com/meshtrail/meshtrail/internal/policy"
 	"github.com/meshtrail/meshtrail/internal/query"
+	"github.com/meshtrail/meshtrail/internal/receive/listen"
 	"github.com/meshtrail/meshtrail/internal/store"
 	"github.com/meshtrail/meshtrail/internal/tail"
 	"github.com/meshtrail/meshtrail/internal/telemetry"
@@ -43,9 +44,13 @@ type server struct {
 	tail   *tail.Hub
 	query  *query.Engine
 	keeper *identity.Keeper
+	search *elastic.Door
 	routes []httpd.Route
 	http   *httpd.Server
 	token  string // the administrator's
+
+	listeners []*listen.Listener // of the receivers
+	running   []running
 
 	fatal  atomic.Pointer[error] // why the process must end
 	dead   chan struct{}         // closed with fatal
@@ -198,12 +203,12 @@ func (s *server) openDoors(context.Context) error {
 	if s.keeper, err = identity.Open(s.root, time.Now); err != nil {
 		return err
 	}
-	search := elastic.New(elastic.Options{Engine: s.query, Horizon: s.store.LastOrd})
-	intake, info, err := s.receivers(search.Index)
+	s.search = elastic.New(elastic.Options{Engine: s.query, Horizon: s.store.LastOrd})
+	intake, info, err := s.receivers()
 	if err != nil {
 		return err
 	}
-	doors, err := s.doors(info, search)
+	doors, err := s.doors(info, s.search)
 	if err != nil {
 		return err
 	}

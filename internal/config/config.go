@@ -40,6 +40,8 @@ type Config struct {
 	Log Log `yaml:"log"`
 	// Receive bounds what one intake request may cost.
 	Receive receive.Limits `yaml:"receive"`
+	// Receivers are the protocols in which records come in.
+	Receivers Receivers `yaml:"receivers"`
 	// Policy decides what is kept of a record, and for how long.
 	Policy policy.Config `yaml:"policy"`
 	// Holds keep records from being destroyed when their retention ends.
@@ -174,16 +176,14 @@ func (c *Config) Validate() error { return Problems(c.validate(nil)).orNil() }
 // validate asks every part. Places say where a path stands in the file.
 func (c *Config) validate(places map[string]place) []Problem {
 	var out []Problem
-	for _, part := range []struct {
-		path string
-		err  error
-	}{
+	parts := []part{
 		{"server", c.Server.Validate()},
 		{"log", c.Log.Validate()},
 		{"policy", c.Policy.Validate()},
 		{"store", c.Store.Validate()},
 		{"", policy.ValidateHolds(c.Holds)}, // their paths begin at the root
-	} {
+	}
+	for _, part := range append(parts, c.Receivers.validate()...) {
 		for _, err := range flatten(part.err) {
 			out = append(out, problemOf(part.path, err, places))
 		}

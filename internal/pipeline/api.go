@@ -3,6 +3,7 @@ package pipeline
 import (
 	"context"
 
+	"github.com/meshtrail/meshtrail/internal/normalise"
 	"github.com/meshtrail/meshtrail/internal/record"
 )
 
@@ -47,3 +48,6 @@ type Refusal struct {
 type Intake interface {
 	Ingest(ctx context.Context, req *Request) (Outcome, error)
 }
+
+// KnownPlatform reports whether records may be declared to be of this platform.
+func KnownPlatform(name string) bool { return normalise.Known(name) }

@@ -8,6 +8,7 @@ import (
 	"strings"
 	"sync"
 	"sync/atomic"
+	"time"
 
 	"github.com/klauspost/compress/flate"
 	"github.com/klauspost/compress/gzip"
@@ -45,6 +46,47 @@ func (b *Bodies) Limits() Limits { return b.lim }
 
 // Held returns the memory of all bodies out, in bytes.
 func (b *Bodies) Held() int64 { return b.held.Load() }
+
+// Wait takes n bytes of the common memory for something that is no Body, and
+// waits for others to give theirs back, but no longer than most. The caller gives them back
+// with Return. It fails with fault.Overload.
+func (b *Bodies) Wait(n int64, most time.Duration) error {
+	if n <= 0 || b.add(n) {
+		return nil
+	}
+	end := time.After(most)
+	tick := time.NewTicker(20 * time.Millisecond)
+	defer tick.Stop()
+	for {
+		select {
+		case <-tick.C:
+			if b.add(n) {
+				return nil
+			}
+		case <-end:
+			return fault.Errorf(fault.Overload, "too many requests are in memory")
+		}
+	}
+}
+
+// Return gives n bytes back that Wait took.
+func (b *Bodies) Return(n int64) { b.held.Add(-max(n, 0)) }
+
+// add counts n more bytes if there is room for them.
+func (b *Bodies) add(n int64) bool {
+	if b.held.Add(n) > b.lim.Memory {
+		b.held.Add(-n)
+		return false
+	}
+	return true
+}
+
+// Decode undoes the encoding of in, as Read does of a request's body, for
+// protocols that compress parts of a message. The caller releases the Body, which
+// does not alias in.
+func (b *Bodies) Decode(in []byte, encoding string) (*Body, error) {
+	return b.read(bytes.NewReader(in), int64(len(in)), b.lim.Body, encoding)
+}
 
 // A Body is one decoded request body.
 type Body struct {

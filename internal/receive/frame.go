@@ -5,6 +5,7 @@ import (
 	"log/slog"
 	"net/http"
 
+	"github.com/meshtrail/meshtrail/internal/audit"
 	"github.com/meshtrail/meshtrail/internal/pipeline"
 	"github.com/meshtrail/meshtrail/internal/record"
 	"github.com/meshtrail/meshtrail/internal/telemetry"
@@ -17,6 +18,7 @@ type Shared struct {
 	Bodies  *Bodies
 	Metrics *telemetry.Metrics // may be nil
 	Logger  *slog.Logger       // may be nil
+	Audit   audit.Recorder     // of senders who are refused; may be nil
 }
 
 // A Frame is what a receiver stands in: everything about taking records in that
@@ -96,7 +98,7 @@ func (f *Frame) Receive(r *http.Request, encoding string, decode func(body *Body
 
 // Ingest hands in what set holds, and counts it. It returns nil only once every
 // record that was not refused or dropped is durable; a set without records is a
-// success. body is what it was read from, for the counters.
+// success. body is what it was read from, for the counters; nil if it was not a body.
 func (f *Frame) Ingest(ctx context.Context, from Sender, id record.BatchID, set *Set, body *Body) (pipeline.Outcome, error) {
 	if set.Total() == 0 {
 		return pipeline.Outcome{}, nil

@@ -39,7 +39,8 @@ func NewMeter(m *telemetry.Metrics, log *slog.Logger, receiver string) *Meter {
 	}
 }
 
-// Ingest hands the request in and counts it. body is the one it was read from.
+// Ingest hands the request in and counts it. body is the one it was read from,
+// or nil.
 func (m *Meter) Ingest(ctx context.Context, in pipeline.Intake, req *pipeline.Request, body *Body) (pipeline.Outcome, error) {
 	out, err := in.Ingest(ctx, req)
 	if err != nil {
@@ -65,8 +66,10 @@ func (m *Meter) Took(n int, body *Body) { m.took(n, body, "ok") }
 
 func (m *Meter) took(n int, body *Body, outcome string) {
 	m.records.Add(float64(n))
-	m.wire.Add(float64(body.Wire))
-	m.decoded.Add(float64(len(body.Bytes)))
+	if body != nil {
+		m.wire.Add(float64(body.Wire))
+		m.decoded.Add(float64(len(body.Bytes)))
+	}
 	m.requests.WithLabelValues(m.receiver, outcome).Inc()
 }
 

@@ -94,34 +94,15 @@ func (e *Receiver) giveBulk(b *bulk) {
 // bulk answers POST /_bulk.
 func (e *Receiver) bulk(w http.ResponseWriter, r *http.Request) error {
 	start := e.now()
-	from, err := receive.Identify(r, Name)
-	if err != nil {
-		return err
-	}
-	body, err := e.bodies.Read(r, r.Header.Get("Content-Encoding"))
-	if err != nil {
-		return err
-	}
-	defer body.Release()
-	id, err := receive.RequestID(r, from, Name, body.Bytes)
-	if err != nil {
-		return err
-	}
-	set := receive.NewSet()
-	defer set.Release()
 	b := e.takeBulk()
 	defer e.giveBulk(b)
-	if err := b.decode(body.Bytes, r.PathValue("index"), set, e.lim); err != nil {
-		return err
+	decode := func(body *receive.Body, set *receive.Set) error {
+		return b.decode(body.Bytes, r.PathValue("index"), set, e.frame.Limits)
 	}
-	out, err := e.meter.Ingest(r.Context(), e.in, &pipeline.Request{
-		Tenant: from.Tenant, Source: from.Source, ID: id, Raws: set.Raws, Rejected: set.Rejected,
-	}, body)
-	if err != nil {
-		return err
-	}
-	b.respond(e.now().Sub(start).Milliseconds(), out.Refused, len(set.Raws), strings.Contains(r.URL.RawQuery, "filter_path="))
-	return writeJSON(w, b.answer)
+	return e.frame.Receive(r, r.Header.Get("Content-Encoding"), decode, func(t *receive.Taken) error {
+		b.respond(e.now().Sub(start).Milliseconds(), t.Refused, len(t.Set.Raws), strings.Contains(r.URL.RawQuery, "filter_path="))
+		return writeJSON(w, b.answer)
+	})
 }
 
 // decode reads the action and source lines of a body. A body whose first line

@@ -19,7 +19,6 @@ package elastic
 import (
 	"crypto/sha256"
 	"fmt"
-	"log/slog"
 	"net/http"
 	"strconv"
 	"sync"
@@ -28,13 +27,21 @@ import (
 	"github.com/meshtrail/meshtrail/internal/access"
 	"github.com/meshtrail/meshtrail/internal/fault"
 	"github.com/meshtrail/meshtrail/internal/httpd"
-	"github.com/meshtrail/meshtrail/internal/pipeline"
 	"github.com/meshtrail/meshtrail/internal/receive"
-	"github.com/meshtrail/meshtrail/internal/telemetry"
 )
 
 // Name is the receiver's name in sources and metrics.
 const Name = "elastic"
+
+// Info tells what the receiver is.
+func Info() receive.Info {
+	return receive.Info{
+		Name: Name, Protocol: "Elasticsearch bulk", Versions: "7, 8, 9: whatever version the client names",
+		Over:       "HTTP: /_bulk, and the handshakes of Beats, Logstash and the official clients, also under /elastic",
+		Ack:        "each item answered when all are durable; overload answers 503 for the whole request; a repetition is seen once with Idempotency-Key",
+		Credential: "token (Bearer, Basic, ApiKey)", Limits: "append-only: delete is refused, update appends its doc",
+	}
+}
 
 // Config of the receiver. The zero Config is complete.
 type Config struct {
@@ -44,49 +51,42 @@ type Config struct {
 	Version string `yaml:"version"`
 	// ClusterName is told to clients (default meshtrail).
 	ClusterName string `yaml:"cluster_name"`
-	// Limits bound a request.
-	Limits receive.Limits `yaml:"limits"`
-	// Bodies, when set, is shared with other receivers and replaces Limits.
-	Bodies *receive.Bodies `yaml:"-"`
 	// Index, when set, answers GET /elastic/{name}, which is the read side's: no
 	// pattern of its own could stand beside GET /{index}/_search.
 	Index func(http.ResponseWriter, *http.Request) error `yaml:"-"`
 }
 
+// Validate reports a version that is none.
+func (c Config) Validate() error {
+	if c.Version != "" && !versionNumber.MatchString(c.Version) {
+		return fault.Errorf(fault.Invalid, "version: %q is not of the form 8.17.0", c.Version)
+	}
+	return nil
+}
+
 // A Receiver answers the Elasticsearch API's intake side.
 type Receiver struct {
 	cfg     Config
-	in      pipeline.Intake
-	bodies  *receive.Bodies
-	lim     receive.Limits
-	meter   *receive.Meter
+	frame   *receive.Frame
 	uuid    string
 	objects objects
 	bulks   sync.Pool // *bulk
 	now     func() time.Time
 }
 
-// New returns a receiver that hands records to in. m and log may be nil.
-func New(cfg Config, in pipeline.Intake, m *telemetry.Metrics, log *slog.Logger) (*Receiver, error) {
+// New returns a receiver that stands in s.
+func New(cfg Config, s receive.Shared) (*Receiver, error) {
+	if err := cfg.Validate(); err != nil {
+		return nil, err
+	}
 	if cfg.Version == "" {
 		cfg.Version = "8.17.0"
 	}
 	if cfg.ClusterName == "" {
 		cfg.ClusterName = "meshtrail"
 	}
-	if !versionNumber.MatchString(cfg.Version) {
-		return nil, fault.Errorf(fault.Invalid, "elastic version %q is not of the form 8.17.0", cfg.Version)
-	}
-	if cfg.Bodies == nil {
-		cfg.Bodies = receive.NewBodies(cfg.Limits)
-	}
 	sum := sha256.Sum256([]byte(cfg.ClusterName))
-	return &Receiver{
-		cfg: cfg, in: in, bodies: cfg.Bodies, lim: cfg.Bodies.Limits(),
-		meter: receive.NewMeter(m, log, Name),
-		uuid:  fmt.Sprintf("%x", sum[:11]),
-		now:   time.Now,
-	}, nil
+	return &Receiver{cfg: cfg, frame: receive.NewFrame(Name, s), uuid: fmt.Sprintf("%x", sum[:11]), now: time.Now}, nil
 }
 
 // Routes returns the routes, each also under /elastic. GET / is not among them,
@@ -106,12 +106,12 @@ func (e *Receiver) Routes() []httpd.Route {
 			})
 		}
 	}
-	add("POST /_bulk", e.lim.Body, e.bulk)
-	add("PUT /_bulk", e.lim.Body, e.bulk)
-	add("POST /{index}/_bulk", e.lim.Body, e.bulk)
+	add("POST /_bulk", e.frame.Limits.Body, e.bulk)
+	add("PUT /_bulk", e.frame.Limits.Body, e.bulk)
+	add("POST /{index}/_bulk", e.frame.Limits.Body, e.bulk)
 	// One pattern for PUT with two segments: ServeMux holds /{index}/_bulk and
 	// /_template/{name} to be in conflict.
-	add("PUT /{index}/{name}", e.lim.Body, e.putTwo)
+	add("PUT /{index}/{name}", e.frame.Limits.Body, e.putTwo)
 	add("PUT /{index}", 0, e.putIndex)
 	add("HEAD /{$}", 0, e.empty)
 	add("GET /_license", 0, e.license)
@@ -143,7 +143,7 @@ func cut(pattern string) (method, path string) {
 
 // Fail answers an error in Elasticsearch's form.
 func (e *Receiver) Fail(w http.ResponseWriter, r *http.Request, err error) {
-	e.meter.Failed(err)
+	e.frame.Meter.Failed(err)
 	code := receive.Status(err)
 	h := w.Header()
 	h.Set("X-Elastic-Product", "Elasticsearch")

@@ -34,7 +34,7 @@ func refuse(r *record.Raw) (string, string) {
 
 func newReceiver(t testing.TB, cfg Config, in pipeline.Intake) (*Receiver, http.Handler) {
 	t.Helper()
-	e, err := New(cfg, in, nil, nil)
+	e, err := New(cfg, receive.Shared{Intake: in})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -232,7 +232,7 @@ func TestHostileBodies(t *testing.T) {
 		if resp.StatusCode != want || !strings.Contains(got, contains) {
 			t.Errorf("%s: %d %s, want %d with %q", name, resp.StatusCode, got, want, contains)
 		}
-		if held := e.bodies.Held(); held != 0 {
+		if held := e.frame.Bodies.Held(); held != 0 {
 			t.Errorf("%s: %d bytes still held", name, held)
 		}
 	}
@@ -282,7 +282,7 @@ func TestDecodeAllocatesNothingPerRecord(t *testing.T) {
 		e, _ := newReceiver(t, Config{}, receivetest.Discard{})
 		set, b := receive.NewSet(), e.takeBulk()
 		run := func() {
-			if err := b.decode(body, "", set, e.lim); err != nil {
+			if err := b.decode(body, "", set, e.frame.Limits); err != nil {
 				t.Fatal(err)
 			}
 			b.respond(1, nil, len(set.Raws), false)
@@ -304,7 +304,7 @@ func BenchmarkBulk(b *testing.B) {
 	b.ReportAllocs()
 	for b.Loop() {
 		set, st := receive.NewSet(), e.takeBulk()
-		if err := st.decode(body, "", set, e.lim); err != nil {
+		if err := st.decode(body, "", set, e.frame.Limits); err != nil {
 			b.Fatal(err)
 		}
 		st.respond(1, nil, len(set.Raws), false)
@@ -318,7 +318,7 @@ func FuzzBulk(f *testing.F) {
 	f.Add([]byte("{\"create\":{}}\n{\"a\":1}\n"))
 	f.Add([]byte("{\"update\":{\"_id\":\"\\u00e9\"}}\n{\"doc\":{}}\n{\"delete\":{}}\nxx\n{\"index\":{}}"))
 	f.Add([]byte("{\"index\":{\"_index\":\"a\",\"x\":[{}]}}\r\n{}\r\n\r\n"))
-	e, err := New(Config{}, receivetest.Discard{}, nil, nil)
+	e, err := New(Config{}, receive.Shared{Intake: receivetest.Discard{}})
 	if err != nil {
 		f.Fatal(err)
 	}
@@ -326,7 +326,7 @@ func FuzzBulk(f *testing.F) {
 		set, b := receive.NewSet(), e.takeBulk()
 		defer set.Release()
 		defer e.giveBulk(b)
-		if err := b.decode(body, "", set, e.lim); err != nil {
+		if err := b.decode(body, "", set, e.frame.Limits); err != nil {
 			return
 		}
 		var refused []pipeline.Refusal

@@ -67,7 +67,7 @@ func (e *Receiver) nodes(w http.ResponseWriter, r *http.Request) error {
 	}
 	addr := quote(r.Host)
 	return writeJSON(w, fmt.Appendf(nil, `{"_nodes":{"total":1,"successful":1,"failed":0},"cluster_name":%s,"nodes":{%q:{"name":"meshtrail","version":%q,"roles":["data","ingest","master"],"http":{"bound_address":[%s],"publish_address":%s,"max_content_length_in_bytes":%d},"ingest":{"processors":[%s]}}}}`,
-		quote(e.cfg.ClusterName), e.uuid, e.version(r), addr, addr, e.lim.Decoded, strings.Join(list, ",")))
+		quote(e.cfg.ClusterName), e.uuid, e.version(r), addr, addr, e.frame.Limits.Decoded, strings.Join(list, ",")))
 }
 
 // Bounds of what clients may leave here.
@@ -186,7 +186,7 @@ func (e *Receiver) put(k kind) func(http.ResponseWriter, *http.Request) error {
 		if err != nil {
 			return err
 		}
-		body, err := e.bodies.Read(r, r.Header.Get("Content-Encoding"))
+		body, err := e.frame.Bodies.Read(r, r.Header.Get("Content-Encoding"))
 		if err != nil {
 			return err
 		}

@@ -18,43 +18,39 @@ import (
 	"bytes"
 	"fmt"
 	"io"
-	"log/slog"
 	"net/http"
 	"strings"
 
 	"github.com/meshtrail/meshtrail/internal/access"
 	"github.com/meshtrail/meshtrail/internal/fault"
 	"github.com/meshtrail/meshtrail/internal/httpd"
-	"github.com/meshtrail/meshtrail/internal/pipeline"
 	"github.com/meshtrail/meshtrail/internal/receive"
-	"github.com/meshtrail/meshtrail/internal/telemetry"
 )
 
 // Name is the receiver's name in sources and metrics.
 const Name = "loki"
 
-// Config of the receiver. The zero Config is complete.
-type Config struct {
-	// Limits bound a request.
-	Limits receive.Limits `yaml:"limits"`
-	// Bodies, when set, is shared with other receivers and replaces Limits.
-	Bodies *receive.Bodies `yaml:"-"`
+// Info tells what the receiver is.
+func Info() receive.Info {
+	return receive.Info{
+		Name: Name, Protocol: "Loki push", Versions: "v1 (protobuf and JSON), /api/prom/push",
+		Over: "HTTP: /loki/api/v1/push", Ack: "204 when durable; a repetition is seen once with Idempotency-Key",
+		Credential: "token (Bearer, Basic)", Limits: "one bad line does not cost the others: 400 with the count",
+	}
 }
+
+// Config of the receiver. The zero Config is complete.
+type Config struct{}
+
+// Validate finds nothing wrong.
+func (Config) Validate() error { return nil }
 
 // A Receiver answers Loki's push API.
-type Receiver struct {
-	in     pipeline.Intake
-	bodies *receive.Bodies
-	lim    receive.Limits
-	meter  *receive.Meter
-}
+type Receiver struct{ frame *receive.Frame }
 
-// New returns a receiver that hands records to in. m and log may be nil.
-func New(cfg Config, in pipeline.Intake, m *telemetry.Metrics, log *slog.Logger) (*Receiver, error) {
-	if cfg.Bodies == nil {
-		cfg.Bodies = receive.NewBodies(cfg.Limits)
-	}
-	return &Receiver{in: in, bodies: cfg.Bodies, lim: cfg.Bodies.Limits(), meter: receive.NewMeter(m, log, Name)}, nil
+// New returns a receiver that stands in s.
+func New(_ Config, s receive.Shared) (*Receiver, error) {
+	return &Receiver{receive.NewFrame(Name, s)}, nil
 }
 
 // Routes returns the routes: today's path and that of Loki before 1.0.
@@ -62,7 +58,7 @@ func (l *Receiver) Routes() []httpd.Route {
 	var routes []httpd.Route
 	for _, path := range []string{"/loki/api/v1/push", "/api/prom/push"} {
 		routes = append(routes, httpd.Route{
-			Pattern: "POST " + path, Need: access.LogsWrite, MaxBody: l.lim.Body, Handle: l.push, Fail: l.fail,
+			Pattern: "POST " + path, Need: access.LogsWrite, MaxBody: l.frame.Limits.Body, Handle: l.push, Fail: l.fail,
 		})
 	}
 	return routes
@@ -70,7 +66,7 @@ func (l *Receiver) Routes() []httpd.Route {
 
 // fail answers an error as Loki does, in plain text.
 func (l *Receiver) fail(w http.ResponseWriter, _ *http.Request, err error) {
-	l.meter.Failed(err)
+	l.frame.Meter.Failed(err)
 	code := receive.Status(err)
 	receive.SetRetry(w, code, err)
 	if code == http.StatusUnauthorized {
@@ -107,7 +103,7 @@ func (l *Receiver) push(w http.ResponseWriter, r *http.Request) error {
 	}
 	set := receive.NewSet()
 	defer set.Release()
-	d := decoder{set: set, lim: l.lim}
+	d := decoder{set: set, lim: l.frame.Limits}
 	if json {
 		err = d.json(body.Bytes)
 	} else {
@@ -123,17 +119,12 @@ func (l *Receiver) push(w http.ResponseWriter, r *http.Request) error {
 		w.WriteHeader(http.StatusNoContent)
 		return nil
 	}
-	out, err := l.meter.Ingest(r.Context(), l.in, &pipeline.Request{
-		Tenant: from.Tenant, Source: from.Source, ID: id, Raws: set.Raws, Rejected: set.Rejected,
-	}, body)
+	t := receive.Taken{Body: body, Set: set}
+	t.Outcome, err = l.frame.Ingest(r.Context(), from, id, set, body)
 	if err != nil {
 		return err
 	}
-	if bad := int(set.RejectedTotal()) + len(out.Refused); bad > 0 {
-		detail := set.First
-		if detail == "" {
-			detail = out.Refused[0].Reason + ": " + out.Refused[0].Detail
-		}
+	if bad, detail := t.RefusedTotal(); bad > 0 {
 		text(w, http.StatusBadRequest, fmt.Sprintf("%d of %d lines were refused, the others are kept; first: %s", bad, set.Total(), detail))
 		return nil
 	}
@@ -151,14 +142,14 @@ func (l *Receiver) read(r *http.Request) (*receive.Body, bool, error) {
 	if !json && strings.EqualFold(encoding, "snappy") {
 		encoding = "" // it names the snappy that protobuf has anyway
 	}
-	body, err := l.bodies.Read(r, encoding)
+	body, err := l.frame.Bodies.Read(r, encoding)
 	if err != nil || json {
 		return body, json, err
 	}
 	if looksJSON(body.Bytes) {
 		return body, true, nil
 	}
-	plain, err := l.bodies.Snappy(body)
+	plain, err := l.frame.Bodies.Snappy(body)
 	body.Release()
 	return plain, false, err
 }

@@ -23,7 +23,7 @@ import (
 
 func newHandler(t testing.TB, in pipeline.Intake) (*Receiver, http.Handler) {
 	t.Helper()
-	l, err := New(Config{}, in, nil, nil)
+	l, err := New(Config{}, receive.Shared{Intake: in})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -215,7 +215,7 @@ func TestHostile(t *testing.T) {
 		if resp.StatusCode != code || !strings.Contains(got, contains) {
 			t.Errorf("%s: %d %.300q", name, resp.StatusCode, got)
 		}
-		if held := l.bodies.Held(); held != 0 {
+		if held := l.frame.Bodies.Held(); held != 0 {
 			t.Errorf("%s: %d bytes still held", name, held)
 		}
 	}

@@ -14,7 +14,6 @@ package otlp
 
 import (
 	"fmt"
-	"log/slog"
 	"net/http"
 	"strconv"
 	"strings"
@@ -24,42 +23,39 @@ import (
 	"github.com/meshtrail/meshtrail/internal/access"
 	"github.com/meshtrail/meshtrail/internal/fault"
 	"github.com/meshtrail/meshtrail/internal/httpd"
-	"github.com/meshtrail/meshtrail/internal/pipeline"
 	"github.com/meshtrail/meshtrail/internal/receive"
-	"github.com/meshtrail/meshtrail/internal/telemetry"
 )
 
 // Name is the receiver's name in sources and metrics.
 const Name = "otlp"
 
-// Config of the receiver. The zero Config is complete.
-type Config struct {
-	// Limits bound a request.
-	Limits receive.Limits `yaml:"limits"`
-	// Bodies, when set, is shared with other receivers and replaces Limits.
-	Bodies *receive.Bodies `yaml:"-"`
+// Info tells what the receiver is.
+func Info() receive.Info {
+	return receive.Info{
+		Name: Name, Protocol: "OpenTelemetry (OTLP) logs", Versions: "1.x, protobuf and JSON",
+		Over: "HTTP: /v1/logs", Ack: "200 when durable, partial_success for refused records; the protocol does not number its requests, so a repetition is stored again (Idempotency-Key apart)",
+		Credential: "token (Bearer, Basic)",
+	}
 }
+
+// Config of the receiver. The zero Config is complete.
+type Config struct{}
+
+// Validate finds nothing wrong.
+func (Config) Validate() error { return nil }
 
 // A Receiver answers OTLP/HTTP.
-type Receiver struct {
-	in     pipeline.Intake
-	bodies *receive.Bodies
-	lim    receive.Limits
-	meter  *receive.Meter
-}
+type Receiver struct{ frame *receive.Frame }
 
-// New returns a receiver that hands records to in. m and log may be nil.
-func New(cfg Config, in pipeline.Intake, m *telemetry.Metrics, log *slog.Logger) (*Receiver, error) {
-	if cfg.Bodies == nil {
-		cfg.Bodies = receive.NewBodies(cfg.Limits)
-	}
-	return &Receiver{in: in, bodies: cfg.Bodies, lim: cfg.Bodies.Limits(), meter: receive.NewMeter(m, log, Name)}, nil
+// New returns a receiver that stands in s.
+func New(_ Config, s receive.Shared) (*Receiver, error) {
+	return &Receiver{receive.NewFrame(Name, s)}, nil
 }
 
 // Routes returns the route for logs.
 func (o *Receiver) Routes() []httpd.Route {
 	return []httpd.Route{{
-		Pattern: "POST /v1/logs", Need: access.LogsWrite, MaxBody: o.lim.Body, Handle: o.logs, Fail: o.fail,
+		Pattern: "POST /v1/logs", Need: access.LogsWrite, MaxBody: o.frame.Limits.Body, Handle: o.logs, Fail: o.fail,
 	}}
 }
 
@@ -83,7 +79,7 @@ func contentType(r *http.Request) (string, error) {
 
 // fail answers an error as google.rpc.Status { int32 code = 1; string message = 2 }.
 func (o *Receiver) fail(w http.ResponseWriter, r *http.Request, err error) {
-	o.meter.Failed(err)
+	o.frame.Meter.Failed(err)
 	code := receive.Status(err)
 	receive.SetRetry(w, code, err)
 	if code == http.StatusUnauthorized {
@@ -130,58 +126,30 @@ func (o *Receiver) logs(w http.ResponseWriter, r *http.Request) error {
 	if err != nil {
 		return err
 	}
-	from, err := receive.Identify(r, Name)
-	if err != nil {
-		return err
+	decode := func(body *receive.Body, set *receive.Set) error {
+		d := decoder{set: set, lim: o.frame.Limits}
+		if kind == typeJSON {
+			return d.json(body.Bytes)
+		}
+		return d.proto(body.Bytes)
 	}
-	body, err := o.bodies.Read(r, r.Header.Get("Content-Encoding"))
-	if err != nil {
-		return err
-	}
-	defer body.Release()
-	id, err := receive.RequestID(r, from, Name, body.Bytes)
-	if err != nil {
-		return err
-	}
-	set := receive.NewSet()
-	defer set.Release()
-	d := decoder{set: set, lim: o.lim}
-	if kind == typeJSON {
-		err = d.json(body.Bytes)
-	} else {
-		err = d.proto(body.Bytes)
-	}
-	if err != nil {
-		return err
-	}
-	if set.Total() == 0 { // an empty request is a success
-		write(w, http.StatusOK, kind, success(kind, 0, ""))
+	return o.frame.Receive(r, r.Header.Get("Content-Encoding"), decode, func(t *receive.Taken) error {
+		bad, detail := t.RefusedTotal() // an empty request is a success
+		write(w, http.StatusOK, kind, success(kind, "rejectedLogRecords", bad, detail))
 		return nil
-	}
-	out, err := o.meter.Ingest(r.Context(), o.in, &pipeline.Request{
-		Tenant: from.Tenant, Source: from.Source, ID: id, Raws: set.Raws, Rejected: set.Rejected,
-	}, body)
-	if err != nil {
-		return err
-	}
-	bad := int(set.RejectedTotal()) + len(out.Refused)
-	detail := set.First
-	if detail == "" && len(out.Refused) > 0 {
-		detail = out.Refused[0].Reason + ": " + out.Refused[0].Detail
-	}
-	write(w, http.StatusOK, kind, success(kind, bad, detail))
-	return nil
+	})
 }
 
-// success returns an ExportLogsServiceResponse. partial_success is left out when
+// success returns an ExportLogsServiceResponse or an ExportTraceServiceResponse,
+// which differ in the JSON name of what they count. partial_success is left out when
 // every record was kept, as the specification wants it.
-func success(kind string, rejected int, detail string) []byte {
+func success(kind, member string, rejected int, detail string) []byte {
 	detail = strings.ToValidUTF8(detail, "\ufffd")
 	switch {
 	case kind == typeJSON && rejected == 0:
 		return []byte("{}")
 	case kind == typeJSON:
-		return fmt.Appendf(nil, `{"partialSuccess":{"rejectedLogRecords":"%d","errorMessage":%s}}`, rejected, receive.AppendString(nil, []byte(detail)))
+		return fmt.Appendf(nil, `{"partialSuccess":{"%s":"%d","errorMessage":%s}}`, member, rejected, receive.AppendString(nil, []byte(detail)))
 	case rejected == 0:
 		return nil
 	}

@@ -29,7 +29,7 @@ import (
 
 func newHandler(t testing.TB, in pipeline.Intake) (*Receiver, http.Handler) {
 	t.Helper()
-	o, err := New(Config{}, in, nil, nil)
+	o, err := New(Config{}, receive.Shared{Intake: in})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -245,8 +245,8 @@ func TestEncodingsAndBadBodies(t *testing.T) {
 	f := func(name string, body []byte, encoding string, code int) {
 		t.Helper()
 		resp, got := receivetest.Call(h, "POST", "/v1/logs", body, "Content-Encoding: "+encoding, "Content-Type: application/x-protobuf")
-		if resp.StatusCode != code || o.bodies.Held() != 0 {
-			t.Errorf("%s: %d %q, %d bytes held", name, resp.StatusCode, got, o.bodies.Held())
+		if resp.StatusCode != code || o.frame.Bodies.Held() != 0 {
+			t.Errorf("%s: %d %q, %d bytes held", name, resp.StatusCode, got, o.frame.Bodies.Held())
 		}
 	}
 	f("gzip", gz.Bytes(), "gzip", 200)

@@ -21,7 +21,6 @@ package relay
 import (
 	"encoding/binary"
 	"fmt"
-	"log/slog"
 	"net/http"
 	"strconv"
 	"sync"
@@ -31,7 +30,6 @@ import (
 	"github.com/meshtrail/meshtrail/internal/httpd"
 	"github.com/meshtrail/meshtrail/internal/receive"
 	"github.com/meshtrail/meshtrail/internal/record"
-	"github.com/meshtrail/meshtrail/internal/telemetry"
 )
 
 // Name is the receiver's name in sources and metrics.
@@ -46,27 +44,39 @@ const ContentType = "application/vnd.meshtrail.relay"
 // MaxBody bounds a request: one batch of the largest size, packed badly, fits.
 const MaxBody = 72 << 20
 
-// Config of the receiver. The zero Config is complete.
-type Config struct {
-	// Memory bounds the request bodies held at once, in bytes (default 256 MiB).
-	Memory int64 `yaml:"memory_bytes"`
+// Info tells what the receiver is.
+func Info() receive.Info {
+	return receive.Info{
+		Name: Name, Protocol: "Meshtrail agent", Versions: "1 (spec/batch.md)", Over: "HTTP: " + Path,
+		Ack:        "acked counts the batches that are durable; every batch is numbered, so a repetition is seen once",
+		Credential: "token (Bearer)", Limits: "72 MiB a request",
+		Tested: []string{"meshtrail agent of the same version"},
+	}
 }
+
+// Config of the receiver. The zero Config is complete.
+type Config struct{}
+
+// Validate finds nothing wrong.
+func (Config) Validate() error { return nil }
 
 // A Receiver answers agents.
 type Receiver struct {
 	to      record.Appender
-	bodies  *receive.Bodies
-	meter   *receive.Meter
+	frame   *receive.Frame
 	batches sync.Pool // *record.Batch
 }
 
-// New returns a receiver that appends to to. m and log may be nil.
-func New(cfg Config, to record.Appender, m *telemetry.Metrics, log *slog.Logger) (*Receiver, error) {
-	return &Receiver{
-		to:     to,
-		bodies: receive.NewBodies(receive.Limits{Body: MaxBody, Decoded: MaxBody, Memory: cfg.Memory}),
-		meter:  receive.NewMeter(m, log, Name),
-	}, nil
+// New returns a receiver that appends to to; the intake of s is not asked.
+// Bodies are larger than those of others, so they are bounded apart, to the same
+// memory.
+func New(_ Config, to record.Appender, s receive.Shared) (*Receiver, error) {
+	lim := receive.Limits{Body: MaxBody, Decoded: MaxBody}
+	if s.Bodies != nil {
+		lim.Memory = s.Bodies.Limits().Memory
+	}
+	s.Bodies = receive.NewBodies(lim)
+	return &Receiver{to: to, frame: receive.NewFrame(Name, s)}, nil
 }
 
 // Routes returns the route.
@@ -81,7 +91,7 @@ func (v *Receiver) fail(w http.ResponseWriter, _ *http.Request, err error) {
 
 // refuse answers that acked batches are durable and why the next one is not.
 func (v *Receiver) refuse(w http.ResponseWriter, acked int, err error) {
-	v.meter.Failed(err)
+	v.frame.Meter.Failed(err)
 	code := receive.Status(err)
 	receive.SetRetry(w, code, err)
 	if code == http.StatusUnauthorized {
@@ -104,7 +114,7 @@ func (v *Receiver) relay(w http.ResponseWriter, r *http.Request) error {
 	if err != nil {
 		return err
 	}
-	body, err := v.bodies.Read(r, r.Header.Get("Content-Encoding"))
+	body, err := v.frame.Bodies.Read(r, r.Header.Get("Content-Encoding"))
 	if err != nil {
 		return err
 	}
@@ -131,7 +141,7 @@ func (v *Receiver) relay(w http.ResponseWriter, r *http.Request) error {
 	if acked == 0 {
 		return fault.Errorf(fault.Invalid, "relay request without a batch")
 	}
-	v.meter.Took(records, body)
+	v.frame.Meter.Took(records, body)
 	answer(w, http.StatusOK, fmt.Appendf(nil, `{"acked":%d}`, acked))
 	return nil
 }

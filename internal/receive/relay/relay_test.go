@@ -39,7 +39,7 @@ func (s *store) Append(_ context.Context, b *record.Batch) error {
 
 func handler(t testing.TB, to record.Appender) http.Handler {
 	t.Helper()
-	v, err := New(Config{}, to, nil, nil)
+	v, err := New(Config{}, to, receive.Shared{})
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -1,0 +1,31 @@
+package config
+
+import (
+	"reflect"
+
+	"github.com/meshtrail/meshtrail/internal/receive/elastic"
+)
+
+// Receivers is the section receivers: one field per receiver that can be
+// configured. Each type belongs to its package and MUST have a Validate; its
+// zero value is its default.
+type Receivers struct {
+	Elastic elastic.Config `yaml:"elastic"`
+}
+
+// validateReceivers asks every receiver. Their paths begin below receivers.
+func (r Receivers) validate() (parts []part) {
+	v := reflect.ValueOf(r)
+	for _, f := range fieldsOf(v.Type()) {
+		if c, ok := v.FieldByIndex(f.index).Interface().(interface{ Validate() error }); ok {
+			parts = append(parts, part{"receivers." + f.name, c.Validate()})
+		}
+	}
+	return parts
+}
+
+// part is what a part of the configuration says about itself.
+type part struct {
+	path string
+	err  error
+}

@@ -1,0 +1,64 @@
+package httpd
+
+import (
+	"crypto/tls"
+	"crypto/x509"
+	"os"
+	"sync/atomic"
+
+	"github.com/meshtrail/meshtrail/internal/fault"
+)
+
+// TLS is what a listener shows of itself and asks of its clients: TLS 1.2 or
+// newer, a certificate, and, with an authority, the clients' certificates. It is
+// safe for concurrent use.
+type TLS struct {
+	cert, key, ca string
+	require       bool
+	protocols     []string
+	current       atomic.Pointer[tls.Config]
+}
+
+// NewTLS reads the PEM files. clientCA may be "": no client is asked then. With
+// require a client without a certificate that the authority signed is refused;
+// else it may show one. protocols are offered by ALPN.
+func NewTLS(cert, key, clientCA string, require bool, protocols ...string) (*TLS, error) {
+	t := &TLS{cert: cert, key: key, ca: clientCA, require: require, protocols: protocols}
+	return t, t.Reload()
+}
+
+// Reload reads the files again. On error the old ones stay in use.
+func (t *TLS) Reload() error {
+	c, err := tls.LoadX509KeyPair(t.cert, t.key)
+	if err != nil {
+		return fault.WithHint(fault.Errorf(fault.Invalid, "load TLS certificate: %w", err), "tls_cert and tls_key must be PEM files that belong together")
+	}
+	next := &tls.Config{MinVersion: tls.VersionTLS12, Certificates: []tls.Certificate{c}, NextProtos: t.protocols}
+	if t.ca != "" {
+		pem, err := os.ReadFile(t.ca)
+		if err != nil {
+			return fault.Errorf(fault.Invalid, "read client_ca: %w", err)
+		}
+		next.ClientCAs = x509.NewCertPool()
+		if !next.ClientCAs.AppendCertsFromPEM(pem) {
+			return fault.WithHint(fault.Errorf(fault.Invalid, "client_ca %s holds no certificate", t.ca), "it must be a PEM file of the authority that signs the clients' certificates")
+		}
+		next.ClientAuth = tls.VerifyClientCertIfGiven
+		if t.require {
+			next.ClientAuth = tls.RequireAndVerifyClientCert
+		}
+	}
+	t.current.Store(next)
+	return nil
+}
+
+// Config returns a configuration for a server that follows every Reload.
+func (t *TLS) Config() *tls.Config {
+	return &tls.Config{
+		MinVersion: tls.VersionTLS12,
+		NextProtos: t.protocols,
+		// Some callers want to see a certificate here before they start.
+		GetCertificate:     func(*tls.ClientHelloInfo) (*tls.Certificate, error) { return &t.current.Load().Certificates[0], nil },
+		GetConfigForClient: func(*tls.ClientHelloInfo) (*tls.Config, error) { return t.current.Load(), nil },
+	}
+}
