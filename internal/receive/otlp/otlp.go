@@ -1,5 +1,6 @@
-// Package otlp receives OpenTelemetry logs over HTTP: POST /v1/logs with a
-// protobuf or JSON ExportLogsServiceRequest (OTLP specification 1.x).
+// Package otlp receives OpenTelemetry logs and traces over HTTP: POST /v1/logs
+// with a protobuf or JSON ExportLogsServiceRequest, POST /v1/traces with an
+// ExportTraceServiceRequest (OTLP specification 1.x).
 //
 // It knows the protocol's envelope: resource, scope and log attributes become
 // fields under their own names, and the body becomes the payload. What a body
@@ -32,8 +33,8 @@ const Name = "otlp"
 // Info tells what the receiver is.
 func Info() receive.Info {
 	return receive.Info{
-		Name: Name, Protocol: "OpenTelemetry (OTLP) logs", Versions: "1.x, protobuf and JSON",
-		Over: "HTTP: /v1/logs", Ack: "200 when durable, partial_success for refused records; the protocol does not number its requests, so a repetition is stored again (Idempotency-Key apart)",
+		Name: Name, Protocol: "OpenTelemetry (OTLP) logs and traces", Versions: "1.x, protobuf and JSON",
+		Over: "HTTP: /v1/logs, /v1/traces", Ack: "200 when durable, partial_success for refused records; the protocol does not number its requests, so a repetition is stored again (Idempotency-Key apart)",
 		Credential: "token (Bearer, Basic)",
 	}
 }
@@ -52,11 +53,12 @@ func New(_ Config, s receive.Shared) (*Receiver, error) {
 	return &Receiver{receive.NewFrame(Name, s)}, nil
 }
 
-// Routes returns the route for logs.
+// Routes returns the routes for logs and traces.
 func (o *Receiver) Routes() []httpd.Route {
-	return []httpd.Route{{
-		Pattern: "POST /v1/logs", Need: access.LogsWrite, MaxBody: o.frame.Limits.Body, Handle: o.logs, Fail: o.fail,
-	}}
+	return []httpd.Route{
+		{Pattern: "POST /v1/logs", Need: access.LogsWrite, MaxBody: o.frame.Limits.Body, Handle: o.logs, Fail: o.fail},
+		{Pattern: "POST /v1/traces", Need: access.LogsWrite, MaxBody: o.frame.Limits.Body, Handle: o.traces, Fail: o.fail},
+	}
 }
 
 const (

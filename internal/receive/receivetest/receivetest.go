@@ -11,6 +11,7 @@ import (
 	"io"
 	"net/http"
 	"net/http/httptest"
+	"slices"
 	"strings"
 	"sync"
 
@@ -124,4 +125,14 @@ func Call(h http.Handler, method, target string, body []byte, headers ...string)
 	resp := w.Result()
 	text, _ := io.ReadAll(resp.Body)
 	return resp, string(text)
+}
+
+// Fields returns a record's fields as "name=value", by name.
+func Fields(r *record.Raw) string {
+	out := make([]string, 0, len(r.Attrs))
+	for _, f := range r.Attrs {
+		out = append(out, f.Name+"="+f.Value.Text())
+	}
+	slices.Sort(out)
+	return strings.Join(out, " ")
 }

@@ -18,6 +18,7 @@ import (
 	"encoding/base64"
 	"encoding/hex"
 	"math"
+	"sync"
 
 	"github.com/meshtrail/meshtrail/internal/receive"
 	"github.com/meshtrail/meshtrail/internal/record"
@@ -86,8 +87,8 @@ const (
 // not stay fields in the store.
 const MaxFields = 1900
 
-// A Span is one span as its sender gave it. Reset it before each; byte slices
-// may alias the body.
+// A Span is one span as its sender gave it. New makes one; Reset it before each
+// span. Byte slices may alias the body.
 type Span struct {
 	TraceID  [16]byte
 	SpanID   [8]byte
@@ -119,20 +120,26 @@ type Span struct {
 	seen     map[string]int // scratch of spans with many attributes
 }
 
-// Begin makes s ready for the spans of a request that are collected in set.
-func (s *Span) Begin(set *receive.Set) {
-	s.set, s.resource, s.scope, s.names = set, nil, nil, ""
+var pool = sync.Pool{New: func() any { return new(Span) }}
+
+// New returns a Span for the spans of a request that are collected in set.
+func New(set *receive.Set) *Span {
+	s := pool.Get().(*Span)
+	s.set = set
 	s.Reset()
+	return s
 }
 
-// End lets go of the request's memory.
-func (s *Span) End() {
+// Release gives the Span's memory back. What it appended to the set stays.
+func (s *Span) Release() {
 	clear(s.attrs[:cap(s.attrs)])
 	clear(s.seen)
-	if cap(s.events) > 1<<20 || cap(s.links) > 1<<20 {
-		s.events, s.links = nil, nil
+	if cap(s.events) > 1<<20 || cap(s.links) > 1<<20 || cap(s.attrs) > 4*MaxFields {
+		return
 	}
-	s.Begin(nil)
+	s.set, s.resource, s.scope, s.names = nil, nil, nil, ""
+	s.Reset()
+	pool.Put(s)
 }
 
 // Reset forgets the last span. Resource and scope stay.
@@ -189,6 +196,13 @@ func (s *Span) prefixed(prefix, name string) string {
 func (s *Span) Attr(name []byte, v record.Value) {
 	if len(name) > 0 && v.Kind != 0 {
 		s.attrs = append(s.attrs, record.Field{Name: receive.Str(name), Value: v})
+	}
+}
+
+// Add is Attr of a field.
+func (s *Span) Add(f record.Field) {
+	if f.Name != "" && f.Value.Kind != 0 {
+		s.attrs = append(s.attrs, f)
 	}
 }
 

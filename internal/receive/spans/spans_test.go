@@ -52,7 +52,6 @@ func fill(s *Span) {
 }
 
 func begin(set *receive.Set, s *Span) {
-	s.Begin(set)
 	set.Open()
 	set.Field("service.name", "web")
 	set.Field("host.name", "h1")
@@ -63,9 +62,10 @@ func begin(set *receive.Set, s *Span) {
 func TestAppend(t *testing.T) {
 	set := receive.NewSet()
 	defer set.Release()
-	var s Span
-	begin(set, &s)
-	fill(&s)
+	s := New(set)
+	defer s.Release()
+	begin(set, s)
+	fill(s)
 	s.Append()
 	if len(set.Raws) != 1 || set.Raws[0].Time != 1_700_000_000_000_000_000 || len(set.Raws[0].Payload) != 0 {
 		t.Fatalf("raws: %+v", set.Raws)
@@ -95,9 +95,9 @@ func TestAppend(t *testing.T) {
 func TestNames(t *testing.T) {
 	for _, more := range []int{0, 2 * few} { // one by one, and by the map
 		set := receive.NewSet()
-		var s Span
-		begin(set, &s)
-		fill(&s)
+		s := New(set)
+		begin(set, s)
+		fill(s)
 		s.Text([]byte("service.name"), []byte("other"))
 		s.Text([]byte("host.name"), []byte("h2"))
 		s.Text([]byte("span.name"), []byte("mine"))
@@ -126,15 +126,16 @@ func TestNames(t *testing.T) {
 func TestRejects(t *testing.T) {
 	set := receive.NewSet()
 	defer set.Release()
-	var s Span
-	begin(set, &s)
+	s := New(set)
+	defer s.Release()
+	begin(set, s)
 	s.Append()
-	fill(&s)
+	fill(s)
 	for i := range MaxFields {
 		s.Attr(fmt.Appendf(nil, "k%d", i), record.IntValue(1))
 	}
 	s.Append()
-	fill(&s)
+	fill(s)
 	s.Start, s.Duration = math.MaxUint64, math.MaxUint64
 	s.Append()
 	if len(set.Raws) != 1 || set.RejectedTotal() != 2 || len(set.Rejected) != 2 {
@@ -183,15 +184,15 @@ func TestAllocations(t *testing.T) {
 	if raceEnabled {
 		t.Skip("the race detector allocates")
 	}
-	var s Span
 	run := func() {
 		set := receive.NewSet()
-		begin(set, &s)
+		s := New(set)
+		begin(set, s)
 		for range 1000 {
-			fill(&s)
+			fill(s)
 			s.Append()
 		}
-		s.End()
+		s.Release()
 		set.Release()
 	}
 	run()
@@ -201,17 +202,19 @@ func TestAllocations(t *testing.T) {
 }
 
 func BenchmarkAppend(b *testing.B) {
-	var s Span
 	set := receive.NewSet()
-	begin(set, &s)
+	s := New(set)
+	begin(set, s)
 	b.ReportAllocs()
 	for i := range b.N {
 		if i%1000 == 999 {
+			s.Release()
 			set.Release()
 			set = receive.NewSet()
-			begin(set, &s)
+			s = New(set)
+			begin(set, s)
 		}
-		fill(&s)
+		fill(s)
 		s.Append()
 	}
 }

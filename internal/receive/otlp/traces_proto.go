@@ -1,0 +1,268 @@
+package otlp
+
+import (
+	"github.com/meshtrail/meshtrail/internal/receive/spans"
+	"github.com/meshtrail/meshtrail/internal/record"
+)
+
+// The protobuf form of traces, field numbers of opentelemetry/proto
+// (collector/trace/v1, trace/v1).
+
+// proto reads ExportTraceServiceRequest { repeated ResourceSpans resource_spans = 1 }.
+func (d *traceDecoder) proto(b []byte) error {
+	return each(b, 1, d.resourceSpans)
+}
+
+// each calls f with every length-delimited field of a message that has this
+// number.
+func each(b []byte, num int, f func([]byte) error) error {
+	for len(b) > 0 {
+		w, rest, err := next(b)
+		if err != nil {
+			return err
+		}
+		if b = rest; w.tag == num<<3|length {
+			if err := f(w.v); err != nil {
+				return err
+			}
+		}
+	}
+	return nil
+}
+
+// resourceSpans reads ResourceSpans { Resource resource = 1; repeated ScopeSpans
+// scope_spans = 2 }, the resource first wherever it stands.
+func (d *traceDecoder) resourceSpans(b []byte) error {
+	d.set.Open()
+	if err := each(b, 1, func(v []byte) error { return d.attributes(v, 1) }); err != nil {
+		return err
+	}
+	d.span.SetResource(d.set.Close())
+	return each(b, 2, d.scopeSpans)
+}
+
+// scopeSpans reads ScopeSpans { InstrumentationScope scope = 1; repeated Span
+// spans = 2 }.
+func (d *traceDecoder) scopeSpans(b []byte) error {
+	var name, version []byte
+	d.set.Open()
+	err := each(b, 1, func(v []byte) error {
+		for p := v; len(p) > 0; {
+			f, rest, err := next(p)
+			if err != nil {
+				return err
+			}
+			switch p = rest; f.tag {
+			case 1<<3 | length:
+				name = f.v
+			case 2<<3 | length:
+				version = f.v
+			}
+		}
+		return d.attributes(v, 3)
+	})
+	if err != nil {
+		return err
+	}
+	d.scopeOf(name, version, d.set.Close())
+	for len(b) > 0 {
+		f, rest, err := next(b)
+		if err != nil {
+			return err
+		}
+		if b = rest; f.tag != 2<<3|length {
+			continue
+		}
+		if err := d.begin(); err != nil {
+			return err
+		}
+		if err := d.protoSpan(f.v); err != nil {
+			d.reject(err)
+			continue
+		}
+		d.span.Append()
+	}
+	return nil
+}
+
+// protoSpan reads Span { bytes trace_id = 1; bytes span_id = 2; string trace_state
+// = 3; bytes parent_span_id = 4; string name = 5; SpanKind kind = 6; fixed64
+// start_time_unix_nano = 7; fixed64 end_time_unix_nano = 8; repeated KeyValue
+// attributes = 9; uint32 dropped_attributes_count = 10; repeated Event events = 11;
+// uint32 dropped_events_count = 12; repeated Link links = 13; uint32
+// dropped_links_count = 14; Status status = 15; fixed32 flags = 16 }.
+func (d *traceDecoder) protoSpan(b []byte) error {
+	s := d.span
+	var start, end uint64
+	for len(b) > 0 {
+		f, rest, err := next(b)
+		if err != nil {
+			return err
+		}
+		b = rest
+		switch f.tag {
+		case 1<<3 | length:
+			binaryID(s.TraceID[:], f.v)
+		case 2<<3 | length:
+			binaryID(s.SpanID[:], f.v)
+		case 3<<3 | length:
+			s.State = f.v
+		case 4<<3 | length:
+			binaryID(s.ParentID[:], f.v)
+		case 5<<3 | length:
+			s.Name = f.v
+		case 6<<3 | varint:
+			s.Kind = kindOf(f.n)
+		case 7<<3 | fixed64:
+			start = f.n
+		case 8<<3 | fixed64:
+			end = f.n
+		case 9<<3 | length:
+			err = d.spanAttribute(f.v)
+		case 10<<3 | varint:
+			s.DroppedAttributes = f.n
+		case 11<<3 | length:
+			err = d.protoEvent(f.v)
+		case 12<<3 | varint:
+			s.DroppedEvents = f.n
+		case 13<<3 | length:
+			err = d.protoLink(f.v)
+		case 14<<3 | varint:
+			s.DroppedLinks = f.n
+		case 15<<3 | length:
+			err = d.protoStatus(f.v)
+		case 16<<3 | fixed32:
+			d.flags(f.n)
+		}
+		if err != nil {
+			return err
+		}
+	}
+	d.times(start, end)
+	return nil
+}
+
+// spanAttribute reads KeyValue { string key = 1; AnyValue value = 2 }.
+func (d *traceDecoder) spanAttribute(b []byte) error {
+	if d.span.Attrs() > spans.MaxFields {
+		return errAttributes
+	}
+	key, value, err := pair(b)
+	if err != nil {
+		return err
+	}
+	a, inner, num, err := scalar(value)
+	switch {
+	case err != nil:
+		return err
+	case num == 7:
+		d.span.Bytes(key, inner)
+		return nil
+	case num == 5 || num == 6:
+		if d.tmp, err = d.appendContainer(d.tmp[:0], inner, num == 6, 1); err != nil {
+			return err
+		}
+		a = d.keep(num == 6)
+	}
+	if a.v.Kind == record.String {
+		d.span.Text(key, a.text)
+	} else {
+		d.span.Attr(key, a.v)
+	}
+	return nil
+}
+
+// protoStatus reads Status { string message = 2; StatusCode code = 3 }.
+func (d *traceDecoder) protoStatus(b []byte) error {
+	for len(b) > 0 {
+		f, rest, err := next(b)
+		if err != nil {
+			return err
+		}
+		switch b = rest; f.tag {
+		case 2<<3 | length:
+			d.span.Message = f.v
+		case 3<<3 | varint:
+			d.span.Status = status(f.n)
+		}
+	}
+	return nil
+}
+
+// protoEvent reads Event { fixed64 time_unix_nano = 1; string name = 2; repeated
+// KeyValue attributes = 3 }.
+func (d *traceDecoder) protoEvent(b []byte) error {
+	var at uint64
+	var name []byte
+	d.members = d.members[:0]
+	for len(b) > 0 {
+		f, rest, err := next(b)
+		if err != nil {
+			return err
+		}
+		switch b = rest; f.tag {
+		case 1<<3 | fixed64:
+			at = f.n
+		case 2<<3 | length:
+			name = f.v
+		case 3<<3 | length:
+			if err := d.member(f.v); err != nil {
+				return err
+			}
+		}
+	}
+	d.span.Event(at, name, d.members)
+	return nil
+}
+
+// protoLink reads Link { bytes trace_id = 1; bytes span_id = 2; string trace_state
+// = 3; repeated KeyValue attributes = 4 }.
+func (d *traceDecoder) protoLink(b []byte) error {
+	var trace [16]byte
+	var span [8]byte
+	var state []byte
+	d.members = d.members[:0]
+	for len(b) > 0 {
+		f, rest, err := next(b)
+		if err != nil {
+			return err
+		}
+		switch b = rest; f.tag {
+		case 1<<3 | length:
+			binaryID(trace[:], f.v)
+		case 2<<3 | length:
+			binaryID(span[:], f.v)
+		case 3<<3 | length:
+			state = f.v
+		case 4<<3 | length:
+			if err := d.member(f.v); err != nil {
+				return err
+			}
+		}
+	}
+	d.span.Link(trace, span, state, d.members)
+	return nil
+}
+
+// member appends a KeyValue to the members of an event or a link.
+func (d *traceDecoder) member(b []byte) error {
+	key, value, err := pair(b)
+	if err != nil {
+		return err
+	}
+	a, inner, num, err := scalar(value)
+	switch {
+	case err != nil:
+		return err
+	case len(key) == 0:
+	case num == 7:
+		d.members = spans.AppendBytesMember(d.members, key, inner)
+	case num == 5 || num == 6:
+		d.members, err = d.appendContainer(spans.AppendRawMember(d.members, key, nil), inner, num == 6, 1)
+	case a.v.Kind == record.String:
+		d.members = spans.AppendTextMember(d.members, key, a.text)
+	default:
+		d.members = spans.AppendMember(d.members, key, a.v)
+	}
+	return err
+}
