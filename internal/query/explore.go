@@ -146,8 +146,11 @@ func (e *Engine) Values(ctx context.Context, scope access.Scope, req ValuesReque
 		groups, _, err := e.count(ctx, l, store.CountRequest{
 			Tenant: scope.Tenant(), From: req.From, To: req.To, Where: where(scope, l), By: []string{field},
 		})
-		values, _ = valuesOf(groups)
-		values = values[:min(len(values), req.Limit+1)]
+		if err != nil {
+			return err
+		}
+		best, err := mostFrequent(fault.NewWatch(ctx), groups, req.Limit+1)
+		values = best.values
 		return err
 	})
 	if len(values) > req.Limit {

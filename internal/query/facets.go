@@ -134,13 +134,12 @@ func (f *facets) count(ctx context.Context, i int) error {
 	if err != nil {
 		return err
 	}
-	values, absent := valuesOf(groups)
-	for _, v := range values {
-		out.Records += v.N
+	best, err := mostFrequent(fault.NewWatch(ctx), groups, max(f.req.Limit, 0))
+	if err != nil {
+		return err
 	}
-	f.out.Records = max(f.out.Records, out.Records+absent)
-	n := min(len(values), max(f.req.Limit, 0))
-	out.Values, out.More = slices.Clone(values[:n]), len(values)-n
+	out.Values, out.More, out.Records = best.values, best.distinct-len(best.values), best.records
+	f.out.Records = max(f.out.Records, best.records+best.absent)
 	return nil
 }
 
@@ -200,20 +199,51 @@ func sumStats(sum, s *store.Stats) {
 	}
 }
 
-// valuesOf sorts the groups of one field, most frequent first, and counts the
-// records that do not have it.
-func valuesOf(groups []store.Group) (values []record.Count, absent uint64) {
-	for _, g := range groups {
-		if g.Values[0] == "" {
-			absent += g.Counts[0]
-		} else {
-			values = append(values, record.Count{Name: g.Values[0], N: g.Counts[0]})
+// frequent is what the groups of one field say of its values.
+type frequent struct {
+	values   []record.Count // the most frequent ones first
+	distinct int            // values that there are
+	records  uint64         // that have one
+	absent   uint64         // that have none
+}
+
+// mostFrequent finds the n most frequent values among the groups of one field,
+// without sorting the others, unless w ends.
+func mostFrequent(w *fault.Watch, groups []store.Group, n int) (out frequent, err error) {
+	better := func(a, b record.Count) int { return cmp.Or(cmp.Compare(b.N, a.N), cmp.Compare(a.Name, b.Name)) }
+	cut := func() error {
+		if err := fault.Sort(w, out.values, better); err != nil {
+			return err
+		}
+		out.values = out.values[:min(n, len(out.values))]
+		return nil
+	}
+	var worst *record.Count // of n that are better than all that was cut
+	for i := range groups {
+		if err := w.Step(1); err != nil {
+			return out, err
+		}
+		v := record.Count{Name: groups[i].Values[0], N: groups[i].Counts[0]}
+		if v.Name == "" {
+			out.absent += v.N
+			continue
+		}
+		out.distinct++
+		out.records += v.N
+		if n == 0 || worst != nil && better(v, *worst) > 0 {
+			continue
+		}
+		if out.values = append(out.values, v); len(out.values) >= 2*n+64 {
+			if err := cut(); err != nil {
+				return out, err
+			}
+			last := out.values[n-1]
+			worst = &last
 		}
 	}
-	slices.SortFunc(values, func(a, b record.Count) int {
-		return cmp.Or(cmp.Compare(b.N, a.N), cmp.Compare(a.Name, b.Name))
-	})
-	return values, absent
+	err = cut()
+	out.values = slices.Clone(out.values)
+	return out, err
 }
 
 // count counts as the store does; where a query has stages that it cannot decide,

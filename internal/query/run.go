@@ -311,7 +311,7 @@ func (e *Engine) metric(ctx context.Context, scope access.Scope, node plan.Node,
 	}
 	res.Series = slices.DeleteFunc(v.Series, func(s *Series) bool { return !slices.Contains(s.Has, true) })
 	if res.Kind != Vector || !plan.Sorts(node) {
-		slices.SortFunc(res.Series, func(a, b *Series) int { return compareLabels(a.Labels, b.Labels) })
+		err = fault.Sort(fault.NewWatch(ctx), res.Series, func(a, b *Series) int { return compareLabels(a.Labels, b.Labels) })
 	}
-	return res, nil
+	return res, err
 }

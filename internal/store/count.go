@@ -42,8 +42,8 @@ func (s *Store) count(ctx context.Context, req CountRequest, outlined bool) ([]G
 	if err == nil {
 		err = c.scan(ctx, r)
 	}
-	groups, tooMany := c.merge()
-	return groups, r.stats(), cmp.Or(err, tooMany)
+	groups, ended := c.merge(fault.NewWatch(ctx))
+	return groups, r.stats(), cmp.Or(err, ended)
 }
 
 // A counter is a count on its way.
@@ -257,10 +257,10 @@ func (s *Store) Values(ctx context.Context, req ValuesRequest) ([]record.Count, 
 			out = append(out, record.Count{Name: g.Values[0], N: g.Counts[0]})
 		}
 	}
-	slices.SortFunc(out, func(a, b record.Count) int {
+	ended := fault.Sort(fault.NewWatch(ctx), out, func(a, b record.Count) int {
 		return cmp.Or(cmp.Compare(b.N, a.N), cmp.Compare(a.Name, b.Name))
 	})
-	return out[:min(len(out), limit)], stats, err
+	return out[:min(len(out), limit)], stats, cmp.Or(err, ended)
 }
 
 var (

@@ -3,7 +3,6 @@ package store
 import (
 	"cmp"
 	"math"
-	"slices"
 
 	"github.com/meshtrail/meshtrail/internal/fault"
 	"github.com/meshtrail/meshtrail/internal/match"
@@ -235,9 +234,12 @@ func (m *Measure) Merge(o *Measure) {
 }
 
 // Sort puts Values and Samples in their order.
-func (m *Measure) Sort() {
+func (m *Measure) Sort() { _ = m.sort(nil) } // a nil Watch never ends
+
+// sort is Sort, unless w ends.
+func (m *Measure) sort(w *fault.Watch) error {
 	sortNumbers(m.Values)
-	slices.SortFunc(m.Samples, func(a, b Sample) int {
+	return fault.Sort(w, m.Samples, func(a, b Sample) int {
 		switch {
 		case a.Before(&b):
 			return -1

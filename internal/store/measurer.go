@@ -8,6 +8,7 @@ import (
 	"strconv"
 	"sync"
 
+	"github.com/meshtrail/meshtrail/internal/fault"
 	"github.com/meshtrail/meshtrail/internal/record"
 	"github.com/meshtrail/meshtrail/internal/schema"
 	"github.com/meshtrail/meshtrail/internal/store/filter"
@@ -20,7 +21,11 @@ func (s *Store) Measure(ctx context.Context, req MeasureRequest) ([]MeasureGroup
 	}
 	if count, ok := req.asCount(); ok {
 		groups, stats, err := s.Count(ctx, count)
-		return measured(groups, int((req.From-req.zero())/max(req.Step, 1))), stats, err
+		if err != nil {
+			return nil, stats, err
+		}
+		out, err := measured(fault.NewWatch(ctx), groups, int((req.From-req.zero())/max(req.Step, 1)))
+		return out, stats, err
 	}
 	m := newMeasurer(&req, s.o.Limits.AnswerBytes)
 	f := filter.New(req.Where)
@@ -36,7 +41,9 @@ func (s *Store) Measure(ctx context.Context, req MeasureRequest) ([]MeasureGroup
 	}, m.collect)
 	var groups []MeasureGroup
 	if err == nil {
-		groups = m.merge()
+		groups, err = m.merge(fault.NewWatch(ctx))
+	}
+	if err == nil {
 		err = m.sort(ctx, r, groups)
 	}
 	return groups, r.stats(), err
@@ -331,8 +338,9 @@ func (m *measurer) bounded(w *worker, c *cells, sel *selected, i int, rows []uin
 	return true
 }
 
-// merge puts the cells of all workers together, by the values of the groups.
-func (m *measurer) merge() []MeasureGroup {
+// merge puts the cells of all workers together, by the values of the groups,
+// unless w ends.
+func (m *measurer) merge(w *fault.Watch) ([]MeasureGroup, error) {
 	var out []MeasureGroup
 	index := make(map[string]int)
 	byCell := make(map[uint64]int) // group and bucket: the place in the group
@@ -340,6 +348,9 @@ func (m *measurer) merge() []MeasureGroup {
 	for _, c := range m.done {
 		groups := make([]int, len(c.groups)) // in out
 		for i := range c.groups {
+			if err := w.Step(1); err != nil {
+				return nil, err
+			}
 			values := c.values(&c.groups[i])
 			key = appendKey(key[:0], values)
 			at, ok := index[string(key)]
@@ -352,6 +363,9 @@ func (m *measurer) merge() []MeasureGroup {
 		}
 		for i := range c.list {
 			x := &c.list[i]
+			if err := w.Step(1); err != nil {
+				return nil, err
+			}
 			at := groups[x.group]
 			g := &out[at]
 			of := c.of[i*c.fields : (i+1)*c.fields : (i+1)*c.fields]
@@ -367,10 +381,12 @@ func (m *measurer) merge() []MeasureGroup {
 		}
 	}
 	for i := range out {
-		slices.SortFunc(out[i].Cells, func(a, b MeasureCell) int { return cmp.Compare(a.Bucket, b.Bucket) })
+		if err := fault.Sort(w, out[i].Cells, func(a, b MeasureCell) int { return cmp.Compare(a.Bucket, b.Bucket) }); err != nil {
+			return nil, err
+		}
 	}
-	slices.SortFunc(out, func(a, b MeasureGroup) int { return slices.Compare(a.Values, b.Values) })
-	return out
+	err := fault.Sort(w, out, func(a, b MeasureGroup) int { return slices.Compare(a.Values, b.Values) })
+	return out, err
 }
 
 func (c *MeasureCell) merge(records uint64, of []Measure) {
@@ -394,8 +410,7 @@ func (m *measurer) sort(ctx context.Context, r *runner, groups []MeasureGroup) e
 		}
 	}
 	return r.each(ctx, len(all), func(_ *worker, i int) error {
-		all[i].Sort()
-		return nil
+		return all[i].sort(fault.NewWatch(ctx))
 	}, func(*worker) {})
 }
 
@@ -416,9 +431,12 @@ func (q *MeasureRequest) asCount() (CountRequest, bool) {
 
 // measured returns groups of a count as those of a measurement, the first bucket
 // of which is the count's own.
-func measured(groups []Group, first int) []MeasureGroup {
+func measured(w *fault.Watch, groups []Group, first int) ([]MeasureGroup, error) {
 	out := make([]MeasureGroup, 0, len(groups))
 	for i := range groups {
+		if err := w.Step(1 + len(groups[i].Counts)/64); err != nil {
+			return nil, err
+		}
 		g := MeasureGroup{Values: groups[i].Values}
 		for b, n := range groups[i].Counts {
 			if n > 0 {
@@ -427,5 +445,5 @@ func measured(groups []Group, first int) []MeasureGroup {
 		}
 		out = append(out, g)
 	}
-	return out
+	return out, nil
 }

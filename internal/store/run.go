@@ -22,6 +22,7 @@ func unsigned(t []int64) []uint64 {
 // A runner evaluates the targets of a plan in parallel.
 type runner struct {
 	p        *plan
+	watch    *fault.Watch // of the caller's goroutine
 	f        *filter.Filter
 	from, to int64
 	cut      cut // of a scan
@@ -48,7 +49,7 @@ func (p *plan) runner(ctx context.Context, f *filter.Filter, from, to int64, b B
 	if b.Steps == 0 {
 		b.Steps = cmp.Or(d.Steps, maxSteps)
 	}
-	r := &runner{p: p, f: f, from: from, to: to, budget: b}
+	r := &runner{p: p, watch: fault.NewWatch(ctx), f: f, from: from, to: to, budget: b}
 	r.tick = func(steps int64) error {
 		if n := r.steps.Add(steps); n > b.Steps {
 			return ownError{fault.WithHint(fault.Errorf(fault.Overload, "the regular expressions of the request took %d steps, its budget is %d", n, b.Steps),

@@ -7,6 +7,7 @@ import (
 	"slices"
 	"unsafe"
 
+	"github.com/meshtrail/meshtrail/internal/fault"
 	"github.com/meshtrail/meshtrail/internal/record"
 	"github.com/meshtrail/meshtrail/internal/store/filter"
 )
@@ -89,7 +90,10 @@ func (r *runner) merge(ctx context.Context, e *emitter, o Order) error {
 		return hits, err
 	}
 	flush := func(next *target) error {
-		out := takeBefore(&waiting, o, next)
+		out, err := takeBefore(r.watch, &waiting, o, next)
+		if err != nil {
+			return err
+		}
 		return e.emit(out)
 	}
 	err := run(ctx, r, work, nil, func(t *target, hits []hit) error {
@@ -109,7 +113,7 @@ func (r *runner) merge(ctx context.Context, e *emitter, o Order) error {
 
 // takeBefore takes the hits whose time comes before everything from next on,
 // merged in order; nil takes all.
-func takeBefore(waiting *[][]hit, o Order, next *target) []hit {
+func takeBefore(w *fault.Watch, waiting *[][]hit, o Order, next *target) ([]hit, error) {
 	var out []hit
 	rest := (*waiting)[:0]
 	for _, list := range *waiting {
@@ -129,8 +133,8 @@ func takeBefore(waiting *[][]hit, o Order, next *target) []hit {
 		}
 	}
 	*waiting = rest
-	slices.SortFunc(out, func(a, b hit) int { return o.compare(&a, &b) })
-	return out
+	err := fault.Sort(w, out, func(a, b hit) int { return o.compare(&a, &b) })
+	return out, err
 }
 
 // top visits the first limit records in order. It stops at the first block that
@@ -198,6 +202,9 @@ func (e *emitter) emit(hits []hit) error {
 // all visits the records of hits.
 func (e *emitter) all(hits []hit) error {
 	for len(hits) > 0 {
+		if err := e.r.watch.Look(); err != nil {
+			return err // a block may be many batches, and a visit slow
+		}
 		n := min(len(hits), e.most)
 		switch err := e.batch(hits[:n]); {
 		case err == errLarge:

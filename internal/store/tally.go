@@ -166,8 +166,12 @@ func (t *tally) values(g *counted) []string {
 	return out
 }
 
-// merge puts the tallies of all workers together, by the values of the groups.
-func (c *counter) merge() ([]Group, error) {
+// merge puts the tallies of all workers together, by the values of the groups,
+// unless w ends.
+func (c *counter) merge(w *fault.Watch) ([]Group, error) {
+	if err := w.Look(); err != nil {
+		return nil, err
+	}
 	var out []Group
 	var err error
 	index := make(map[string]int)
@@ -175,6 +179,9 @@ func (c *counter) merge() ([]Group, error) {
 	for _, t := range c.tallies {
 		for i := range t.groups {
 			g := &t.groups[i]
+			if err := w.Step(1 + len(g.counts)/64); err != nil {
+				return nil, err
+			}
 			values := t.values(g)
 			if len(c.tallies) > 1 {
 				key = appendKey(key[:0], values)
@@ -192,7 +199,9 @@ func (c *counter) merge() ([]Group, error) {
 			out = append(out, Group{Values: values, Counts: g.counts, Bytes: g.bytes})
 		}
 	}
-	slices.SortFunc(out, func(a, b Group) int { return slices.Compare(a.Values, b.Values) })
+	if ended := fault.Sort(w, out, func(a, b Group) int { return slices.Compare(a.Values, b.Values) }); ended != nil {
+		return nil, ended
+	}
 	return out, err
 }
 

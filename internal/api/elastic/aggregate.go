@@ -6,6 +6,7 @@ import (
 	"slices"
 	"strconv"
 
+	"github.com/meshtrail/meshtrail/internal/fault"
 	"github.com/meshtrail/meshtrail/internal/match"
 	"github.com/meshtrail/meshtrail/internal/record"
 	"github.com/meshtrail/meshtrail/internal/schema"
@@ -26,13 +27,17 @@ const maxPieces = 1 << 19
 // request of its own. What needs the records themselves (top_hits, a filter
 // within buckets, a point in time) is answered record by record.
 func (r *runner) aggregate(ctx context.Context) (object, error) {
-	t := &tally{room: r.room}
+	w := fault.NewWatch(ctx)
+	t := &tally{room: r.room, watch: w}
 	cs := newCollectors(r.aggs, t)
 	if err := r.gather(ctx, cs, r.full, 0); err != nil {
 		return nil, err
 	}
-	f := &finisher{types: r.types, typed: r.aggQuery, left: maxBuckets, search: r.search}
+	f := &finisher{watch: w, types: r.types, typed: r.aggQuery, left: maxBuckets, search: r.search}
 	outs, err := f.all(cs)
+	if err == nil {
+		err = w.Err()
+	}
 	if err != nil {
 		return nil, err
 	}

@@ -69,6 +69,9 @@ func (r *runner) hitsBody() object {
 	}
 	hits := make([]any, len(r.hits))
 	for i := range r.hits {
+		if r.watch.Step(8) != nil {
+			break // the answer is not sent
+		}
 		hits[i] = r.hitBody(&r.hits[i])
 	}
 	o.put("hits", hits)

@@ -6,6 +6,7 @@ import (
 	"strconv"
 	"strings"
 
+	"github.com/meshtrail/meshtrail/internal/fault"
 	"github.com/meshtrail/meshtrail/internal/record"
 	"github.com/meshtrail/meshtrail/internal/store"
 )
@@ -149,6 +150,7 @@ type collector struct {
 type tally struct {
 	buckets int
 	room    *room // for hits
+	watch   *fault.Watch
 }
 
 func (t *tally) bucket() error {
@@ -207,6 +209,9 @@ func takeAll(cs []*collector, x *cell) error {
 
 // take gathers a cell.
 func (c *collector) take(x *cell) error {
+	if err := c.tally.watch.Step(1); err != nil {
+		return err
+	}
 	switch c.a.kind {
 	case "terms":
 		v, ok := c.a.termOf(x)
@@ -411,6 +416,9 @@ func (c *collector) takeMetric(x *cell) error {
 		return nil
 	}
 	m := &x.of[c.a.of]
+	if err := c.tally.watch.Step(len(m.Values) / 64); err != nil {
+		return err
+	}
 	c.m.Merge(m)
 	if c.a.missing == nil || m.Absent == 0 {
 		return nil

@@ -248,7 +248,7 @@ func (c *call) page(h *held) (object, []any, error) {
 			after = append(after, jsonOf(s.order.keys[i].show(&r.hits[n-1].keys[i])))
 		}
 	}
-	return r.body(time.Since(c.start)), after, nil
+	return r.body(time.Since(c.start)), after, r.watch.Err()
 }
 
 // jsonOf returns a value as it would be read again.

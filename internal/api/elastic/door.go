@@ -33,7 +33,8 @@ type call struct {
 	scope access.Scope
 	body  []byte
 	start time.Time
-	room  room // for the hits of all its searches
+	watch *fault.Watch // of who asks
+	room  room         // for the hits of all its searches
 }
 
 // handle wraps a handler: who asks, the body, the headers and the form of the
@@ -44,7 +45,7 @@ func (d *door) handle(h func(*call) (any, error)) func(http.ResponseWriter, *htt
 		if err != nil {
 			return err
 		}
-		c := &call{d: d, r: r, scope: scope, start: time.Now()}
+		c := &call{d: d, r: r, scope: scope, start: time.Now(), watch: fault.NewWatch(r.Context())}
 		if c.v, err = url.ParseQuery(r.URL.RawQuery); err != nil {
 			return badf("illegal_argument_exception", "the parameters can not be read: %v", err)
 		}
@@ -123,14 +124,24 @@ func (c *call) send(w http.ResponseWriter, answer any) error {
 			if err != nil {
 				return err
 			}
-			answer = f.apply(answer)
+			answer = f.apply(c.watch, answer)
 		}
-		b = write(nil, answer)
+		b = writeWatched(c.watch, nil, answer)
+	}
+	if err := c.watch.Look(); err != nil {
+		return err
 	}
 	if len(b) > 1<<10 && acceptsGzip(c.r) {
 		var z bytes.Buffer
 		zw, _ := gzip.NewWriterLevel(&z, gzip.BestSpeed) // the level is valid
-		_, _ = zw.Write(b)                               // to memory
+		for rest := b; len(rest) > 0; {
+			if err := c.watch.Look(); err != nil {
+				return err
+			}
+			n := min(len(rest), pieceBytes)
+			_, _ = zw.Write(rest[:n]) // to memory
+			rest = rest[n:]
+		}
 		_ = zw.Close()
 		b = z.Bytes()
 		h.Set("Content-Encoding", "gzip")
@@ -143,6 +154,9 @@ func (c *call) send(w http.ResponseWriter, answer any) error {
 	_, err := w.Write(b)
 	return err
 }
+
+// pieceBytes of an answer are compressed between two looks at who asks.
+const pieceBytes = 256 << 10
 
 // missing is an answer with status 404 that is no error.
 type missing object

@@ -1,6 +1,10 @@
 package elastic
 
-import "strings"
+import (
+	"strings"
+
+	"github.com/meshtrail/meshtrail/internal/fault"
+)
 
 // A filterPath is the parameter filter_path: what an answer shows, and what not.
 type filterPath struct {
@@ -28,13 +32,14 @@ func readFilterPath(s string) (*filterPath, error) {
 	return f, nil
 }
 
-func (f *filterPath) apply(v any) any {
+// apply returns what is left of v; until w ends.
+func (f *filterPath) apply(w *fault.Watch, v any) any {
 	if len(f.hide) > 0 {
-		v = hide(v, f.hide)
+		v = hide(w, v, f.hide)
 	}
 	if len(f.show) > 0 {
 		var ok bool
-		if v, ok = show(v, f.show); !ok {
+		if v, ok = show(w, v, f.show); !ok {
 			v = object{}
 		}
 	}
@@ -72,7 +77,10 @@ func step(paths [][]string, key string) (rest [][]string, ends bool) {
 	return rest, ends
 }
 
-func show(v any, paths [][]string) (any, bool) {
+func show(w *fault.Watch, v any, paths [][]string) (any, bool) {
+	if w.Step(len(paths)) != nil {
+		return nil, false
+	}
 	switch v := v.(type) {
 	case object:
 		var out object
@@ -85,7 +93,7 @@ func show(v any, paths [][]string) (any, bool) {
 			if len(rest) == 0 {
 				continue
 			}
-			if sub, ok := show(m.val, rest); ok {
+			if sub, ok := show(w, m.val, rest); ok {
 				out = append(out, member{m.key, sub})
 			}
 		}
@@ -93,7 +101,7 @@ func show(v any, paths [][]string) (any, bool) {
 	case []any:
 		var out []any
 		for _, x := range v {
-			if sub, ok := show(x, paths); ok {
+			if sub, ok := show(w, x, paths); ok {
 				out = append(out, sub)
 			}
 		}
@@ -102,7 +110,10 @@ func show(v any, paths [][]string) (any, bool) {
 	return nil, false
 }
 
-func hide(v any, paths [][]string) any {
+func hide(w *fault.Watch, v any, paths [][]string) any {
+	if w.Step(len(paths)) != nil {
+		return nil
+	}
 	switch v := v.(type) {
 	case object:
 		out := object{}
@@ -112,7 +123,7 @@ func hide(v any, paths [][]string) any {
 				continue
 			}
 			if len(rest) > 0 {
-				m.val = hide(m.val, rest)
+				m.val = hide(w, m.val, rest)
 			}
 			out = append(out, m)
 		}
@@ -120,7 +131,7 @@ func hide(v any, paths [][]string) any {
 	case []any:
 		out := make([]any, len(v))
 		for i := range v {
-			out[i] = hide(v[i], paths)
+			out[i] = hide(w, v[i], paths)
 		}
 		return out
 	}

@@ -8,6 +8,7 @@ import (
 	"strings"
 	"time"
 
+	"github.com/meshtrail/meshtrail/internal/fault"
 	"github.com/meshtrail/meshtrail/internal/match"
 )
 
@@ -111,6 +112,7 @@ func (k *termKey) compare(o *termKey) int {
 
 // A finisher turns collectors into answers.
 type finisher struct {
+	watch  *fault.Watch
 	types  fieldTypes
 	typed  bool // typed_keys
 	left   int  // buckets that the answer may still have
@@ -187,6 +189,9 @@ func (f *finisher) object(o object, outs []*out) object {
 }
 
 func (f *finisher) one(c *collector) (*out, error) {
+	if err := f.watch.Step(1 + len(c.m.Values)/64); err != nil {
+		return nil, err
+	}
 	a := c.a
 	o := &out{a: a, typed: a.kind}
 	var err error
@@ -235,6 +240,9 @@ func (f *finisher) finishBuckets(a *agg, o *out) (err error) {
 	if a.keyed && a.kind != "composite" || a.kind == "filters" && !a.anon {
 		keyed := object{}
 		for _, b := range o.buckets {
+			if err := f.watch.Step(1 + len(b.subs)); err != nil {
+				return err
+			}
 			keyed.put(b.name, f.show(b))
 		}
 		o.body.put("buckets", keyed)
@@ -242,6 +250,9 @@ func (f *finisher) finishBuckets(a *agg, o *out) (err error) {
 	}
 	buckets := make([]any, len(o.buckets))
 	for i, b := range o.buckets {
+		if err := f.watch.Step(1 + len(b.subs)); err != nil {
+			return err
+		}
 		buckets[i] = f.show(b)
 	}
 	o.body.put("buckets", buckets)
@@ -335,6 +346,9 @@ func (f *finisher) terms(c *collector, o *out) error {
 	}
 	raw := make(map[*bucketOut]*bucket, len(c.buckets))
 	for _, b := range c.buckets {
+		if err := f.watch.Step(1); err != nil {
+			return err
+		}
 		total += b.records
 		key, more, term, _ := f.keyOf(a, b.text)
 		x := &bucketOut{head: append(object{{"key", key}}, more...), keyText: b.text, name: b.text, sort: term.num, term: term, docs: b.records}
@@ -350,7 +364,7 @@ func (f *finisher) terms(c *collector, o *out) error {
 			list = append(list, x)
 		}
 	}
-	if err := sortTerms(list, a.order); err != nil {
+	if err := sortTerms(f.watch, list, a.order); err != nil {
 		return err
 	}
 	list = list[:min(len(list), a.size)]
@@ -368,13 +382,16 @@ func (f *finisher) terms(c *collector, o *out) error {
 }
 
 // sortTerms orders buckets, in the end by key.
-func sortTerms(list []*bucketOut, by []termOrder) error {
+func sortTerms(w *fault.Watch, list []*bucketOut, by []termOrder) error {
 	type row struct {
 		b    *bucketOut
 		vals []float64
 	}
 	rows := make([]row, len(list))
 	for i, b := range list {
+		if err := w.Step(1); err != nil {
+			return err
+		}
 		rows[i].b = b
 		for _, o := range by {
 			v := 0.0
@@ -387,7 +404,7 @@ func sortTerms(list []*bucketOut, by []termOrder) error {
 			rows[i].vals = append(rows[i].vals, v)
 		}
 	}
-	slices.SortFunc(rows, func(x, y row) int {
+	ended := fault.Sort(w, rows, func(x, y row) int {
 		for i, o := range by {
 			var c int
 			switch o.path {
@@ -417,7 +434,7 @@ func sortTerms(list []*bucketOut, by []termOrder) error {
 	for i := range rows {
 		list[i] = rows[i].b
 	}
-	return nil
+	return ended
 }
 
 // dates finishes a date_histogram: in order, with the gaps filled.
@@ -454,18 +471,18 @@ func (f *finisher) dates(c *collector, o *out) error {
 		x.name, x.keyText, x.sort = text, text, float64(ms)
 		o.buckets = append(o.buckets, x)
 	}
-	return orderBuckets(a, o)
+	return f.order(a, o)
 }
 
-// orderBuckets applies an order that is not that of the keys.
-func orderBuckets(a *agg, o *out) error {
+// order applies an order that is not that of the keys.
+func (f *finisher) order(a *agg, o *out) error {
 	if len(a.order) == 0 {
 		return nil
 	}
 	for _, b := range o.buckets {
 		b.term = termKey{num: b.sort, isNum: true}
 	}
-	return sortTerms(o.buckets, a.order)
+	return sortTerms(f.watch, o.buckets, a.order)
 }
 
 func (f *finisher) fillDates(a *agg, starts []int64) ([]int64, error) {
@@ -513,6 +530,9 @@ func (f *finisher) histogram(c *collector, o *out) error {
 	byKey := map[float64]*bucket{}
 	keys := make([]float64, 0, len(c.buckets))
 	for _, b := range c.buckets {
+		if err := f.watch.Step(1); err != nil {
+			return err
+		}
 		k, err := strconv.ParseFloat(b.text, 64)
 		if err != nil {
 			continue

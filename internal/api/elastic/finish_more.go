@@ -7,6 +7,8 @@ import (
 	"strconv"
 	"strings"
 	"time"
+
+	"github.com/meshtrail/meshtrail/internal/fault"
 )
 
 // listed finishes range, date_range and filters: one bucket for each.
@@ -111,6 +113,9 @@ func (f *finisher) composite(c *collector, o *out) error {
 	}
 	var rows []row
 	for _, b := range c.buckets {
+		if err := f.watch.Step(1); err != nil {
+			return err
+		}
 		r := row{b: b}
 		for i := range a.sources {
 			r.keys = append(r.keys, term(i, b.parts[i]))
@@ -119,7 +124,9 @@ func (f *finisher) composite(c *collector, o *out) error {
 			rows = append(rows, r)
 		}
 	}
-	slices.SortFunc(rows, func(x, y row) int { return compare(x.keys, y.keys) })
+	if err := fault.Sort(f.watch, rows, func(x, y row) int { return compare(x.keys, y.keys) }); err != nil {
+		return err
+	}
 	rows = rows[:min(len(rows), a.size)]
 	var last object
 	for _, r := range rows {
@@ -382,6 +389,6 @@ func (f *finisher) topHits(c *collector, o *out) {
 		o.body = object{{"top", top}}
 		return
 	}
-	r := &runner{search: s, hits: hits, total: int64(c.docs)}
+	r := &runner{search: s, watch: f.watch, hits: hits, total: int64(c.docs)}
 	o.body = object{{"hits", r.hitsBody()}}
 }

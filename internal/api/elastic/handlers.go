@@ -45,7 +45,7 @@ func (c *call) run(body object, v url.Values, set *indexSet, text []byte, start 
 	if err != nil {
 		return nil, err
 	}
-	return r.body(time.Since(start)), nil
+	return r.body(time.Since(start)), r.watch.Err()
 }
 
 // read reads a search, in a point in time if it names one.

@@ -7,6 +7,7 @@ import (
 	"math"
 	"strconv"
 
+	"github.com/meshtrail/meshtrail/internal/fault"
 	"github.com/meshtrail/meshtrail/internal/match"
 )
 
@@ -162,7 +163,13 @@ func short(s string) string {
 }
 
 // write appends v as JSON.
-func write(b []byte, v any) []byte {
+func write(b []byte, v any) []byte { return writeWatched(nil, b, v) }
+
+// writeWatched is write, until w ends: what it returns then is no JSON.
+func writeWatched(w *fault.Watch, b []byte, v any) []byte {
+	if w.Step(1) != nil {
+		return b
+	}
 	switch v := v.(type) {
 	case object:
 		b = append(b, '{')
@@ -172,19 +179,23 @@ func write(b []byte, v any) []byte {
 			}
 			b = match.AppendQuoted(b, v[i].key)
 			b = append(b, ':')
-			b = write(b, v[i].val)
+			b = writeWatched(w, b, v[i].val)
 		}
 		return append(b, '}')
 	case []any:
 		b = append(b, '[')
 		for i := range v {
+			if w.Err() != nil {
+				return b
+			}
 			if i > 0 {
 				b = append(b, ',')
 			}
-			b = write(b, v[i])
+			b = writeWatched(w, b, v[i])
 		}
 		return append(b, ']')
 	case string:
+		_ = w.Step(len(v) / 256) // Err says so at the end
 		return match.AppendQuoted(b, v)
 	case bool:
 		return strconv.AppendBool(b, v)

@@ -19,6 +19,7 @@ import (
 type runner struct {
 	*search
 	a     *query.Asking
+	watch *fault.Watch // of who asks; of an aggregation, its own
 	types fieldTypes
 
 	full  cond // indices and query
@@ -77,7 +78,7 @@ func (d *door) answer(ctx context.Context, scope access.Scope, s *search, remote
 	if s.room == nil {
 		s.room = &room{}
 	}
-	r := &runner{search: s, full: s.whole(s.cond)}
+	r := &runner{search: s, watch: fault.NewWatch(ctx), full: s.whole(s.cond)}
 	var err error
 	if r.spans, err = planSpans(r.full); err != nil {
 		return nil, err

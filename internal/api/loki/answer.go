@@ -11,14 +11,19 @@ import (
 
 	"github.com/klauspost/compress/gzip"
 
+	"github.com/meshtrail/meshtrail/internal/fault"
 	"github.com/meshtrail/meshtrail/internal/match"
 	"github.com/meshtrail/meshtrail/internal/query"
 	"github.com/meshtrail/meshtrail/internal/record"
 	"github.com/meshtrail/meshtrail/internal/schema"
 )
 
-// compressFrom is the size of answers that are worth compressing.
-const compressFrom = 1024
+const (
+	// compressFrom is the size of answers that are worth compressing.
+	compressFrom = 1024
+	// pieceBytes are compressed between two looks at who asks.
+	pieceBytes = 256 << 10
+)
 
 // send answers JSON, compressed when the client takes it.
 func send(w http.ResponseWriter, r *http.Request, b []byte) error {
@@ -34,8 +39,15 @@ func send(w http.ResponseWriter, r *http.Request, b []byte) error {
 	if err != nil {
 		return err
 	}
-	if _, err := z.Write(b); err != nil {
-		return err
+	for len(b) > 0 {
+		if err := r.Context().Err(); err != nil {
+			return err
+		}
+		n := min(len(b), pieceBytes)
+		if _, err := z.Write(b[:n]); err != nil {
+			return err
+		}
+		b = b[n:]
 	}
 	return z.Close()
 }
@@ -55,8 +67,8 @@ func takesGzip(accept string) bool {
 
 const encodingFlags = `"encodingFlags":["categorize-labels"]`
 
-// appendResult appends the answer to a query.
-func appendResult(b []byte, res *query.Result, f form) []byte {
+// appendResult appends the answer to a query, or a part of it when w ends.
+func appendResult(w *fault.Watch, b []byte, res *query.Result, f form) []byte {
 	b = append(b, `{"status":"success"`...)
 	b = appendWarnings(b, res.Warnings)
 	b = append(b, `,"data":{"resultType":"`...)
@@ -71,7 +83,7 @@ func appendResult(b []byte, res *query.Result, f form) []byte {
 	case query.Streams:
 		b = append(b, '[')
 		for i, s := range f.streams(res.Streams) {
-			b = f.appendStream(comma(b, i), &s)
+			b = f.appendStream(w, comma(b, i), &s)
 			returned += len(s.Entries)
 		}
 		b = append(b, ']')
@@ -81,6 +93,9 @@ func appendResult(b []byte, res *query.Result, f form) []byte {
 	default:
 		b = append(b, '[')
 		for i, s := range res.Series {
+			if w.Step(1+len(s.Vals)/8) != nil {
+				return b
+			}
 			b = appendSeries(comma(b, i), s, res.Steps, res.Kind == query.Vector)
 			returned += len(s.Vals)
 		}
@@ -152,11 +167,14 @@ func (f form) labels(e *query.Entry, stream query.Labels) query.Labels {
 	return out
 }
 
-func (f form) appendStream(b []byte, s *query.Stream) []byte {
+func (f form) appendStream(w *fault.Watch, b []byte, s *query.Stream) []byte {
 	b = append(b, `{"stream":`...)
 	b = appendLabels(b, s.Labels)
 	b = append(b, `,"values":[`...)
 	for i := range s.Entries {
+		if w.Step(4) != nil {
+			return b
+		}
 		b = f.appendEntry(comma(b, i), &s.Entries[i], s.Labels)
 	}
 	return append(b, "]}"...)

@@ -49,7 +49,7 @@ func (f *frame) finish(dropped []lost) []byte {
 		if b = comma(b, i); f.legacy {
 			b = appendLegacyStream(b, &f.streams[i])
 		} else {
-			b = f.form.appendStream(b, &f.streams[i])
+			b = f.form.appendStream(nil, b, &f.streams[i])
 		}
 	}
 	b = append(b, ']')

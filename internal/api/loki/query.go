@@ -47,7 +47,9 @@ func (d *door) answer(r *http.Request, scope access.Scope, req query.Request) ([
 	if err != nil {
 		return nil, err
 	}
-	return appendResult(nil, res, formOf(r, req.Query)), nil
+	w := fault.NewWatch(r.Context())
+	b := appendResult(w, nil, res, formOf(r, req.Query))
+	return b, w.Err()
 }
 
 func (d *door) now() int64 { return d.o.Engine.Now().UnixNano() }

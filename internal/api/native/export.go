@@ -1,6 +1,7 @@
 package native
 
 import (
+	"context"
 	"crypto/sha256"
 	"encoding/hex"
 	"fmt"
@@ -62,7 +63,7 @@ func (a reading) export(w http.ResponseWriter, r *http.Request) error {
 	}
 	f := a.form(r)
 	req := f.stream(store.Oldest, 0)
-	out := &sealed{w: w, sum: sha256.New(), flush: http.NewResponseController(w), last: time.Now()}
+	out := &sealed{ctx: r.Context(), w: w, sum: sha256.New(), flush: http.NewResponseController(w), last: time.Now()}
 	to, kind, err := f.writer(out, &req)
 	switch s := r.Form.Get("manifest"); s {
 	case "", "file":
@@ -152,6 +153,7 @@ func (f *form) writer(out *sealed, req *query.StreamRequest) (writer, string, er
 // sealed gathers what is written, hashes and counts it, and passes it on. The
 // first write begins the answer.
 type sealed struct {
+	ctx   context.Context // of who reads
 	w     http.ResponseWriter
 	flush *http.ResponseController
 	begin func()
@@ -172,6 +174,9 @@ func (s *sealed) Write(p []byte) (int, error) {
 func (s *sealed) write(all bool) error {
 	if !all && len(s.buf) < flushBytes && time.Since(s.last) < flushEvery {
 		return nil
+	}
+	if err := s.ctx.Err(); err != nil { // a small answer waits in the server's buffer, whose writes succeed
+		return fault.Wrap(fault.Canceled, err)
 	}
 	if s.begin != nil {
 		s.begin()

@@ -67,26 +67,63 @@ func (a reading) metric(w http.ResponseWriter, r *http.Request) error {
 	if err != nil {
 		return err
 	}
-	return writeJSON(w, metricAnswer(res))
+	return writeMetric(w, r, res)
 }
 
-func metricAnswer(res *query.Result) MetricAnswer {
-	out := MetricAnswer{Kind: string(res.Kind), Series: []MetricSeries{}, Partial: res.Partial, Warnings: res.Warnings, Stats: res.Stats}
-	point := func(i int, v float64) MetricPoint {
-		at := res.Steps.Start + int64(i)*res.Steps.Step
-		return MetricPoint{Time: string(appendTime(nil, at)), Value: strconv.FormatFloat(v, 'f', -1, 64)}
-	}
+// writeMetric writes a MetricAnswer, a series at a time: all of them as texts would
+// take many times the memory of their numbers.
+func writeMetric(w http.ResponseWriter, r *http.Request, res *query.Result) error {
+	w.Header().Set("Content-Type", "application/json")
+	watch := fault.NewWatch(r.Context())
+	b := append(appendJSON([]byte(`{"kind":`), res.Kind), `,"series":[`...)
+	series := res.Series
 	if res.Kind == query.Scalar {
-		out.Series = append(out.Series, MetricSeries{Labels: map[string]string{}, Points: []MetricPoint{point(0, res.Scalar)}})
+		series = []*query.Series{{Vals: []float64{res.Scalar}, Has: []bool{true}}}
 	}
-	for _, s := range res.Series {
-		m := MetricSeries{Labels: s.Labels.Map(), Points: []MetricPoint{}}
-		for i, v := range s.Vals {
-			if s.Has[i] {
-				m.Points = append(m.Points, point(i, v))
-			}
+	for i, s := range series {
+		if err := watch.Step(1 + len(s.Vals)/8); err != nil {
+			return err
 		}
-		out.Series = append(out.Series, m)
+		if i > 0 {
+			b = append(b, ',')
+		}
+		b = appendSeries(b, s, res.Steps)
+		if len(b) < flushBytes {
+			continue
+		}
+		if _, err := w.Write(b); err != nil {
+			return fault.Errorf(fault.Canceled, "write answer: %w", err)
+		}
+		b = b[:0]
 	}
-	return out
+	rest := appendJSON(nil, struct {
+		Partial  bool        `json:"partial"`
+		Warnings []string    `json:"warnings,omitempty"`
+		Stats    store.Stats `json:"stats"`
+	}{res.Partial, res.Warnings, res.Stats})
+	b = append(append(b, "],"...), rest[1:]...)
+	_, err := w.Write(append(b, '\n'))
+	return err
+}
+
+// appendSeries appends a MetricSeries.
+func appendSeries(b []byte, s *query.Series, steps query.Steps) []byte {
+	b = appendJSON(append(b, `{"labels":`...), s.Labels.Map())
+	b = append(b, `,"points":[`...)
+	first := true
+	for i, v := range s.Vals {
+		if !s.Has[i] {
+			continue
+		}
+		if !first {
+			b = append(b, ',')
+		}
+		first = false
+		b = append(b, `{"time":"`...)
+		b = appendTime(b, steps.At(i))
+		b = append(b, `","value":"`...)
+		b = strconv.AppendFloat(b, v, 'f', -1, 64)
+		b = append(b, `"}`...)
+	}
+	return append(b, "]}"...)
 }

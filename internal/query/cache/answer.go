@@ -15,9 +15,10 @@ type question interface {
 	// keep fills p with what the run that starts at run has of its buckets.
 	keep(run int64, p *part)
 	// read adds the run that starts at from to the answer; kept adds the buckets
-	// from ≤ t < to of a part. They come in the order of time.
-	read(from int64)
-	kept(p *part, from, to int64)
+	// from ≤ t < to of a part. They come in the order of time. An error is that
+	// nobody waits any more.
+	read(from int64) error
+	kept(p *part, from, to int64) error
 }
 
 // A run is pieces side by side that are read at once: pieces a ≤ i < b.
@@ -54,12 +55,15 @@ func (r *Reader) answer(ctx context.Context, q question, k requestKey, g *grid, 
 	r.tell(&stats, pieces)
 	for i, next := 0, 0; i < len(pieces); {
 		if next < len(runs) && runs[next].a == i {
-			q.read(pieces[i].from)
+			err = q.read(pieces[i].from)
 			i, next = runs[next].b, next+1
-			continue
+		} else {
+			err = q.kept(pieces[i].kept, pieces[i].from, pieces[i].to)
+			i++
 		}
-		q.kept(pieces[i].kept, pieces[i].from, pieces[i].to)
-		i++
+		if err != nil {
+			return stats, true, err
+		}
 	}
 	return stats, true, nil
 }

@@ -5,6 +5,7 @@ import (
 	"encoding/binary"
 	"slices"
 
+	"github.com/meshtrail/meshtrail/internal/fault"
 	"github.com/meshtrail/meshtrail/internal/store"
 )
 
@@ -32,13 +33,14 @@ func (r *Reader) Count(ctx context.Context, req store.CountRequest) ([]store.Gro
 	if !ok {
 		return r.Reader.Count(ctx, req)
 	}
-	q := &countQuestion{r: r.Reader, req: &req, g: g, buckets: int(g.bucket(req.To-1) - g.first + 1), runs: map[int64][]store.Group{}}
+	q := &countQuestion{r: r.Reader, watch: fault.NewWatch(ctx), req: &req, g: g, buckets: int(g.bucket(req.To-1) - g.first + 1), runs: map[int64][]store.Group{}}
 	stats, ok, err := r.answer(ctx, q, k, g, extent(req.Tenant, req.Classes, req.Where, req.From, req.To), req.Budget)
 	if err != nil {
 		return nil, stats, err
 	}
 	if ok && q.cells() <= mostCells {
-		return q.answer(), stats, nil
+		groups, err := q.answer()
+		return groups, stats, err
 	}
 	groups, more, err := r.Reader.Count(ctx, req)
 	stats.ResultCache = store.CacheUse{Misses: stats.ResultCache.Hits + stats.ResultCache.Misses}
@@ -49,6 +51,7 @@ func (r *Reader) Count(ctx context.Context, req store.CountRequest) ([]store.Gro
 // A countQuestion answers a Count.
 type countQuestion struct {
 	r       store.Reader
+	watch   *fault.Watch
 	req     *store.CountRequest
 	g       *grid
 	buckets int
@@ -130,26 +133,33 @@ func (q *countQuestion) group(values []string, at int64) (counts, bytes []uint64
 
 func (q *countQuestion) cells() int { return len(q.out) * q.buckets }
 
-func (q *countQuestion) read(from int64) {
+func (q *countQuestion) read(from int64) error {
 	groups := q.runs[from]
 	if len(q.runs) == 1 && from == q.req.From && len(q.out) == 0 && (len(groups) == 0 || len(groups[0].Counts) == q.buckets) {
 		q.only = groups
-		return
+		return nil
 	}
 	for i := range groups {
 		g := &groups[i]
+		if err := q.watch.Step(1 + len(g.Counts)/64); err != nil {
+			return err
+		}
 		counts, bytes := q.group(g.Values, q.g.bucket(from))
 		if counts != nil {
 			copy(counts, g.Counts)
 			copy(bytes, g.Bytes)
 		}
 	}
+	return nil
 }
 
-func (q *countQuestion) kept(p *part, from, to int64) {
+func (q *countQuestion) kept(p *part, from, to int64) error {
 	skip, n := int((from-p.from)/q.g.step), int((to-from)/q.g.step)
 	for i := range p.counts {
 		c := &p.counts[i]
+		if err := q.watch.Step(1 + len(c.cells)/64); err != nil {
+			return err
+		}
 		cells := c.cells
 		var counts, bytes []uint64
 		for j := range skip + n {
@@ -174,13 +184,14 @@ func (q *countQuestion) kept(p *part, from, to int64) {
 			}
 		}
 	}
+	return nil
 }
 
 // answer returns the groups in the store's order.
-func (q *countQuestion) answer() []store.Group {
+func (q *countQuestion) answer() ([]store.Group, error) {
 	if q.out == nil {
-		return q.only
+		return q.only, nil
 	}
-	slices.SortFunc(q.out, func(a, b store.Group) int { return slices.Compare(a.Values, b.Values) })
-	return q.out
+	err := fault.Sort(q.watch, q.out, func(a, b store.Group) int { return slices.Compare(a.Values, b.Values) })
+	return q.out, err
 }

@@ -7,6 +7,7 @@ import (
 	"slices"
 	"unsafe"
 
+	"github.com/meshtrail/meshtrail/internal/fault"
 	"github.com/meshtrail/meshtrail/internal/store"
 )
 
@@ -26,13 +27,14 @@ func (r *Reader) Measure(ctx context.Context, req store.MeasureRequest) ([]store
 	if !ok || req.From != zero && g.start(g.first) == 0 {
 		return r.Reader.Measure(ctx, req)
 	}
-	q := &measureQuestion{r: r.Reader, req: &req, g: g, base: g.bucket(zero), runs: map[int64][]store.MeasureGroup{}}
+	q := &measureQuestion{r: r.Reader, watch: fault.NewWatch(ctx), req: &req, g: g, base: g.bucket(zero), runs: map[int64][]store.MeasureGroup{}}
 	stats, ok, err := r.answer(ctx, q, k, g, extent(req.Tenant, req.Classes, req.Where, req.From, req.To), req.Budget)
 	if err != nil {
 		return nil, stats, err
 	}
 	if ok {
-		return q.answer(), stats, nil
+		groups, err := q.answer()
+		return groups, stats, err
 	}
 	groups, more, err := r.Reader.Measure(ctx, req)
 	Sum(&stats, &more)
@@ -68,11 +70,12 @@ func measureKey(req *store.MeasureRequest, g *grid) (requestKey, bool) {
 
 // A measureQuestion answers a Measure. Within it buckets count from the grid's.
 type measureQuestion struct {
-	r    store.Reader
-	req  *store.MeasureRequest
-	g    *grid
-	base int64 // the bucket that the request calls 0
-	runs map[int64][]store.MeasureGroup
+	r     store.Reader
+	watch *fault.Watch
+	req   *store.MeasureRequest
+	g     *grid
+	base  int64 // the bucket that the request calls 0
+	runs  map[int64][]store.MeasureGroup
 
 	index map[string]int
 	out   []store.MeasureGroup
@@ -156,21 +159,30 @@ func (q *measureQuestion) add(values []string, cells []store.MeasureCell) {
 	q.out[i].Cells = append(q.out[i].Cells, cells...)
 }
 
-func (q *measureQuestion) read(from int64) {
+func (q *measureQuestion) read(from int64) error {
 	for _, g := range q.runs[from] {
+		if err := q.watch.Step(1 + len(g.Cells)); err != nil {
+			return err
+		}
 		q.add(g.Values, g.Cells)
 	}
+	return nil
 }
 
-func (q *measureQuestion) kept(p *part, from, to int64) {
+func (q *measureQuestion) kept(p *part, from, to int64) error {
 	a, b := int(q.g.bucket(from)), int(q.g.bucket(to))
 	for i := range p.measures {
-		q.add(p.measures[i].Values, cloned(within(p.measures[i].Cells, a, b)))
+		cells := within(p.measures[i].Cells, a, b)
+		if err := q.watch.Step(1 + len(cells)); err != nil {
+			return err
+		}
+		q.add(p.measures[i].Values, cloned(cells))
 	}
+	return nil
 }
 
 // answer returns the groups in the store's order.
-func (q *measureQuestion) answer() []store.MeasureGroup {
-	slices.SortFunc(q.out, func(a, b store.MeasureGroup) int { return slices.Compare(a.Values, b.Values) })
-	return q.out
+func (q *measureQuestion) answer() ([]store.MeasureGroup, error) {
+	err := fault.Sort(q.watch, q.out, func(a, b store.MeasureGroup) int { return slices.Compare(a.Values, b.Values) })
+	return q.out, err
 }

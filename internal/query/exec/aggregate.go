@@ -53,7 +53,11 @@ func aggregate(ctx context.Context, env *Env, n *plan.Aggregate, x Value) (Value
 		return Value{}, fault.WithHint(fault.Errorf(fault.Invalid, "count min sketches are only supported on instant queries"), "use topk")
 	}
 	var out []*Series
-	for _, g := range groups(n, x.Series) {
+	order, err := groups(ctx, n, x.Series)
+	if err != nil {
+		return Value{}, err
+	}
+	for _, g := range order {
 		list, err := g.aggregate(ctx, env, n)
 		if err != nil {
 			return Value{}, err
@@ -69,9 +73,12 @@ type group struct {
 	members []*Series
 }
 
-func groups(n *plan.Aggregate, list []*Series) (order []*group) {
-	byKey := map[string]*group{}
+func groups(ctx context.Context, n *plan.Aggregate, list []*Series) (order []*group, err error) {
+	byKey, watch := map[string]*group{}, fault.NewWatch(ctx)
 	for _, s := range list {
+		if err := watch.Step(1); err != nil {
+			return nil, err
+		}
 		l := s.Labels.keep(n.Labels, n.Without)
 		key := l.Key()
 		g, ok := byKey[key]
@@ -82,7 +89,7 @@ func groups(n *plan.Aggregate, list []*Series) (order []*group) {
 		}
 		g.members = append(g.members, s)
 	}
-	return order
+	return order, nil
 }
 
 func (g *group) aggregate(ctx context.Context, env *Env, n *plan.Aggregate) ([]*Series, error) {
@@ -90,7 +97,7 @@ func (g *group) aggregate(ctx context.Context, env *Env, n *plan.Aggregate) ([]*
 	case "topk", "bottomk", "approx_topk":
 		return g.best(ctx, env, int(n.Param), n.Op != "bottomk")
 	case "sort", "sort_desc":
-		return g.sort(env, n.Op == "sort_desc")
+		return g.sort(ctx, env, n.Op == "sort_desc")
 	}
 	s, err := env.series(g.labels)
 	if err != nil {
@@ -166,8 +173,10 @@ func (g *group) best(ctx context.Context, env *Env, k int, largest bool) ([]*Ser
 	if k < 1 {
 		return nil, fault.Errorf(fault.Invalid, "invalid parameter (must be greater than 0): %d", k)
 	}
-	members := slices.Clone(g.members)
-	slices.SortStableFunc(members, func(a, b *Series) int { return a.Labels.Compare(b.Labels) })
+	members, watch := slices.Clone(g.members), fault.NewWatch(ctx)
+	if err := fault.SortStable(watch, members, func(a, b *Series) int { return a.Labels.Compare(b.Labels) }); err != nil {
+		return nil, err
+	}
 	kept := make([]*Series, len(members))
 	var out []*Series
 	var here []int
@@ -181,9 +190,12 @@ func (g *group) best(ctx context.Context, env *Env, k int, largest bool) ([]*Ser
 				here = append(here, j)
 			}
 		}
-		slices.SortFunc(here, func(a, b int) int {
+		err := fault.Sort(watch, here, func(a, b int) int {
 			return cmp.Or(order(members[a].Vals[i], members[b].Vals[i], largest), cmp.Compare(a, b))
 		})
+		if err != nil {
+			return nil, err
+		}
 		for _, j := range here[:min(k, len(here))] {
 			if kept[j] == nil {
 				s, err := env.series(members[j].Labels)
@@ -203,8 +215,8 @@ func (g *group) best(ctx context.Context, env *Env, k int, largest bool) ([]*Ser
 
 // sort orders the series by their values, which means something at an instant
 // only: elsewhere series are shown in order of their labels.
-func (g *group) sort(env *Env, descending bool) ([]*Series, error) {
-	out := make([]*Series, len(g.members))
+func (g *group) sort(ctx context.Context, env *Env, descending bool) ([]*Series, error) {
+	out, watch := make([]*Series, len(g.members)), fault.NewWatch(ctx)
 	for i, s := range g.members {
 		var err error
 		if out[i], err = env.alias(s, s.Labels); err != nil {
@@ -212,9 +224,12 @@ func (g *group) sort(env *Env, descending bool) ([]*Series, error) {
 		}
 	}
 	if env.Instant {
-		slices.SortStableFunc(out, func(a, b *Series) int {
+		err := fault.SortStable(watch, out, func(a, b *Series) int {
 			return cmp.Or(order(a.Vals[0], b.Vals[0], descending), a.Labels.Compare(b.Labels))
 		})
+		if err != nil {
+			return nil, err
+		}
 	}
 	return out, nil
 }

@@ -159,6 +159,9 @@ func (r *ranger) countEdges(l *plan.Log) error {
 		return err
 	}
 	for _, t := range r.order {
+		if err := r.ctx.Err(); err != nil {
+			return err
+		}
 		var sum both
 		for i, c := range changes[t] {
 			sum.n, sum.bytes = sum.n+c.n, sum.bytes+c.bytes

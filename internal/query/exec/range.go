@@ -38,8 +38,8 @@ func overTime(ctx context.Context, env *Env, n *plan.Range) ([]*Series, error) {
 	if n.Op == "absent_over_time" {
 		return r.absent(out)
 	}
-	slices.SortFunc(out, func(a, b *Series) int { return a.Labels.Compare(b.Labels) })
-	return out, nil
+	err = fault.Sort(fault.NewWatch(ctx), out, func(a, b *Series) int { return a.Labels.Compare(b.Labels) })
+	return out, err
 }
 
 // A ranger is a range aggregation on its way.

@@ -3,10 +3,10 @@ package exec
 import (
 	"container/heap"
 	"context"
-	"slices"
 	"time"
 	"unsafe"
 
+	"github.com/meshtrail/meshtrail/internal/fault"
 	"github.com/meshtrail/meshtrail/internal/query/plan"
 	"github.com/meshtrail/meshtrail/internal/store"
 )
@@ -144,9 +144,12 @@ func (b *board) Pop() any {
 
 // series makes series of the groups that are on a board.
 func (r *ranker) series() (out []*Series, err error) {
-	kept := map[int]*Series{}
+	kept, watch := map[int]*Series{}, fault.NewWatch(r.ctx)
 	for _, of := range r.boards {
 		for step := range of {
+			if err := watch.Step(1 + len(of[step].list)); err != nil {
+				return nil, err
+			}
 			for _, c := range of[step].list {
 				s := kept[c.group]
 				if s == nil {
@@ -162,6 +165,6 @@ func (r *ranker) series() (out []*Series, err error) {
 			}
 		}
 	}
-	slices.SortFunc(out, func(a, b *Series) int { return a.Labels.Compare(b.Labels) })
-	return out, nil
+	err = fault.Sort(watch, out, func(a, b *Series) int { return a.Labels.Compare(b.Labels) })
+	return out, err
 }
