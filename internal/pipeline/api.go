@@ -33,6 +33,8 @@ type Outcome struct {
 	// Refused lists the records of Raws that will never be kept as they are,
 	// by index. They are counted and kept in the dead-letter class.
 	Refused []Refusal
+	// Oldest and Newest are event times of what was handed on, in ns; 0 if nothing was.
+	Oldest, Newest int64
 }
 
 // A Refusal is one permanently bad record.

@@ -255,6 +255,14 @@ func (w *worker) flush(ctx context.Context, end int) error {
 	w.p.meter.count(&w.main)
 	w.p.meter.effects(done)
 	w.p.meter.stages(w.normalise, applied.Sub(started), time.Since(applied))
+	for _, t := range w.main.Times() {
+		if t > w.out.Newest || w.out.Newest == 0 {
+			w.out.Newest = t
+		}
+		if t < w.out.Oldest || w.out.Oldest == 0 {
+			w.out.Oldest = t
+		}
+	}
 	w.out.Deduplicated += int(a.Deduplicated)
 	w.out.Stored += w.main.Len() - min(w.main.Len(), int(a.Deduplicated))
 	for _, c := range a.Dropped {

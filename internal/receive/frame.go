@@ -19,6 +19,10 @@ type Shared struct {
 	Metrics *telemetry.Metrics // may be nil
 	Logger  *slog.Logger       // may be nil
 	Audit   audit.Recorder     // of senders who are refused; may be nil
+	Sources *Sources           // what is known of each source; may be nil
+	// Lossy says that the protocol has no acknowledgement. The list of receivers
+	// sets it, from Info.
+	Lossy bool
 }
 
 // A Frame is what a receiver stands in: everything about taking records in that
@@ -30,8 +34,11 @@ type Frame struct {
 	Limits Limits
 	Meter  *Meter
 	Log    *slog.Logger
+	Lossy  bool // of Shared
 
-	intake pipeline.Intake
+	intake  pipeline.Intake
+	sources *Sources
+	origins origins
 }
 
 // NewFrame returns the frame of the receiver of this name.
@@ -44,7 +51,7 @@ func NewFrame(name string, s Shared) *Frame {
 	}
 	return &Frame{
 		Name: name, Bodies: s.Bodies, Limits: s.Bodies.Limits(), Meter: NewMeter(s.Metrics, s.Logger, name),
-		Log: s.Logger.With("receiver", name), intake: s.Intake,
+		Log: s.Logger.With("receiver", name), Lossy: s.Lossy, intake: s.Intake, sources: s.Sources,
 	}
 }
 
@@ -103,8 +110,20 @@ func (f *Frame) Ingest(ctx context.Context, from Sender, id record.BatchID, set 
 	if set.Total() == 0 {
 		return pipeline.Outcome{}, nil
 	}
-	return f.Meter.Ingest(ctx, f.intake, &pipeline.Request{
+	var wire, decoded int64
+	if body != nil {
+		wire, decoded = body.Wire, int64(len(body.Bytes))
+	}
+	out, err := f.Meter.ingest(ctx, f.intake, f.request(from, id, set), wire, decoded)
+	if err == nil {
+		f.sources.took(f, from, set, &out, decoded)
+	}
+	return out, err
+}
+
+func (f *Frame) request(from Sender, id record.BatchID, set *Set) *pipeline.Request {
+	return &pipeline.Request{
 		Tenant: from.Tenant, Source: from.Source, Platform: from.Platform, Class: from.Class,
 		ID: id, Raws: set.Raws, Rejected: set.Rejected,
-	}, body)
+	}
 }

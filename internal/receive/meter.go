@@ -39,9 +39,8 @@ func NewMeter(m *telemetry.Metrics, log *slog.Logger, receiver string) *Meter {
 	}
 }
 
-// Ingest hands the request in and counts it. body is the one it was read from,
-// or nil.
-func (m *Meter) Ingest(ctx context.Context, in pipeline.Intake, req *pipeline.Request, body *Body) (pipeline.Outcome, error) {
+// ingest hands the request in and counts it, with the bytes it was read from.
+func (m *Meter) ingest(ctx context.Context, in pipeline.Intake, req *pipeline.Request, wire, decoded int64) (pipeline.Outcome, error) {
 	out, err := in.Ingest(ctx, req)
 	if err != nil {
 		return out, err
@@ -57,19 +56,17 @@ func (m *Meter) Ingest(ctx context.Context, in pipeline.Intake, req *pipeline.Re
 	if len(out.Refused) > 0 || len(req.Rejected) > 0 {
 		outcome = "partial"
 	}
-	m.took(n, body, outcome)
+	m.took(n, wire, decoded, outcome)
 	return out, nil
 }
 
 // Took counts a request of n records that was taken in as it is.
-func (m *Meter) Took(n int, body *Body) { m.took(n, body, "ok") }
+func (m *Meter) Took(n int, body *Body) { m.took(n, body.Wire, int64(len(body.Bytes)), "ok") }
 
-func (m *Meter) took(n int, body *Body, outcome string) {
+func (m *Meter) took(n int, wire, decoded int64, outcome string) {
 	m.records.Add(float64(n))
-	if body != nil {
-		m.wire.Add(float64(body.Wire))
-		m.decoded.Add(float64(len(body.Bytes)))
-	}
+	m.wire.Add(float64(wire))
+	m.decoded.Add(float64(decoded))
 	m.requests.WithLabelValues(m.receiver, outcome).Inc()
 }
 

@@ -79,6 +79,9 @@ type Sender struct {
 	// Class is the retention class of its records where no rule of the policy says
 	// another, "" for the policy's own default.
 	Class record.Class
+	// Lossy says that this sender's way is lossy where others of its protocol are
+	// not (UDP beside TCP).
+	Lossy bool
 }
 
 // Identify returns the sender of an authenticated request. The tenant comes

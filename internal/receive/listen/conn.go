@@ -42,6 +42,7 @@ type Conn struct {
 	r, w  int   // unread is buf[r:w]
 	held  int64 // accounted in bodies: what buf has beyond firstBuffer
 	armed bool  // the deadline of this message is set
+	full  bool  // the last read filled the buffer: more is waiting
 
 	mu       sync.Mutex
 	waiting  bool      // within Await's read
@@ -77,13 +78,14 @@ func (c *Conn) Await() error {
 		return nil
 	}
 	c.r, c.w = 0, 0
+	c.widen()
 	if len(c.buf) > firstBuffer {
 		// A sender that sends on keeps its large buffer; one that stops does not.
 		if err := c.wait(settle); !errors.Is(err, os.ErrDeadlineExceeded) || c.isStopping() {
 			return c.ended(err, true)
 		}
 		c.bodies.Return(c.held)
-		c.buf, c.held = nil, 0
+		c.buf, c.held, c.full = nil, 0, false
 	}
 	return c.ended(c.wait(c.idle), true)
 }
@@ -150,6 +152,10 @@ func (c *Conn) room() error {
 	if c.w < len(c.buf) {
 		return nil
 	}
+	c.widen()
+	if c.w < len(c.buf) {
+		return nil
+	}
 	if c.r > 0 && c.r >= len(c.buf)/2 {
 		c.w = copy(c.buf, c.buf[c.r:c.w])
 		c.r = 0
@@ -182,6 +188,18 @@ func (c *Conn) grow(want int) error {
 	return nil
 }
 
+// widen gives a sender that sends more than a small buffer holds a large one, if
+// there is memory to spare: what one read brings becomes one batch.
+func (c *Conn) widen() {
+	if !c.full || len(c.buf) >= busyBuffer || c.bodies.Wait(busyBuffer-firstBuffer-c.held, 0) != nil {
+		return
+	}
+	c.held = busyBuffer - firstBuffer
+	b := make([]byte, busyBuffer)
+	c.w = copy(b, c.buf[c.r:c.w])
+	c.buf, c.r = b, 0
+}
+
 // read reads once.
 func (c *Conn) read() error {
 	if len(c.buf) == 0 {
@@ -190,6 +208,7 @@ func (c *Conn) read() error {
 	n, err := c.Conn.Read(c.buf[c.w:])
 	if n > 0 {
 		c.w += n
+		c.full = c.w == len(c.buf)
 		c.Wire += int64(n)
 		if c.bytes != nil {
 			c.bytes.Add(float64(n))

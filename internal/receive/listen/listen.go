@@ -158,7 +158,7 @@ func (l *Listener) Name() string { return l.sender("").Source }
 // sender returns who sends: the listener itself, or, with a certificate, the
 // certificate's name.
 func (l *Listener) sender(certificate string) receive.Sender {
-	s := receive.Sender{Tenant: l.cfg.tenant(), Name: l.name, Platform: l.cfg.Platform, Class: l.cfg.class()}
+	s := receive.Sender{Tenant: l.cfg.tenant(), Name: l.name, Platform: l.cfg.Platform, Class: l.cfg.class(), Lossy: l.packets != nil}
 	source := l.name
 	switch {
 	case l.cfg.Source != "":

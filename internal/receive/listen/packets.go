@@ -144,6 +144,7 @@ func (l *Listener) readPackets(q *queue) error {
 
 func (l *Listener) drop(reason string, n int) {
 	l.count.dropped(reason, n)
+	l.shared.Sources.Dropped(l.name, l.sender(""), reason, n)
 	if l.refusal.Allow(reason) {
 		l.log.Warn("datagrams are dropped", "reason", reason)
 	}
@@ -170,7 +171,7 @@ func (l *Listener) handOn(ctx context.Context, q *queue, stop <-chan struct{}) {
 		}
 		for batch := q.take(); len(batch) > 0; batch = q.take() {
 			if err := l.hand(ctx, func() error { return l.packets(ctx, from, batch) }); err != nil {
-				l.count.dropped(reasonOf(err), len(batch))
+				l.drop(reasonOf(err), len(batch))
 				if l.refusal.Allow("packets") {
 					l.log.Error("datagrams are lost", "datagrams", len(batch), "error", err)
 				}
