@@ -8,11 +8,13 @@ import (
 	"github.com/meshtrail/meshtrail/internal/fault"
 	"github.com/meshtrail/meshtrail/internal/httpd"
 	"github.com/meshtrail/meshtrail/internal/receive"
+	"github.com/meshtrail/meshtrail/internal/receive/datadog"
 	"github.com/meshtrail/meshtrail/internal/receive/elastic"
 	"github.com/meshtrail/meshtrail/internal/receive/listen"
 	"github.com/meshtrail/meshtrail/internal/receive/loki"
 	"github.com/meshtrail/meshtrail/internal/receive/otlp"
 	"github.com/meshtrail/meshtrail/internal/receive/relay"
+	"github.com/meshtrail/meshtrail/internal/receive/splunk"
 )
 
 // A protocol is one entry of the list of receivers: what it is, and how to make
@@ -45,6 +47,8 @@ var protocols = []protocol{
 	}},
 	{loki.Info(), func(_ *server, sh receive.Shared) (any, error) { return loki.New(loki.Config{}, sh) }},
 	{otlp.Info(), func(_ *server, sh receive.Shared) (any, error) { return otlp.New(otlp.Config{}, sh) }},
+	{datadog.Info(), func(_ *server, sh receive.Shared) (any, error) { return datadog.New(datadog.Config{}, sh) }},
+	{splunk.Info(), func(_ *server, sh receive.Shared) (any, error) { return splunk.New(splunk.Config{}, sh) }},
 	{relay.Info(), func(s *server, sh receive.Shared) (any, error) { return relay.New(relay.Config{}, s.store, sh) }},
 }
 

@@ -2,10 +2,13 @@ package receive
 
 import (
 	"bytes"
+	"math"
+	"strconv"
 	"unicode/utf16"
 	"unicode/utf8"
 
 	"github.com/meshtrail/meshtrail/internal/fault"
+	"github.com/meshtrail/meshtrail/internal/record"
 )
 
 // JSON pulls values out of a JSON text without building a tree. Its first error
@@ -268,6 +271,24 @@ func (j *JSON) Scalar() []byte {
 	return j.data[start:j.pos:j.pos]
 }
 
+// Number returns a number or a truth value as it is written, and the text of
+// anything else.
+func Number(b []byte) record.Value {
+	switch string(b) {
+	case "true", "false":
+		return record.BoolValue(len(b) == 4)
+	}
+	if bytes.IndexByte(b, '.') < 0 && len(b) < 20 { // an error would cost an allocation
+		if n, err := strconv.ParseInt(Str(b), 10, 64); err == nil {
+			return record.IntValue(n)
+		}
+	}
+	if f, err := strconv.ParseFloat(Str(b), 64); err == nil && !math.IsInf(f, 0) && !math.IsNaN(f) {
+		return record.FloatValue(f)
+	}
+	return record.StringValue(Str(b))
+}
+
 var scalar = func() (t [256]bool) {
 	for _, c := range "+-.0123456789abcdefghijklmnopqrstuvwxyzE" {
 		t[c] = true
@@ -337,17 +358,21 @@ func (j *JSON) since(start int) []byte {
 }
 
 func (j *JSON) skipString() bool {
-	for i := j.pos + 1; i < len(j.data); i++ {
-		switch j.data[i] {
-		case '\\':
-			i++
-		case '"':
-			j.pos = i + 1
+	for i := j.pos + 1; ; {
+		q := bytes.IndexByte(j.data[min(i, len(j.data)):], '"')
+		if q < 0 {
+			j.Fail("string without an end")
+			return false
+		}
+		end, n := i+q, 0
+		for n < q && j.data[end-1-n] == '\\' {
+			n++
+		}
+		if i = end + 1; n%2 == 0 {
+			j.pos = i
 			return true
 		}
 	}
-	j.Fail("string without an end")
-	return false
 }
 
 // AppendString appends s as a JSON string. Bytes that are not UTF-8 become
