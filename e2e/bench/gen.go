@@ -205,13 +205,18 @@ const timeLayout = "2006-01-02T15:04:05.000000Z"
 
 // appendJSON appends e as one flat JSON object, its names in order.
 func (e *entry) appendJSON(b []byte) []byte {
-	str := func(name, v string) {
-		b = append(append(append(append(append(b, `,"`...), name...), `":"`...), v...), '"')
-	}
-	num := func(name string, v int) {
-		b = strconv.AppendInt(append(append(append(b, `,"`...), name...), `":`...), int64(v), 10)
-	}
 	b = append(e.at.AppendFormat(append(b, `{"@timestamp":"`...), timeLayout), '"')
+	e.each(func(name, v string) {
+		b = append(append(append(append(append(b, `,"`...), name...), `":"`...), v...), '"')
+	}, func(name string, v int) {
+		b = strconv.AppendInt(append(append(append(b, `,"`...), name...), `":`...), int64(v), 10)
+	})
+	return append(e.appendExtra(b), '}')
+}
+
+// each calls str or num for each field of e but its time and the added ones, their
+// names in order. Texts are as JSON writes them, without quotes.
+func (e *entry) each(str func(name, v string), num func(name string, v int)) {
 	p, up := e.pod, e.upstream
 	if up == nil {
 		str("cluster", p.cluster)
@@ -223,7 +228,7 @@ func (e *entry) appendJSON(b []byte) []byte {
 		str("pod", p.name)
 		str("service", p.service)
 		str("trace_id", e.traceID)
-		return append(e.appendExtra(b), '}')
+		return
 	}
 	host := up.service + "." + up.namespace + ".svc.cluster.local"
 	str("authority", host+":8080")
@@ -252,7 +257,6 @@ func (e *entry) appendJSON(b []byte) []byte {
 	str("upstream_host", up.ip+":8080")
 	str("upstream_service_time", strconv.Itoa(max(e.duration-1, 0)))
 	str("user_agent", e.agent)
-	return append(e.appendExtra(b), '}')
 }
 
 func (e *entry) appendExtra(b []byte) []byte {

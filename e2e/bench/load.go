@@ -3,6 +3,7 @@ package main
 import (
 	"bytes"
 	"context"
+	"errors"
 	"fmt"
 	"slices"
 	"sync"
@@ -137,21 +138,20 @@ type loader struct {
 }
 
 func (l *loader) send(ctx context.Context) {
-	path, contentType := l.t.post()
+	deliver, hangUp, err := l.line(ctx)
+	if err != nil {
+		l.failed(ctx, err)
+		return
+	}
+	defer hangUp()
 	for r := range l.feed.requests {
 		l.feed.pending.Add(-int64(len(r.body)))
 		if ctx.Err() != nil {
 			return
 		}
 		began := time.Now()
-		err := l.deliver(ctx, path, contentType, r.body)
-		if err != nil {
-			if ctx.Err() == nil {
-				l.mu.Lock()
-				l.err = err
-				l.mu.Unlock()
-			}
-			l.stop()
+		if err := deliver(r.body); err != nil {
+			l.failed(ctx, err)
 			return
 		}
 		l.mu.Lock()
@@ -161,6 +161,30 @@ func (l *loader) send(ctx context.Context) {
 			l.stop()
 		}
 	}
+}
+
+// line returns what delivers a request, over a connection of its own where the
+// protocol is not HTTP, and what ends it.
+func (l *loader) line(ctx context.Context) (deliver func(body []byte) error, hangUp func(), err error) {
+	if s, ok := l.t.(*spoken); ok && s.p.speak != nil {
+		w, err := s.dial(ctx)
+		if err != nil {
+			return nil, nil, err
+		}
+		return func(body []byte) error { return s.p.speak(w, body) }, w.hangUp, nil
+	}
+	path, contentType := l.t.post()
+	return func(body []byte) error { return l.deliver(ctx, path, contentType, body) }, func() {}, nil
+}
+
+// failed ends the load.
+func (l *loader) failed(ctx context.Context, err error) {
+	if ctx.Err() == nil {
+		l.mu.Lock()
+		l.err = err
+		l.mu.Unlock()
+	}
+	l.stop()
 }
 
 // deliver tries for a minute.
@@ -173,7 +197,8 @@ func (l *loader) deliver(ctx context.Context, path, contentType string, body []b
 			}
 			return nil
 		}
-		if ctx.Err() != nil || time.Since(began) > time.Minute {
+		var a *answered
+		if ctx.Err() != nil || time.Since(began) > time.Minute || errors.As(err, &a) && a.final() {
 			return err
 		}
 		if l.retries.Add(1) == 1 {

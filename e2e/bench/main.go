@@ -32,6 +32,7 @@ import (
 // options are the flags.
 type options struct {
 	bin, only, targets, out, show string
+	ways                          string
 	markdown                      bool
 	n, pods, batch, conns         int
 	seed                          uint64
@@ -53,6 +54,7 @@ func (o *options) parse(args []string) error {
 	fs.Uint64Var(&o.seed, "seed", 1, "what records are drawn from")
 	fs.StringVar(&o.only, "only", "", "parts to run, of "+strings.Join(parts, ",")+" (default all)")
 	fs.StringVar(&o.targets, "targets", "", "stores to measure, of meshtrail,victoria-logs,loki (default all that are there)")
+	fs.StringVar(&o.ways, "ways", "", "protocols to measure in the part "+inWays+" (default all)")
 	fs.StringVar(&o.show, "show", "", "measure nothing: print the results in this file, which -o wrote")
 	fs.BoolVar(&o.markdown, "md", false, "print tables of Markdown")
 	fs.StringVar(&o.out, "o", "", "file for the results as JSON")
@@ -164,6 +166,9 @@ func (b *bench) run(ctx context.Context) error {
 func (b *bench) measure(ctx context.Context, s *scenario, targets []target, rep *report) error {
 	b.p.note("%s: %d records, brute force first", s.part, s.work.n)
 	s.expect(b.p)
+	if s.targets != nil {
+		targets = s.targets(targets, b.o.ways)
+	}
 	for _, t := range targets {
 		b.p.note("%s: %s", s.part, t.name())
 		err := b.folder(t.name(), func(dir string) error {

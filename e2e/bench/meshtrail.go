@@ -20,6 +20,11 @@ type meshtrail struct {
 func (m *meshtrail) name() string { return "meshtrail" }
 
 func (m *meshtrail) start(ctx context.Context, dir string, fresh bool) (*child, error) {
+	return m.startWith(ctx, dir, fresh)
+}
+
+// startWith starts it with further arguments.
+func (m *meshtrail) startWith(ctx context.Context, dir string, fresh bool, args ...string) (*child, error) {
 	data := filepath.Join(dir, "data")
 	if fresh {
 		if out, err := exec.CommandContext(ctx, m.bin, "init", "--data", data).CombinedOutput(); err != nil {
@@ -31,7 +36,7 @@ func (m *meshtrail) start(ctx context.Context, dir string, fresh bool) (*child, 
 		return nil, err
 	}
 	m.header.Set("Authorization", "Bearer "+strings.TrimSpace(string(token)))
-	return startChild(ctx, dir, m.bin, []string{"serve", "--data", data, "--listen", "127.0.0.1:0"}, func(line string) bool {
+	return startChild(ctx, dir, m.bin, append([]string{"serve", "--data", data, "--listen", "127.0.0.1:0"}, args...), func(line string) bool {
 		i := strings.Index(line, "http://")
 		if i < 0 || !strings.Contains(line, "ready") {
 			return false

@@ -11,7 +11,7 @@ import (
 )
 
 // parts are what -only chooses from, in the order in which they run.
-var parts = []string{"main", "batch", "streams", "wide", "late", "heavy", "kill"}
+var parts = []string{"main", "batch", "streams", "wide", "late", "heavy", "kill", inWays}
 
 // A scenario is one load of one store, and what is measured of it.
 type scenario struct {
@@ -23,7 +23,9 @@ type scenario struct {
 	list  []query
 	want  []answer
 	raw   int64
-	run   func(ctx context.Context, b *bench, t target, s *scenario, dir string) (*result, error)
+	// targets, if not nil, says what is measured instead of the stores.
+	targets func(stores []target, only string) []target
+	run     func(ctx context.Context, b *bench, t target, s *scenario, dir string) (*result, error)
 }
 
 // scenarios are the loads of the chosen parts. All but the main one are of a
@@ -57,6 +59,8 @@ func (b *bench) scenarios() []*scenario {
 	s = add("heavy", "10 heavy queries", base(min(max(o.n, 4000), 1_000_000), o.pods, o.batch), busy)
 	s.list = append(s.list, heavy(s.work.queries())...)
 	add("kill", "kill -9", base(quarter, o.pods, min(o.batch, 500)), killed)
+	s = add(inWays, inWays, base(quarter, o.pods, o.batch), plain)
+	s.targets = inAllWays
 	return list
 }
 
@@ -107,7 +111,7 @@ func (b *bench) settle(ctx context.Context, t target, c *child) error {
 		return fmt.Errorf("flush: %w", err)
 	}
 	quiet := b.o.quiet
-	if t.name() != "meshtrail" { // they flush by the clock, some seconds later
+	if _, rival := t.(interface{ rival() }); rival { // they flush by the clock, some seconds later
 		quiet = max(quiet, 10*time.Second)
 	}
 	return c.idle(ctx, quiet)

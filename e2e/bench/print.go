@@ -54,6 +54,11 @@ func printPart(w io.Writer, group []*result, markdown bool) {
 	r := group[0]
 	fmt.Fprintf(w, "\n== %s: %d records, %.1f MB as JSON, %d streams, batches of %d over %d connections\n\n",
 		r.Part, r.Records, float64(r.Raw)/1e6, r.Streams, r.Batch, r.Connections)
+	if r.Part == inWays {
+		waysTable(group).write(w, markdown)
+		printWrong(w, group)
+		return
+	}
 	t := &table{group: group}
 	head := []string{""}
 	for _, r := range group {
@@ -73,6 +78,11 @@ func printPart(w io.Writer, group []*result, markdown bool) {
 		fmt.Fprintln(w)
 		queryTable(group).write(w, markdown)
 	}
+	printWrong(w, group)
+}
+
+// printWrong tells what failed, and which answers were wrong.
+func printWrong(w io.Writer, group []*result) {
 	for _, r := range group {
 		if r.Failed != "" {
 			fmt.Fprintf(w, "%s failed: %s\n", r.Target, r.Failed)
@@ -83,6 +93,22 @@ func printPart(w io.Writer, group []*result, markdown bool) {
 			}
 		}
 	}
+}
+
+// waysTable has a row a protocol. The number in brackets is the time of the first
+// one divided by that of this one.
+func waysTable(group []*result) (g grid) {
+	g.row("protocol", "MB/s", "records/s", "CPU-s per GB", "acknowledged, median ms", "p99 ms", "peak MiB")
+	for _, r := range group {
+		if r.Failed != "" {
+			g.row(r.Target, "failed", "", "", "", "", "")
+			continue
+		}
+		gb := float64(r.Raw) / 1e9
+		g.row(r.Target, fmt.Sprintf("%.1f (%.2f)", gb*1000/r.Load.Seconds, group[0].Load.Seconds/r.Load.Seconds), fmt.Sprintf("%.0f", float64(r.Records)/r.Load.Seconds),
+			fmt.Sprintf("%.2f (%.2f)", r.CPU/gb, group[0].CPU/r.CPU), fmt.Sprintf("%.1f", r.Load.AckMedian), fmt.Sprintf("%.1f", r.Load.Ack99), fmt.Sprintf("%.0f", r.Peak))
+	}
+	return g
 }
 
 // table has one row a figure.

@@ -114,12 +114,15 @@ func machine(dir string) machineInfo {
 func (rep *report) verdict() error {
 	var errs []error
 	for _, r := range rep.Results {
-		if r.Target != "meshtrail" {
+		if r.Target != "meshtrail" && r.Part != inWays {
 			continue
+		}
+		if r.Failed != "" {
+			errs = append(errs, fmt.Errorf("%s: %s: %s", r.Part, r.Target, r.Failed))
 		}
 		for _, q := range r.Queries {
 			if q.Wrong != "" {
-				errs = append(errs, fmt.Errorf("%s: %s: %s", r.Part, q.Name, q.Wrong))
+				errs = append(errs, fmt.Errorf("%s: %s: %s: %s", r.Part, r.Target, q.Name, q.Wrong))
 			}
 		}
 		if r.Reopen != nil && r.Reopen.Wrong != "" {

@@ -63,9 +63,22 @@ func (p *peer) do(ctx context.Context, method, path, contentType string, body io
 	defer resp.Body.Close()
 	b, err := io.ReadAll(resp.Body)
 	if err == nil && resp.StatusCode >= 300 {
-		err = fmt.Errorf("%s answered %d: %.300s", req.URL.Path, resp.StatusCode, b)
+		err = &answered{resp.StatusCode, fmt.Sprintf("%s answered %d: %.300s", req.URL.Path, resp.StatusCode, b)}
 	}
 	return b, err
+}
+
+// answered is an answer that is not a success.
+type answered struct {
+	status int
+	text   string
+}
+
+func (a *answered) Error() string { return a.text }
+
+// final reports whether to send the same again would be of no use.
+func (a *answered) final() bool {
+	return a.status >= 400 && a.status < 500 && a.status != http.StatusRequestTimeout && a.status != http.StatusTooManyRequests
 }
 
 // peers returns the stores to measure, ours first, and says which are missing

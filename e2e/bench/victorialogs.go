@@ -19,6 +19,9 @@ type victoriaLogs struct {
 
 func (v *victoriaLogs) name() string { return "victoria-logs" }
 
+// rival says that it brings records to disk by the clock.
+func (*victoriaLogs) rival() {}
+
 func (v *victoriaLogs) start(ctx context.Context, dir string, _ bool) (*child, error) {
 	port, err := freePort()
 	if err != nil {
