@@ -15,6 +15,7 @@ import (
 	"github.com/meshtrail/meshtrail/internal/receive/otlp"
 	"github.com/meshtrail/meshtrail/internal/receive/relay"
 	"github.com/meshtrail/meshtrail/internal/receive/splunk"
+	"github.com/meshtrail/meshtrail/internal/receive/syslog"
 )
 
 // A protocol is one entry of the list of receivers: what it is, and how to make
@@ -49,6 +50,7 @@ var protocols = []protocol{
 	{otlp.Info(), func(_ *server, sh receive.Shared) (any, error) { return otlp.New(otlp.Config{}, sh) }},
 	{datadog.Info(), func(_ *server, sh receive.Shared) (any, error) { return datadog.New(datadog.Config{}, sh) }},
 	{splunk.Info(), func(_ *server, sh receive.Shared) (any, error) { return splunk.New(splunk.Config{}, sh) }},
+	{syslog.Info(), func(s *server, sh receive.Shared) (any, error) { return syslog.New(s.cfg.Receivers.Syslog, sh) }},
 	{relay.Info(), func(s *server, sh receive.Shared) (any, error) { return relay.New(relay.Config{}, s.store, sh) }},
 }
 
@@ -57,9 +59,10 @@ var protocols = []protocol{
 func (s *server) receivers() (routes []httpd.Route, root httpd.Route, err error) {
 	shared := receive.Shared{
 		Intake: s.intake, Bodies: receive.NewBodies(s.cfg.Receive), // what all requests together may hold
-		Metrics: s.metrics, Logger: s.log, Audit: s.audit,
+		Metrics: s.metrics, Logger: s.log, Audit: s.audit, Sources: s.sources,
 	}
 	for _, p := range protocols {
+		shared.Lossy = p.info.Lossy
 		made, err := p.make(s, shared)
 		if err != nil {
 			return nil, root, fault.Errorf(fault.KindOf(err), "receiver %s: %w", p.info.Name, err)
@@ -86,15 +89,20 @@ func (s *server) index(w http.ResponseWriter, r *http.Request) error { return s.
 
 // listen opens the ports of the receivers. After an error none is open.
 func (s *server) listen() error {
-	for i, l := range s.listeners {
+	for _, l := range s.listeners {
 		if err := l.Listen(); err != nil {
-			for _, opened := range s.listeners[:i] {
-				opened.Close()
-			}
+			s.unlisten()
 			return err
 		}
 	}
 	return nil
+}
+
+// unlisten closes the ports of receivers that do not run.
+func (s *server) unlisten() {
+	for _, l := range s.listeners {
+		l.Close()
+	}
 }
 
 // receive runs what receivers do beside HTTP, until ctx ends and all have drained.

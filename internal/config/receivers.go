@@ -4,6 +4,7 @@ import (
 	"reflect"
 
 	"github.com/meshtrail/meshtrail/internal/receive/elastic"
+	"github.com/meshtrail/meshtrail/internal/receive/syslog"
 )
 
 // Receivers is the section receivers: one field per receiver that can be
@@ -11,6 +12,7 @@ import (
 // zero value is its default.
 type Receivers struct {
 	Elastic elastic.Config `yaml:"elastic"`
+	Syslog  syslog.Config  `yaml:"syslog"`
 }
 
 // validateReceivers asks every receiver. Their paths begin below receivers.
