@@ -164,3 +164,9 @@ func (s *Stream) finish() error {
 	s.w.Header().Set(http.TrailerPrefix+"Grpc-Status", "0")
 	return nil
 }
+
+// Whole reports whether nothing of the message was read yet.
+func (m Message) Whole() bool {
+	l, ok := m.Body.(*io.LimitedReader)
+	return ok && l.N == m.Size
+}

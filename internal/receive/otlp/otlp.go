@@ -34,7 +34,7 @@ const Name = "otlp"
 func Info() receive.Info {
 	return receive.Info{
 		Name: Name, Protocol: "OpenTelemetry (OTLP) logs and traces", Versions: "1.x, protobuf and JSON",
-		Over: "HTTP: /v1/logs, /v1/traces", Ack: "200 when durable, partial_success for refused records; the protocol does not number its requests, so a repetition is stored again (Idempotency-Key apart)",
+		Over: "HTTP: /v1/logs, /otlp/v1/logs, /v1/traces; gRPC: LogsService, TraceService", Ack: "200 or OK when durable, partial_success for refused records; the protocol does not number its requests, so a repetition is stored again (Idempotency-Key apart)",
 		Credential: "token (Bearer, Basic)",
 	}
 }
@@ -53,12 +53,14 @@ func New(_ Config, s receive.Shared) (*Receiver, error) {
 	return &Receiver{receive.NewFrame(Name, s)}, nil
 }
 
-// Routes returns the routes for logs and traces.
+// Routes returns the routes for logs and traces, over HTTP and gRPC. Metrics are
+// answered too, and not kept.
 func (o *Receiver) Routes() []httpd.Route {
-	return []httpd.Route{
-		{Pattern: "POST /v1/logs", Need: access.LogsWrite, MaxBody: o.frame.Limits.Body, Handle: o.logs, Fail: o.fail},
-		{Pattern: "POST /v1/traces", Need: access.LogsWrite, MaxBody: o.frame.Limits.Body, Handle: o.traces, Fail: o.fail},
+	route := func(path string, handle func(http.ResponseWriter, *http.Request) error) httpd.Route {
+		return httpd.Route{Pattern: "POST " + path, Need: access.LogsWrite, MaxBody: o.frame.Limits.Body, Handle: handle, Fail: o.fail}
 	}
+	return append(o.calls(), route("/v1/logs", o.logs), route("/otlp/v1/logs", o.logs), // the latter is Loki's path
+		route("/v1/traces", o.traces), route("/v1/metrics", o.metrics))
 }
 
 const (
