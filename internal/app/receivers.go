@@ -8,6 +8,7 @@ import (
 	"github.com/meshtrail/meshtrail/internal/fault"
 	"github.com/meshtrail/meshtrail/internal/httpd"
 	"github.com/meshtrail/meshtrail/internal/receive"
+	"github.com/meshtrail/meshtrail/internal/receive/als"
 	"github.com/meshtrail/meshtrail/internal/receive/datadog"
 	"github.com/meshtrail/meshtrail/internal/receive/elastic"
 	"github.com/meshtrail/meshtrail/internal/receive/listen"
@@ -48,6 +49,7 @@ var protocols = []protocol{
 	}},
 	{loki.Info(), func(_ *server, sh receive.Shared) (any, error) { return loki.New(loki.Config{}, sh) }},
 	{otlp.Info(), func(_ *server, sh receive.Shared) (any, error) { return otlp.New(otlp.Config{}, sh) }},
+	{als.Info(), func(_ *server, sh receive.Shared) (any, error) { return als.New(als.Config{}, sh) }},
 	{datadog.Info(), func(_ *server, sh receive.Shared) (any, error) { return datadog.New(datadog.Config{}, sh) }},
 	{splunk.Info(), func(_ *server, sh receive.Shared) (any, error) { return splunk.New(splunk.Config{}, sh) }},
 	{syslog.Info(), func(s *server, sh receive.Shared) (any, error) { return syslog.New(s.cfg.Receivers.Syslog, sh) }},

@@ -2,11 +2,13 @@ package rpc
 
 import (
 	"context"
+	"strings"
 
 	"google.golang.org/grpc/health/grpc_health_v1"
 	"google.golang.org/protobuf/proto"
 
 	"github.com/meshtrail/meshtrail/internal/fault"
+	"github.com/meshtrail/meshtrail/internal/httpd"
 )
 
 // Health returns grpc.health.v1.Health for the named services and for the server
@@ -42,4 +44,16 @@ func Health(names ...string) Service {
 			return context.Cause(s.Context())
 		}},
 	}}
+}
+
+// Names returns the names of the services that routes are of, for Health.
+func Names(routes []httpd.Route) []string {
+	var names []string
+	for _, r := range routes {
+		service, _, found := strings.Cut(strings.TrimPrefix(r.Pattern, "POST /"), "/")
+		if found && r.Late && (len(names) == 0 || names[len(names)-1] != service) {
+			names = append(names, service)
+		}
+	}
+	return names
 }

@@ -311,6 +311,13 @@ func TestHealth(t *testing.T) {
 	}
 }
 
+func TestNames(t *testing.T) {
+	routes := append(rpc.Routes(access.LogsWrite, echo(0), rpc.Health()), httpd.Route{Pattern: "POST /v1/logs"})
+	if got := strings.Join(rpc.Names(routes), " "); got != "test.Echo grpc.health.v1.Health" {
+		t.Errorf("%q", got)
+	}
+}
+
 func TestGenerated(t *testing.T) {
 	impl := unhealthy{}
 	conn, _ := serve(t, access.LogsRead, rpc.Generated(&grpc_health_v1.Health_ServiceDesc, impl, 0))
