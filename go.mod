@@ -22,8 +22,8 @@ require (
 require (
 	github.com/andybalholm/brotli v1.1.1 // indirect
 	github.com/cenkalti/backoff/v5 v5.0.3 // indirect
-	github.com/elastic/go-lumber v0.1.0 // indirect
-	github.com/fluent/fluent-logger-golang v1.10.2 // indirect
+	github.com/elastic/go-lumber v0.1.0
+	github.com/fluent/fluent-logger-golang v1.10.2
 	github.com/go-openapi/jsonpointer v1.0.1 // indirect
 	github.com/google/uuid v1.6.0 // indirect
 	github.com/oasdiff/yaml v0.1.1 // indirect

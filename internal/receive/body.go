@@ -225,6 +225,9 @@ func (b *Bodies) read(r io.Reader, length, limit int64, encoding string) (*Body,
 	if broken != nil { // the cause, not what a decoder made of it
 		return nil, broken
 	}
+	if errors.Is(err, zstd.ErrDecoderSizeExceeded) { // told by the frame's head
+		return nil, fault.Errorf(fault.TooLarge, "decoded body is larger than %d bytes", b.lim.Decoded)
+	}
 	if fault.KindOf(err) == fault.Internal {
 		err = fault.Errorf(fault.Invalid, "decode %s body: %w", encoding, err)
 	}
