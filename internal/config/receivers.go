@@ -4,6 +4,7 @@ import (
 	"reflect"
 
 	"github.com/meshtrail/meshtrail/internal/receive/elastic"
+	"github.com/meshtrail/meshtrail/internal/receive/fluent"
 	"github.com/meshtrail/meshtrail/internal/receive/syslog"
 )
 
@@ -12,6 +13,7 @@ import (
 // zero value is its default.
 type Receivers struct {
 	Elastic elastic.Config `yaml:"elastic"`
+	Fluent  fluent.Config  `yaml:"fluent"`
 	Syslog  syslog.Config  `yaml:"syslog"`
 }
 
