@@ -11,7 +11,9 @@ import (
 	"io"
 	"net/http"
 	"net/http/httptest"
+	"os"
 	"slices"
+	"strconv"
 	"strings"
 	"sync"
 
@@ -135,4 +137,21 @@ func Fields(r *record.Raw) string {
 	}
 	slices.Sort(out)
 	return strings.Join(out, " ")
+}
+
+// Golden holds what a receiver made of a captured body against the file of its
+// name; with update it writes the file. It returns what differs, or "".
+func Golden(file string, update bool, raws []record.Raw) (string, error) {
+	var b strings.Builder
+	for i := range raws {
+		b.WriteString(strconv.FormatInt(raws[i].Time, 10) + " " + strings.ReplaceAll(Fields(&raws[i]), "\n", `\n`) + "\n")
+	}
+	if update {
+		return "", os.WriteFile(file, []byte(b.String()), 0o644)
+	}
+	want, err := os.ReadFile(file)
+	if err != nil || b.String() == string(want) {
+		return "", err
+	}
+	return "got  " + b.String() + "\nwant " + string(want), nil
 }

@@ -18,6 +18,7 @@ import (
 	"encoding/base64"
 	"encoding/hex"
 	"math"
+	"slices"
 	"sync"
 
 	"github.com/meshtrail/meshtrail/internal/receive"
@@ -276,12 +277,15 @@ func (s *Span) Append() {
 	s.own()
 	s.unique()
 	for i := range s.attrs {
-		name := s.attrs[i].Name
-		if ownName(name) || name == schema.SpanPeer && len(s.Peer) > 0 {
-			name = s.prefixed(schema.AttributePrefix, name)
+		f := s.attrs[i]
+		if s.taken(f.Name) {
+			if s.said(&f) {
+				continue
+			}
+			f.Name = s.prefixed(schema.AttributePrefix, f.Name)
 		}
-		if s.attrs[i].Value.Kind != 0 {
-			set.Value(name, s.attrs[i].Value)
+		if f.Value.Kind != 0 {
+			set.Value(f.Name, f.Value)
 		}
 	}
 	set.Fields(s.scope)
@@ -351,13 +355,33 @@ func (s *Span) own() {
 	count(schema.SpanDroppedLinks, s.DroppedLinks)
 }
 
+// taken reports whether an attribute may not have this name in this span.
+func (s *Span) taken(name string) bool {
+	switch name {
+	case schema.ScopeName, schema.ScopeVersion:
+		return len(s.scope) > 0
+	case schema.SpanPeer:
+		return len(s.Peer) > 0
+	}
+	return ownName(name)
+}
+
+// said reports whether an attribute only says again what the span says: exporters
+// to Zipkin give service.name and peer.service twice.
+func (s *Span) said(f *record.Field) bool {
+	if f.Name == schema.SpanPeer {
+		return f.Value.Str == receive.Str(s.Peer)
+	}
+	return f.Name == schema.ServiceName && slices.Contains(s.resource, *f)
+}
+
 // ownName reports whether name is one that only the span itself may give.
 func ownName(name string) bool {
 	switch name {
 	case schema.RecordKind, "trace_id", "span_id", schema.SpanParent, schema.SpanName, schema.SpanKind,
 		schema.SpanDuration, schema.SpanStatus, schema.SpanStatusMessage, schema.SpanState, "trace_flags",
 		schema.SpanShared, schema.SpanEvents, schema.SpanLinks, schema.SpanResource, schema.SpanBinary,
-		schema.ServiceName, schema.ScopeName, schema.ScopeVersion,
+		schema.ServiceName,
 		schema.SpanDroppedAttributes, schema.SpanDroppedEvents, schema.SpanDroppedLinks, record.Labels:
 		return true
 	}
@@ -419,7 +443,7 @@ func (s *Span) appendResource() {
 	names, renamed := s.names, false
 	for i := range s.resource {
 		f := s.resource[i]
-		if f.Name != schema.ServiceName && (s.has(f.Name) || ownName(f.Name) || f.Name == schema.SpanPeer && len(s.Peer) > 0) {
+		if f.Name != schema.ServiceName && (s.has(f.Name) || s.taken(f.Name)) {
 			f.Name, renamed = s.prefixed(schema.ResourcePrefix, f.Name), true
 		}
 		s.set.Value(f.Name, f.Value)

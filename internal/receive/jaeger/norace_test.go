@@ -1,0 +1,5 @@
+//go:build !race
+
+package jaeger
+
+const raceEnabled = false

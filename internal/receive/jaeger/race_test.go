@@ -1,0 +1,6 @@
+//go:build race
+
+package jaeger
+
+// raceEnabled: the detector allocates on its own.
+const raceEnabled = true
