@@ -1,0 +1,5 @@
+//go:build !race
+
+package journald
+
+const raceEnabled = false
