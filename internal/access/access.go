@@ -14,7 +14,11 @@ type Permission string
 // The permissions. Public is declared, never defaulted: a route without a
 // permission does not start.
 const (
-	Public    Permission = "public"     // no credential (health only)
+	Public Permission = "public" // no credential (health only)
+	// Identified is what every right credential may: calls that say nothing of
+	// records, by which senders and readers find out whom they speak to.
+	Identified Permission = "identified"
+
 	LogsWrite Permission = "logs.write" // intake
 	LogsRead  Permission = "logs.read"  // query, tail, labels
 	AuditRead Permission = "audit.read" // records of class audit

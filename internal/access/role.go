@@ -6,7 +6,7 @@ import (
 )
 
 // all lists every permission; a route that needs anything else does not start.
-var all = []Permission{Public, LogsWrite, LogsRead, AuditRead, Evidence, Metrics, Admin}
+var all = []Permission{Public, Identified, LogsWrite, LogsRead, AuditRead, Evidence, Metrics, Admin}
 
 // Known reports whether p is one of the permissions of this package.
 func Known(p Permission) bool {
@@ -20,7 +20,10 @@ func Known(p Permission) bool {
 
 // roles is the whole table of who may what.
 var roles = map[string][]Permission{
-	identity.Administrator: {LogsWrite, LogsRead, AuditRead, Evidence, Metrics, Admin},
+	identity.Administrator: {Identified, LogsWrite, LogsRead, AuditRead, Evidence, Metrics, Admin},
+	identity.SenderRole:    {Identified, LogsWrite},
+	identity.ReaderRole:    {Identified, LogsRead},
+	identity.AuditorRole:   {Identified, LogsRead, AuditRead, Evidence},
 }
 
 // For returns the principal that an identity acts as. An unknown role is

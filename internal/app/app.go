@@ -62,6 +62,7 @@ func Serve(ctx context.Context, o ServeOptions) error {
 		return err
 	}
 	if _, err := s.http.Listen(); err != nil {
+		s.unlisten()
 		return err
 	}
 	if o.Ready != nil {
@@ -154,15 +155,19 @@ func (s *server) look(ctx context.Context, cancel context.CancelCauseFunc) {
 	}
 }
 
-// reload reads every certificate again.
+// reload reads every certificate and token again.
 func (s *server) reload() {
 	err := s.http.ReloadTLS()
 	for _, l := range s.listeners {
 		err = errors.Join(err, l.Reload())
 	}
-	if err != nil {
-		s.log.Error("a TLS certificate stays as it was", "error", err)
+	who, failed := s.credentials()
+	if failed == nil {
+		s.keeper.Replace(who)
+	}
+	if err = errors.Join(err, failed); err != nil {
+		s.log.Error("what could not be read stays as it was", "error", err)
 		return
 	}
-	s.log.Info("read the TLS certificates again")
+	s.log.Info("read the certificates and tokens again")
 }

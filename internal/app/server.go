@@ -8,17 +8,20 @@ import (
 	"sync/atomic"
 	"time"
 
+	"github.com/meshtrail/meshtrail/internal/access"
 	"github.com/meshtrail/meshtrail/internal/api/elastic"
 	"github.com/meshtrail/meshtrail/internal/audit"
 	"github.com/meshtrail/meshtrail/internal/config"
 	"github.com/meshtrail/meshtrail/internal/fault"
 	"github.com/meshtrail/meshtrail/internal/httpd"
+	"github.com/meshtrail/meshtrail/internal/httpd/rpc"
 	"github.com/meshtrail/meshtrail/internal/identity"
 	"github.com/meshtrail/meshtrail/internal/keyring"
 	"github.com/meshtrail/meshtrail/internal/ledger"
 	"github.com/meshtrail/meshtrail/internal/pipeline"
 	"github.com/meshtrail/meshtrail/internal/policy"
 	"github.com/meshtrail/meshtrail/internal/query"
+	"github.com/meshtrail/meshtrail/internal/receive"
 	"github.com/meshtrail/meshtrail/internal/receive/listen"
 	"github.com/meshtrail/meshtrail/internal/store"
 	"github.com/meshtrail/meshtrail/internal/tail"
@@ -51,6 +54,7 @@ type server struct {
 
 	listeners []*listen.Listener // of the receivers
 	running   []running
+	sources   *receive.Sources
 
 	fatal  atomic.Pointer[error] // why the process must end
 	dead   chan struct{}         // closed with fatal
@@ -179,7 +183,16 @@ func (s *server) openGate(context.Context) error {
 func (s *server) openIntake(context.Context) error {
 	var err error
 	s.intake, err = pipeline.New(pipeline.Options{Appender: s.store, Policy: s.policy, Metrics: s.metrics, Logger: s.log})
-	return err
+	if err != nil {
+		return err
+	}
+	s.sources = receive.NewSources(time.Now, s.cfg.Sources)
+	for _, known := range s.store.Sources() {
+		s.sources.Know(known.Tenant, known.Source)
+	}
+	s.sources.Publish(s.metrics)
+	s.running = append(s.running, &receive.Watch{Sources: s.sources, Intake: s.intake, Log: s.log})
+	return nil
 }
 
 func (s *server) openReading(context.Context) error {
@@ -200,7 +213,7 @@ func (s *server) openDoors(context.Context) error {
 	if s.token, err = identity.ParseToken(data); err != nil {
 		return err
 	}
-	if s.keeper, err = identity.Open(s.root, time.Now); err != nil {
+	if s.keeper, err = s.credentials(); err != nil {
 		return err
 	}
 	s.search = elastic.New(elastic.Options{Engine: s.query, Horizon: s.store.LastOrd})
@@ -213,8 +226,9 @@ func (s *server) openDoors(context.Context) error {
 		return err
 	}
 	s.routes = append(intake, doors...)
+	s.routes = append(s.routes, rpc.Routes(access.Public, rpc.Health(rpc.Names(s.routes)...))...)
 	s.http, err = httpd.New(httpd.Options{
-		Config: s.cfg.Server, Keeper: s.keeper, Audit: s.audit, Routes: s.routes, Logger: s.log, Metrics: s.metrics,
+		Config: s.cfg.Server, Keeper: s.keeper, Audit: s.audit, Routes: s.routes, Unknown: rpc.Unknown, Logger: s.log, Metrics: s.metrics,
 	})
 	return err
 }

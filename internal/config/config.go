@@ -23,6 +23,7 @@ import (
 
 	"github.com/meshtrail/meshtrail/internal/fault"
 	"github.com/meshtrail/meshtrail/internal/httpd"
+	"github.com/meshtrail/meshtrail/internal/identity"
 	"github.com/meshtrail/meshtrail/internal/policy"
 	"github.com/meshtrail/meshtrail/internal/query"
 	"github.com/meshtrail/meshtrail/internal/receive"
@@ -42,6 +43,11 @@ type Config struct {
 	Receive receive.Limits `yaml:"receive"`
 	// Receivers are the protocols in which records come in.
 	Receivers Receivers `yaml:"receivers"`
+	// Tokens and Certificates are the credentials beside the administrator's token.
+	Tokens       []identity.TokenConfig       `yaml:"tokens"`
+	Certificates []identity.CertificateConfig `yaml:"certificates"`
+	// Sources says of which sources silence is told.
+	Sources []receive.Expectation `yaml:"sources"`
 	// Policy decides what is kept of a record, and for how long.
 	Policy policy.Config `yaml:"policy"`
 	// Holds keep records from being destroyed when their retention ends.
@@ -181,7 +187,10 @@ func (c *Config) validate(places map[string]place) []Problem {
 		{"log", c.Log.Validate()},
 		{"policy", c.Policy.Validate()},
 		{"store", c.Store.Validate()},
-		{"", policy.ValidateHolds(c.Holds)}, // their paths begin at the root
+		// The paths of these begin at the root.
+		{"", policy.ValidateHolds(c.Holds)},
+		{"", identity.ValidateConfig(c.Tokens, c.Certificates)},
+		{"", receive.ValidateExpectations(c.Sources)},
 	}
 	for _, part := range append(parts, c.Receivers.validate()...) {
 		for _, err := range flatten(part.err) {

@@ -18,13 +18,11 @@ package httpd
 
 import (
 	"context"
-	"crypto/tls"
 	"errors"
 	"log/slog"
 	"net"
 	"net/http"
 	"net/netip"
-	"sync/atomic"
 	"time"
 
 	"github.com/meshtrail/meshtrail/internal/access"
@@ -40,6 +38,7 @@ const DefaultListen = "127.0.0.1:7420"
 // Limits that no configuration changes.
 const (
 	maxHeaderBytes  = 64 << 10
+	maxAlso         = 32
 	maxStreams      = 250 // concurrent HTTP/2 streams of one connection
 	defaultMaxBody  = 1 << 20
 	headerTimeout   = 10 * time.Second
@@ -57,6 +56,12 @@ type Config struct {
 	// TLSCert and TLSKey are PEM files. SIGHUP reads them again.
 	TLSCert string `yaml:"tls_cert"`
 	TLSKey  string `yaml:"tls_key"`
+	// ClientCA is a PEM file: a client may show a certificate that it signed in
+	// place of a token.
+	ClientCA string `yaml:"client_ca"`
+	// Also are more addresses with the same routes behind the same gate, so that
+	// senders find the ports of the products that they know.
+	Also []string `yaml:"also"`
 	// ReadTimeout bounds how long a request with its body may take to arrive.
 	ReadTimeout time.Duration `yaml:"read_timeout"`
 	// WriteTimeout bounds how long an answer may take, tail and exports excepted.
@@ -73,6 +78,17 @@ func (c Config) Validate() error {
 	if (c.TLSCert == "") != (c.TLSKey == "") {
 		return fault.WithHint(fault.Errorf(fault.Invalid, "tls_cert and tls_key belong together: only one is set"),
 			"give both files, or neither to listen on loopback without TLS")
+	}
+	if c.ClientCA != "" && c.TLSCert == "" {
+		return fault.WithHint(fault.Errorf(fault.Invalid, "client_ca: there are no client certificates without TLS"), "give tls_cert and tls_key")
+	}
+	if len(c.Also) > maxAlso {
+		return fault.Errorf(fault.Invalid, "also: %d addresses are more than %d", len(c.Also), maxAlso)
+	}
+	for i, listen := range c.Also {
+		if err := checkListen(listen, c.TLSCert != ""); err != nil {
+			return fault.WithHint(fault.Errorf(fault.Invalid, "also[%d]: %w", i, err), fault.HintOf(err))
+		}
 	}
 	if c.ReadTimeout < time.Second || c.WriteTimeout < time.Second {
 		return fault.Errorf(fault.Invalid, "read_timeout %v and write_timeout %v: both must be at least 1s", c.ReadTimeout, c.WriteTimeout)
@@ -126,8 +142,8 @@ type Server struct {
 	routes   map[string]*Route // by pattern
 	mux      *http.ServeMux
 	srv      *http.Server
-	listener net.Listener
-	cert     atomic.Pointer[tls.Certificate]
+	open     []net.Listener // the first is Listen's
+	tls      *TLS           // nil: plaintext
 	count    *counters
 	draining chan struct{} // closed when shutdown begins: streams end
 }
@@ -168,13 +184,11 @@ func New(o Options) (*Server, error) {
 	s.srv.Protocols.SetHTTP2(true)
 	s.srv.Protocols.SetUnencryptedHTTP2(true) // gRPC on loopback, and behind a mesh's own TLS
 	if o.TLSCert != "" {
-		if err := s.ReloadTLS(); err != nil {
+		var err error
+		if s.tls, err = NewTLS(o.TLSCert, o.TLSKey, o.ClientCA, false, "h2", "http/1.1"); err != nil {
 			return nil, err
 		}
-		s.srv.TLSConfig = &tls.Config{
-			MinVersion:     tls.VersionTLS12,
-			GetCertificate: func(*tls.ClientHelloInfo) (*tls.Certificate, error) { return s.cert.Load(), nil },
-		}
+		s.srv.TLSConfig = s.tls.Config()
 	}
 	return s, nil
 }
@@ -203,57 +217,70 @@ func (s *Server) add(r *Route) (err error) {
 	return nil
 }
 
-// ReloadTLS reads the certificate and its key again. On error the old ones stay
-// in use.
+// ReloadTLS reads the certificate, its key and the clients' authority again. On
+// error the old ones stay in use.
 func (s *Server) ReloadTLS() error {
-	if s.o.TLSCert == "" {
+	if s.tls == nil {
 		return nil
 	}
-	c, err := tls.LoadX509KeyPair(s.o.TLSCert, s.o.TLSKey)
-	if err != nil {
-		return fault.WithHint(fault.Errorf(fault.Invalid, "load TLS certificate: %w", err), "tls_cert and tls_key must be PEM files that belong together")
-	}
-	s.cert.Store(&c)
-	return nil
+	return s.tls.Reload()
 }
 
 // Handler returns the whole server as a handler, for tests.
 func (s *Server) Handler() http.Handler { return s.srv.Handler }
 
-// Listen opens the listener and returns its address. After it, connections
-// queue until Run accepts them.
+// Listen opens every address and returns that of the first. After it,
+// connections queue until Run accepts them.
 func (s *Server) Listen() (net.Addr, error) {
-	l, err := net.Listen("tcp", s.o.Listen)
-	if err != nil {
-		return nil, fault.WithHint(fault.Errorf(fault.Conflict, "listen on %s: %w", s.o.Listen, err),
-			"another program may hold the port; choose another with --listen")
+	for _, addr := range append([]string{s.o.Listen}, s.o.Also...) {
+		l, err := net.Listen("tcp", addr)
+		if err != nil {
+			for _, opened := range s.open {
+				opened.Close()
+			}
+			s.open = nil
+			return nil, fault.WithHint(fault.Errorf(fault.Conflict, "listen on %s: %w", addr, err),
+				"another program may hold the port; choose another with --listen, or in server.also")
+		}
+		s.open = append(s.open, l)
 	}
-	s.listener = l
-	return l.Addr(), nil
+	return s.open[0].Addr(), nil
+}
+
+// Addrs returns every address, after Listen.
+func (s *Server) Addrs() []net.Addr {
+	out := make([]net.Addr, len(s.open))
+	for i, l := range s.open {
+		out[i] = l.Addr()
+	}
+	return out
 }
 
 // URL returns the address of the server as a client writes it, after Listen.
 func (s *Server) URL() string {
 	scheme := "http://"
-	if s.o.TLSCert != "" {
+	if s.tls != nil {
 		scheme = "https://"
 	}
-	return scheme + s.listener.Addr().String()
+	return scheme + s.open[0].Addr().String()
 }
 
 // Run serves until ctx ends, then stops accepting, ends the streams, and waits
 // for the requests that are being answered, at most ten seconds.
 func (s *Server) Run(ctx context.Context) error {
-	failed := make(chan error, 1)
-	go func() {
-		if s.o.TLSCert != "" {
-			failed <- s.srv.ServeTLS(s.listener, "", "")
-		} else {
-			failed <- s.srv.Serve(s.listener)
-		}
-	}()
+	failed := make(chan error, len(s.open))
+	for _, l := range s.open {
+		go func() {
+			if s.tls != nil {
+				failed <- s.srv.ServeTLS(l, "", "")
+			} else {
+				failed <- s.srv.Serve(l)
+			}
+		}()
+	}
 	select {
 	case err := <-failed:
+		s.srv.Close()
 		return fault.Errorf(fault.Unavailable, "serve %s: %w", s.o.Listen, err)
 	case <-ctx.Done():
 	}
@@ -264,8 +291,10 @@ func (s *Server) Run(ctx context.Context) error {
 	if err != nil {
 		s.srv.Close()
 	}
-	if served := <-failed; !errors.Is(served, http.ErrServerClosed) {
-		err = errors.Join(err, served)
+	for range s.open {
+		if served := <-failed; !errors.Is(served, http.ErrServerClosed) {
+			err = errors.Join(err, served)
+		}
 	}
 	if err != nil {
 		return fault.Errorf(fault.Unavailable, "stop http server: %w", err)

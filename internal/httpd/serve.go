@@ -48,7 +48,7 @@ func (s *Server) serve(base http.ResponseWriter, r *http.Request) {
 	id := requestID()
 	w := &response{ResponseWriter: base}
 	r = r.WithContext(context.WithValue(r.Context(), requestKey{}, id))
-	harden(w.Header(), s.o.TLSCert != "")
+	harden(w.Header(), s.tls != nil)
 	w.Header().Set("X-Request-Id", id)
 	// The deadline of an earlier request on this connection still stands.
 	http.NewResponseController(w).SetWriteDeadline(start.Add(s.o.ReadTimeout + s.o.WriteTimeout))
@@ -126,7 +126,7 @@ func (s *Server) identify(r *http.Request) (*access.Principal, error) {
 	id, err := s.o.Keeper.Identify(r)
 	if err != nil {
 		s.count.refused(fault.KindOf(err))
-		if fault.Is(err, fault.Unauthenticated) && identity.Presented(r.Header) {
+		if fault.Is(err, fault.Unauthenticated) && identity.Tried(r) {
 			s.refused(r, "unauthenticated", string(identity.DefaultTenant), "authenticate", err)
 		}
 		return nil, err

@@ -2,14 +2,17 @@
 // into an Identity. What that identity may do is package access's business, and
 // identity knows nothing of permissions, routes or logs.
 //
-// A credential is a token. The token of the administrator is born with the data
-// folder (Create) and lies in admin.token, mode 0600:
+// A credential is a token or, over mutual TLS, a certificate. The token of the
+// administrator is born with the data folder (Create) and lies in admin.token,
+// mode 0600; others are named by the configuration (TokenConfig):
 //
 //	mt_ + 52 characters of lower-case base32 (RFC 4648, no padding): 32 random bytes
 //
-// In memory only the SHA-256 of a token is kept, and it is compared in constant
-// time. Nobody is ever anonymous, loopback included, and no credential is read
-// from the query string.
+// In memory only the SHA-256 of a token is kept, and it is looked up by that: how
+// long it takes says something of hashes, which nobody can choose, and nothing of
+// tokens. A certificate counts only if the server's authority signed it, and a
+// request that brings a token is judged by its token alone. Nobody is ever
+// anonymous, loopback included, and no credential is read from the query string.
 //
 // Failures are limited per remote address (Limiter) in a table of bounded size.
 // A right credential always passes: 256 random bits cannot be guessed, so the
@@ -20,12 +23,13 @@ package identity
 import (
 	"crypto/rand"
 	"crypto/sha256"
-	"crypto/subtle"
+	"crypto/tls"
 	"encoding/base32"
 	"errors"
 	"io/fs"
 	"net/http"
 	"strings"
+	"sync/atomic"
 	"time"
 
 	"github.com/meshtrail/meshtrail/internal/fault"
@@ -42,8 +46,16 @@ const Prefix = "mt_"
 // DefaultTenant is the tenant of a deployment that has only one.
 const DefaultTenant record.TenantID = "default"
 
-// Administrator is the role of the token that Create makes.
-const Administrator = "administrator"
+// The roles. Package access knows what they grant.
+const (
+	Administrator = "administrator" // the role of the token that Create makes
+	SenderRole    = "sender"        // hands records in, and nothing else
+	ReaderRole    = "reader"        // asks, and nothing else
+	AuditorRole   = "auditor"       // asks, reads audit records, makes reports
+)
+
+// Roles lists them.
+var Roles = []string{SenderRole, ReaderRole, AuditorRole, Administrator}
 
 // An Identity is a caller whose credential was right.
 type Identity struct {
@@ -88,14 +100,16 @@ func ParseToken(content []byte) (string, error) {
 	return token, nil
 }
 
-type known struct {
-	hash [sha256.Size]byte
-	id   Identity
+// who is everybody that is known.
+type who struct {
+	tokens       map[[sha256.Size]byte]Identity
+	certificates map[string]Identity // by CertificateName
 }
 
-// Keeper knows the tokens of a deployment. It is safe for concurrent use.
+// Keeper knows the credentials of a deployment. It is safe for concurrent use.
 type Keeper struct {
-	known []known
+	who   atomic.Pointer[who]
+	now   func() time.Time
 	limit *Limiter
 }
 
@@ -123,28 +137,36 @@ func New(now func() time.Time) *Keeper {
 	if now == nil {
 		now = time.Now
 	}
-	return &Keeper{limit: NewLimiter(now)}
+	k := &Keeper{now: now, limit: NewLimiter(now)}
+	k.who.Store(&who{map[[sha256.Size]byte]Identity{}, map[string]Identity{}})
+	return k
 }
 
 // Add makes a token known. It MUST NOT be called once the Keeper is in use.
-func (k *Keeper) Add(token string, id Identity) {
-	k.known = append(k.known, known{sha256.Sum256([]byte(token)), id})
+func (k *Keeper) Add(token string, id Identity) { k.AddHash(sha256.Sum256([]byte(token)), id) }
+
+// AddHash makes a token known by its SHA-256, under the same rule.
+func (k *Keeper) AddHash(hash [sha256.Size]byte, id Identity) { k.who.Load().tokens[hash] = id }
+
+// AddCertificate makes the certificates of this name known, under the same rule.
+func (k *Keeper) AddCertificate(name string, id Identity) { k.who.Load().certificates[name] = id }
+
+// Replace makes k know whom other knows, and nobody else, from the next request
+// on. other MUST NOT be changed afterwards.
+func (k *Keeper) Replace(other *Keeper) { k.who.Store(other.who.Load()) }
+
+// Tried reports whether the request carries a credential, right or wrong.
+func Tried(r *http.Request) bool {
+	return Presented(r.Header) || r.TLS != nil && len(r.TLS.PeerCertificates) > 0
 }
 
 // Identify returns whose credential the request carries. It fails with
 // fault.Unauthenticated when there is none or it is wrong, and with
 // fault.Overload when its remote address presented too many wrong ones of late.
 func (k *Keeper) Identify(r *http.Request) (Identity, error) {
-	token, err := Credential(r.Header)
-	if err != nil && !Presented(r.Header) {
-		return Identity{}, err // nothing was guessed: nothing to limit
-	}
-	if err == nil {
-		if id, ok := k.lookup(token); ok {
-			return id, nil
-		}
-		err = fault.WithHint(fault.Errorf(fault.Unauthenticated, "unknown credential"),
-			"the administrator's token is in DIR/admin.token of the server's data folder")
+	id, err := k.identify(r)
+	if err == nil || !Tried(r) { // nothing was guessed: nothing to limit
+		return id, err
 	}
 	if !k.limit.Allow(Remote(r)) {
 		return Identity{}, fault.WithHint(fault.Errorf(fault.Overload, "too many failed credentials from this address"),
@@ -153,14 +175,29 @@ func (k *Keeper) Identify(r *http.Request) (Identity, error) {
 	return Identity{}, err
 }
 
-// lookup compares with every known token, so that its time says nothing of
-// which one came close.
-func (k *Keeper) lookup(token string) (id Identity, ok bool) {
-	h := sha256.Sum256([]byte(token))
-	for i := range k.known {
-		if subtle.ConstantTimeCompare(h[:], k.known[i].hash[:]) == 1 {
-			id, ok = k.known[i].id, true
-		}
+func (k *Keeper) identify(r *http.Request) (Identity, error) {
+	if !Presented(r.Header) && r.TLS != nil && len(r.TLS.PeerCertificates) > 0 {
+		return k.certificate(r.TLS)
 	}
-	return id, ok
+	token, err := Credential(r.Header)
+	if err != nil {
+		return Identity{}, err
+	}
+	if id, ok := k.who.Load().tokens[sha256.Sum256([]byte(token))]; ok {
+		return id, nil
+	}
+	return Identity{}, fault.WithHint(fault.Errorf(fault.Unauthenticated, "unknown credential"),
+		"the administrator's token is in DIR/admin.token of the server's data folder; others are listed under tokens: of its configuration")
+}
+
+// certificate returns who shows a certificate. A connection may outlive it.
+func (k *Keeper) certificate(state *tls.ConnectionState) (Identity, error) {
+	cert := state.PeerCertificates[0]
+	name := CertificateName(cert)
+	id, ok := k.who.Load().certificates[name]
+	if !ok || name == "" || len(state.VerifiedChains) == 0 || k.now().After(cert.NotAfter) {
+		return Identity{}, fault.WithHint(fault.Errorf(fault.Unauthenticated, "the certificate's name %.200q is not known, or it has expired", name),
+			"list its SPIFFE ID or common name under certificates: of the server's configuration, or send a token")
+	}
+	return id, nil
 }
