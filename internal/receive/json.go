@@ -2,7 +2,9 @@ package receive
 
 import (
 	"bytes"
+	"encoding/binary"
 	"math"
+	"math/bits"
 	"strconv"
 	"unicode/utf16"
 	"unicode/utf8"
@@ -161,18 +163,12 @@ func (j *JSON) String() []byte {
 
 // escaped reads a string whose first escape is e bytes after start.
 func (j *JSON) escaped(start, e int) []byte {
-	end := start + e
-	for end < len(j.data) && j.data[end] != '"' {
-		if j.data[end] == '\\' {
-			end++
-		}
-		end++
-	}
-	if end >= len(j.data) {
+	end := stringEnd(j.data, start+e)
+	if end < 0 {
 		j.Fail("string without an end")
 		return nil
 	}
-	out, ok := AppendUnescaped(j.set.Text(end-start), j.data[start:end])
+	out, ok := AppendUnescaped(j.set.Text(end-start+8), j.data[start:end])
 	if !ok {
 		j.Fail("bad escape in a string")
 		return nil
@@ -181,11 +177,51 @@ func (j *JSON) escaped(start, e int) []byte {
 	return j.set.Keep(out)
 }
 
+// equal has the highest bit of the first byte of w that is c set, and perhaps
+// bits above it; 0 if no byte is (Hacker's Delight, 6-1).
+func equal(w uint64, c byte) uint64 {
+	const ones, highs = 0x0101010101010101, 0x8080808080808080
+	x := w ^ ones*uint64(c)
+	return (x - ones) &^ x & highs
+}
+
+// stringEnd returns where the string ends of which i is inside, or -1: the offset
+// of the quote that no backslash escapes.
+func stringEnd(b []byte, i int) int {
+	for i < len(b) {
+		if i+8 <= len(b) {
+			w := binary.LittleEndian.Uint64(b[i:])
+			n := bits.TrailingZeros64(equal(w, '"')|equal(w, '\\')) / 8
+			if i += n; n == 8 {
+				continue
+			}
+		}
+		switch b[i] {
+		case '"':
+			return i
+		case '\\':
+			i++
+		}
+		i++
+	}
+	return -1
+}
+
 // AppendUnescaped appends the text that the inside of a JSON string stands for.
 // It is never longer than s. A lone surrogate becomes U+FFFD.
 func AppendUnescaped(dst, s []byte) ([]byte, bool) {
 	for i := 0; i < len(s); {
 		if s[i] != '\\' {
+			// Where JSON stands in JSON there is an escape every few bytes: eight
+			// bytes at a time are copied, and counted as far as the next one.
+			if i+8 <= len(s) && cap(dst)-len(dst) >= 8 {
+				w := binary.LittleEndian.Uint64(s[i:])
+				binary.LittleEndian.PutUint64(dst[len(dst):len(dst)+8], w)
+				n := bits.TrailingZeros64(equal(w, '\\')) / 8
+				dst = dst[:len(dst)+n]
+				i += n
+				continue
+			}
 			n := bytes.IndexByte(s[i:], '\\')
 			if n < 0 {
 				n = len(s) - i
@@ -316,6 +352,10 @@ func (j *JSON) At(pos int) JSON {
 	return JSON{data: j.data, pos: pos, depth: j.depth + 1, max: j.max, set: j.set}
 }
 
+// Past stands behind the value that another reader of the text has read whole:
+// one that At returned for where j stands.
+func (j *JSON) Past(other *JSON) { j.pos = other.pos }
+
 // Raw skips the next value and returns its text. It does not recurse, so depth
 // is no matter, and it checks no more than where the value ends.
 func (j *JSON) Raw() []byte {
@@ -358,21 +398,13 @@ func (j *JSON) since(start int) []byte {
 }
 
 func (j *JSON) skipString() bool {
-	for i := j.pos + 1; ; {
-		q := bytes.IndexByte(j.data[min(i, len(j.data)):], '"')
-		if q < 0 {
-			j.Fail("string without an end")
-			return false
-		}
-		end, n := i+q, 0
-		for n < q && j.data[end-1-n] == '\\' {
-			n++
-		}
-		if i = end + 1; n%2 == 0 {
-			j.pos = i
-			return true
-		}
+	end := stringEnd(j.data, j.pos+1)
+	if end < 0 {
+		j.Fail("string without an end")
+		return false
 	}
+	j.pos = end + 1
+	return true
 }
 
 // AppendString appends s as a JSON string. Bytes that are not UTF-8 become

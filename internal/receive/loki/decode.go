@@ -233,25 +233,34 @@ func (d *decoder) json(b []byte) error {
 	return j.Err()
 }
 
-// jsonStream reads one stream. Members come in any order, so the lines are read
-// when the labels are known.
+// jsonStream reads one stream. Members come in any order: lines that stand before
+// the labels are read when these are known.
 func (d *decoder) jsonStream(j *receive.JSON) error {
 	if !j.Begin('{') {
 		return j.Err()
 	}
-	labels, bad := []record.Field(nil), error(nil)
-	values := -1
+	d.shared, d.service = nil, ""
+	bad, known, values := error(nil), false, -1
 	for {
 		key, ok := j.Field()
 		if !ok {
 			break
 		}
 		switch string(key) {
-		case "stream":
-			labels, bad = d.jsonLabels(j)
-		case "labels":
-			labels, bad = d.labels(j.String())
+		case "stream", "labels":
+			if string(key) == "stream" {
+				d.shared, bad = d.jsonLabels(j)
+			} else {
+				d.shared, bad = d.labels(j.String())
+			}
+			d.service, known = serviceOf(d.shared), true
 		case "values", "entries":
+			if known {
+				if err := d.jsonEntries(j, bad); err != nil {
+					return err
+				}
+				continue
+			}
 			values = j.Pos()
 			j.Raw()
 		default:
@@ -261,25 +270,34 @@ func (d *decoder) jsonStream(j *receive.JSON) error {
 	if j.Err() != nil || values < 0 {
 		return j.Err()
 	}
-	d.shared, d.service = labels, serviceOf(labels)
 	in := j.At(values)
-	if !in.Begin('[') {
-		return in.Err()
+	return d.jsonEntries(&in, bad)
+}
+
+// jsonEntries reads the lines of a stream whose labels are known, or bad. A bad
+// line spoils no other.
+func (d *decoder) jsonEntries(j *receive.JSON, bad error) error {
+	if !j.Begin('[') {
+		return j.Err()
 	}
-	for in.Elem() {
-		at := in.At(in.Pos()) // so that a bad line spoils no other
-		if in.Raw() == nil {
-			break
-		}
+	for j.Elem() {
 		if bad != nil {
-			d.set.Reject("bad_labels", bad.Error(), 1)
+			if j.Raw() != nil {
+				d.set.Reject("bad_labels", bad.Error(), 1)
+			}
 			continue
 		}
-		if err := d.jsonEntry(&at); err != nil {
+		line := j.At(j.Pos())
+		if err := d.jsonEntry(&line); err != nil {
 			return err
 		}
+		if line.Err() != nil {
+			j.Raw()
+		} else {
+			j.Past(&line)
+		}
 	}
-	return in.Err()
+	return j.Err()
 }
 
 func (d *decoder) jsonLabels(j *receive.JSON) ([]record.Field, error) {

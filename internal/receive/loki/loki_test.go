@@ -122,7 +122,7 @@ func TestJSON(t *testing.T) {
 		"3 of 5 lines were refused, the others are kept; first: JSON at byte 43: expected a string\n", "6 \"good\" a=\"1\" stream.labels=\"a\"\n9 \"good\" a=\"1\" stream.labels=\"a\"\n")
 	f("deep line", `{"streams":[{"stream":{"a":"1"},"values":[["1","x",`+strings.Repeat(`{"k":`, 10000)+`1`+strings.Repeat(`}`, 10000)+`],["2","good"]]}]}`, 400,
 		"1 of 2 lines were refused, the others are kept; first: JSON at byte 56: expected a string\n", "2 \"good\" a=\"1\" stream.labels=\"a\"\n")
-	f("torn", `{"streams":[{"stream":{"a":"1"},"values":[["5","one"]`, 400, "JSON at byte 53: container without an end\n", "")
+	f("torn", `{"streams":[{"stream":{"a":"1"},"values":[["5","one"]`, 400, "JSON at byte 53: expected a comma or the end of the container\n", "")
 	f("not JSON", `hello`, 400, "JSON at byte 0: expected an object\n", "")
 	f("invalid UTF-8 and NUL", "{\"streams\":[{\"stream\":{\"a\":\"\xff\"},\"values\":[[\"5\",\"\xff\x00\"]]}]}", 204, "", "5 \"\\xff\\x00\" a=\"\\xff\" stream.labels=\"a\"\n")
 }
