@@ -20,10 +20,8 @@ import (
 	"encoding/hex"
 	"errors"
 	"io"
-	"time"
 
 	"github.com/meshtrail/meshtrail/internal/access"
-	"github.com/meshtrail/meshtrail/internal/fault"
 	"github.com/meshtrail/meshtrail/internal/httpd"
 	"github.com/meshtrail/meshtrail/internal/httpd/rpc"
 	"github.com/meshtrail/meshtrail/internal/receive"
@@ -97,14 +95,15 @@ func (r *Receiver) stream(s *rpc.Stream) error {
 // message takes in one message.
 func (r *Receiver) message(ctx context.Context, st *stream, m rpc.Message) error {
 	var body *receive.Body
-	err := again(ctx, func() (err error) {
-		body, err = r.frame.Bodies.Message(m)
-		if err != nil && !m.Whole() {
-			return lost{err} // part of it is gone: it cannot be read again
+	var broken error
+	err := r.frame.Insist(ctx, 0, func() (err error) {
+		if body, err = r.frame.Bodies.Message(m); err != nil && !m.Whole() {
+			broken = err // part of it is gone: it cannot be read again
+			return nil
 		}
 		return err
 	})
-	if err != nil {
+	if err = errors.Join(err, broken); err != nil {
 		return err
 	}
 	defer body.Release()
@@ -114,39 +113,7 @@ func (r *Receiver) message(ctx context.Context, st *stream, m rpc.Message) error
 	if err := d.message(body.Bytes); err != nil {
 		set.Reject("malformed_message", err.Error(), 1)
 	}
-	err = again(ctx, func() error {
-		_, err := r.frame.Ingest(ctx, st.from, st.id, set, body)
-		return err
-	})
+	_, err = r.frame.Keep(ctx, 0, st.from, st.id, set, body)
 	st.id.Seq += uint64(len(set.Raws))
 	return err
-}
-
-// lost is an error after which trying again is of no use.
-type lost struct{ error }
-
-func (l lost) Unwrap() error { return l.error }
-
-// Waits between tries.
-const (
-	firstWait = 50 * time.Millisecond
-	lastWait  = 2 * time.Second
-)
-
-// again does f until it succeeds or fails for good.
-func again(ctx context.Context, f func() error) error {
-	for wait := firstWait; ; wait = min(2*wait, lastWait) {
-		err := f()
-		var l lost
-		if err == nil || errors.As(err, &l) || !fault.KindOf(err).Retryable() {
-			return err
-		}
-		t := time.NewTimer(wait)
-		select {
-		case <-t.C:
-		case <-ctx.Done():
-			t.Stop()
-			return err
-		}
-	}
 }

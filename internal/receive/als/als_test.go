@@ -283,14 +283,14 @@ func TestHeldUntilThereIsRoom(t *testing.T) {
 }
 
 func TestFailuresEndTheStream(t *testing.T) {
-	in := &receivetest.Intake{Before: func(context.Context, *pipeline.Request) error { return fault.Errorf(fault.Internal, "bug") }}
+	in := &receivetest.Intake{Before: func(context.Context, *pipeline.Request) error { return fault.Errorf(fault.Denied, "no") }}
 	conn := serve(t, receive.Shared{Intake: in})
 	s := open(t, conn, "v3")
 	if err := s.SendMsg(message(3, nil)); err != nil {
 		t.Fatal(err)
 	}
 	var answer []byte
-	if err := s.RecvMsg(&answer); status.Code(err) != codes.Unavailable {
+	if err := s.RecvMsg(&answer); status.Code(err) != codes.PermissionDenied {
 		t.Errorf("%v", err)
 	}
 }
