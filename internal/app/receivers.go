@@ -12,6 +12,7 @@ import (
 	"github.com/meshtrail/meshtrail/internal/receive/datadog"
 	"github.com/meshtrail/meshtrail/internal/receive/elastic"
 	"github.com/meshtrail/meshtrail/internal/receive/fluent"
+	"github.com/meshtrail/meshtrail/internal/receive/hubble"
 	"github.com/meshtrail/meshtrail/internal/receive/listen"
 	"github.com/meshtrail/meshtrail/internal/receive/loki"
 	"github.com/meshtrail/meshtrail/internal/receive/otlp"
@@ -51,6 +52,11 @@ var protocols = []protocol{
 	{loki.Info(), func(_ *server, sh receive.Shared) (any, error) { return loki.New(loki.Config{}, sh) }},
 	{otlp.Info(), func(_ *server, sh receive.Shared) (any, error) { return otlp.New(otlp.Config{}, sh) }},
 	{als.Info(), func(_ *server, sh receive.Shared) (any, error) { return als.New(als.Config{}, sh) }},
+	{hubble.Info(), func(s *server, sh receive.Shared) (any, error) {
+		cfg := s.cfg.Receivers.Hubble
+		cfg.State = vfs.Sub(s.root, "followed/hubble")
+		return hubble.New(cfg, sh)
+	}},
 	{datadog.Info(), func(_ *server, sh receive.Shared) (any, error) { return datadog.New(datadog.Config{}, sh) }},
 	{splunk.Info(), func(_ *server, sh receive.Shared) (any, error) { return splunk.New(splunk.Config{}, sh) }},
 	{syslog.Info(), func(s *server, sh receive.Shared) (any, error) { return syslog.New(s.cfg.Receivers.Syslog, sh) }},

@@ -65,6 +65,9 @@ func (f *follower) prepare() error {
 	if f.state == nil {
 		return nil
 	}
+	if err := f.state.MkdirAll("."); err != nil {
+		return err
+	}
 	b, err := vfs.ReadFile(f.state, f.relay.Name)
 	if fault.Is(err, fault.NotFound) {
 		return nil

@@ -30,6 +30,7 @@ import (
 	"github.com/meshtrail/meshtrail/internal/receive/pb"
 	"github.com/meshtrail/meshtrail/internal/receive/receivetest"
 	"github.com/meshtrail/meshtrail/internal/record"
+	"github.com/meshtrail/meshtrail/internal/vfs"
 	"github.com/meshtrail/meshtrail/internal/vfs/memfs"
 )
 
@@ -205,7 +206,7 @@ func TestARelayThatLosesBreaksAndRepeats(t *testing.T) {
 		}
 		return nil
 	}
-	state := memfs.New()
+	state := vfs.Sub(memfs.New(), "followed/hubble")
 	cfg := Config{Relays: []Relay{{Name: "east", Address: r.serve(t), Tenant: "acme", Class: "hot"}}, State: state}
 	stop := start(t, cfg, in)
 	wait(t, in.full)
