@@ -11,8 +11,11 @@ import (
 	"github.com/meshtrail/meshtrail/internal/receive/als"
 	"github.com/meshtrail/meshtrail/internal/receive/datadog"
 	"github.com/meshtrail/meshtrail/internal/receive/elastic"
+	"github.com/meshtrail/meshtrail/internal/receive/firehose"
 	"github.com/meshtrail/meshtrail/internal/receive/fluent"
+	"github.com/meshtrail/meshtrail/internal/receive/httpjson"
 	"github.com/meshtrail/meshtrail/internal/receive/hubble"
+	"github.com/meshtrail/meshtrail/internal/receive/kubeaudit"
 	"github.com/meshtrail/meshtrail/internal/receive/listen"
 	"github.com/meshtrail/meshtrail/internal/receive/loki"
 	"github.com/meshtrail/meshtrail/internal/receive/otlp"
@@ -59,6 +62,9 @@ var protocols = []protocol{
 	}},
 	{datadog.Info(), func(_ *server, sh receive.Shared) (any, error) { return datadog.New(datadog.Config{}, sh) }},
 	{splunk.Info(), func(_ *server, sh receive.Shared) (any, error) { return splunk.New(splunk.Config{}, sh) }},
+	{kubeaudit.Info(), func(_ *server, sh receive.Shared) (any, error) { return kubeaudit.New(kubeaudit.Config{}, sh) }},
+	{firehose.Info(), func(_ *server, sh receive.Shared) (any, error) { return firehose.New(firehose.Config{}, sh) }},
+	{httpjson.Info(), func(_ *server, sh receive.Shared) (any, error) { return httpjson.New(httpjson.Config{}, sh) }},
 	{syslog.Info(), func(s *server, sh receive.Shared) (any, error) { return syslog.New(s.cfg.Receivers.Syslog, sh) }},
 	{fluent.Info(), func(s *server, sh receive.Shared) (any, error) { return fluent.New(s.cfg.Receivers.Fluent, sh) }},
 	{relay.Info(), func(s *server, sh receive.Shared) (any, error) { return relay.New(relay.Config{}, s.store, sh) }},

@@ -12,6 +12,9 @@ import (
 // maxCredential bounds what is decoded, in bytes.
 const maxCredential = 4096
 
+// keyHeaders carry a token and nothing else.
+var keyHeaders = [...]string{"DD-API-KEY", "X-Amz-Firehose-Access-Key"}
+
 // Credential returns the token that a request's headers carry:
 //
 //	Authorization: Bearer TOKEN
@@ -19,6 +22,7 @@ const maxCredential = 4096
 //	Authorization: ApiKey base64(ID:TOKEN), or ApiKey TOKEN
 //	Authorization: Splunk TOKEN
 //	DD-API-KEY: TOKEN
+//	X-Amz-Firehose-Access-Key: TOKEN
 //
 // More than one Authorization header is refused: a proxy and we might read
 // different ones.
@@ -28,8 +32,10 @@ func Credential(h http.Header) (string, error) {
 		return "", fault.Errorf(fault.Unauthenticated, "more than one Authorization header")
 	}
 	if len(values) == 0 {
-		if key := h.Get("DD-API-KEY"); key != "" && len(key) <= maxCredential {
-			return key, nil
+		for _, name := range keyHeaders {
+			if key := h.Get(name); key != "" && len(key) <= maxCredential {
+				return key, nil
+			}
 		}
 		return "", fault.WithHint(fault.Errorf(fault.Unauthenticated, "no credential"),
 			"send the header Authorization: Bearer TOKEN")
@@ -62,7 +68,12 @@ func Credential(h http.Header) (string, error) {
 
 // Presented reports whether the headers carry a credential, right or wrong.
 func Presented(h http.Header) bool {
-	return h.Get("Authorization") != "" || h.Get("DD-API-KEY") != ""
+	for _, name := range keyHeaders {
+		if h.Get(name) != "" {
+			return true
+		}
+	}
+	return h.Get("Authorization") != ""
 }
 
 // afterColon decodes base64 of "name:secret" and returns the secret.

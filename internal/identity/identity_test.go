@@ -33,6 +33,7 @@ func TestCredential(t *testing.T) {
 	ok("Authorization", "ApiKey "+strings.TrimRight(b64("id:"+tok), "="))
 	ok("Authorization", "ApiKey "+tok)
 	ok("DD-API-KEY", tok)
+	ok("X-Amz-Firehose-Access-Key", tok)
 
 	bad := func(h http.Header) {
 		t.Helper()

@@ -78,6 +78,13 @@ func (t *Taken) RefusedTotal() (n int, first string) {
 // set from the body; answer is called when what decode found is durable, or when
 // it found nothing. Of an error nothing was answered yet: Route.Fail does it.
 func (f *Frame) Receive(r *http.Request, encoding string, decode func(body *Body, set *Set) error, answer func(*Taken) error) error {
+	return f.ReceiveNumbered(r, encoding, func(body *Body, set *Set) ([][]byte, error) { return nil, decode(body, set) }, answer)
+}
+
+// ReceiveNumbered is Receive for protocols that number requests in their own way:
+// decode also returns what KeyID makes the request's identity of, nil if this one
+// has none. KeyHeader goes before it.
+func (f *Frame) ReceiveNumbered(r *http.Request, encoding string, decode func(body *Body, set *Set) ([][]byte, error), answer func(*Taken) error) error {
 	from, err := Identify(r, f.Name)
 	if err != nil {
 		return err
@@ -93,8 +100,12 @@ func (f *Frame) Receive(r *http.Request, encoding string, decode func(body *Body
 	}
 	set := NewSet()
 	defer set.Release()
-	if err := decode(body, set); err != nil {
+	parts, err := decode(body, set)
+	if err != nil {
 		return err
+	}
+	if id.IsZero() && parts != nil {
+		id = KeyID(from, f.Name, parts...)
 	}
 	t := Taken{Body: body, Set: set}
 	if t.Outcome, err = f.Ingest(r.Context(), from, id, set, body); err != nil {

@@ -32,7 +32,7 @@ import (
 )
 
 // elsewhere are the paths of the document that other rooms serve.
-var elsewhere = []string{"GET /metrics", "GET /healthz", "GET /readyz", "POST /api/v1/relay"}
+var elsewhere = []string{"GET /metrics", "GET /healthz", "GET /readyz", "POST /api/v1/relay", "POST /api/v1/ingest", "PUT /api/v1/ingest"}
 
 // strict closes every object of the document that lists its properties, so that
 // one that is not described fails.

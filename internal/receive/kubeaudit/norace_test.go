@@ -1,0 +1,5 @@
+//go:build !race
+
+package kubeaudit
+
+const raceEnabled = false
