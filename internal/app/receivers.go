@@ -13,8 +13,10 @@ import (
 	"github.com/meshtrail/meshtrail/internal/receive/elastic"
 	"github.com/meshtrail/meshtrail/internal/receive/firehose"
 	"github.com/meshtrail/meshtrail/internal/receive/fluent"
+	"github.com/meshtrail/meshtrail/internal/receive/gelf"
 	"github.com/meshtrail/meshtrail/internal/receive/httpjson"
 	"github.com/meshtrail/meshtrail/internal/receive/hubble"
+	"github.com/meshtrail/meshtrail/internal/receive/journald"
 	"github.com/meshtrail/meshtrail/internal/receive/kubeaudit"
 	"github.com/meshtrail/meshtrail/internal/receive/listen"
 	"github.com/meshtrail/meshtrail/internal/receive/loki"
@@ -65,6 +67,8 @@ var protocols = []protocol{
 	{kubeaudit.Info(), func(_ *server, sh receive.Shared) (any, error) { return kubeaudit.New(kubeaudit.Config{}, sh) }},
 	{firehose.Info(), func(_ *server, sh receive.Shared) (any, error) { return firehose.New(firehose.Config{}, sh) }},
 	{httpjson.Info(), func(_ *server, sh receive.Shared) (any, error) { return httpjson.New(httpjson.Config{}, sh) }},
+	{gelf.Info(), func(s *server, sh receive.Shared) (any, error) { return gelf.New(s.cfg.Receivers.GELF, sh) }},
+	{journald.Info(), func(_ *server, sh receive.Shared) (any, error) { return journald.New(sh) }},
 	{syslog.Info(), func(s *server, sh receive.Shared) (any, error) { return syslog.New(s.cfg.Receivers.Syslog, sh) }},
 	{fluent.Info(), func(s *server, sh receive.Shared) (any, error) { return fluent.New(s.cfg.Receivers.Fluent, sh) }},
 	{relay.Info(), func(s *server, sh receive.Shared) (any, error) { return relay.New(relay.Config{}, s.store, sh) }},

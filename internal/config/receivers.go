@@ -5,6 +5,7 @@ import (
 
 	"github.com/meshtrail/meshtrail/internal/receive/elastic"
 	"github.com/meshtrail/meshtrail/internal/receive/fluent"
+	"github.com/meshtrail/meshtrail/internal/receive/gelf"
 	"github.com/meshtrail/meshtrail/internal/receive/syslog"
 )
 
@@ -15,6 +16,7 @@ type Receivers struct {
 	Elastic elastic.Config `yaml:"elastic"`
 	Fluent  fluent.Config  `yaml:"fluent"`
 	Syslog  syslog.Config  `yaml:"syslog"`
+	GELF    gelf.Config    `yaml:"gelf"`
 }
 
 // validateReceivers asks every receiver. Their paths begin below receivers.

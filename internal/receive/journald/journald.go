@@ -61,6 +61,7 @@ func Info() receive.Info {
 		Ack:        "202 when all of the upload is durable; portions that are sent again are seen once by their cursors",
 		Credential: "a client certificate (systemd-journal-upload can show nothing else), or a token",
 		Limits:     "2 MiB and 1,024 fields a record; an upload of any length is read in portions of 1 MiB",
+		Tested:     []string{"systemd-journal-upload 252"},
 	}
 }
 
