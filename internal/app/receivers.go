@@ -24,6 +24,7 @@ import (
 	"github.com/meshtrail/meshtrail/internal/receive/relay"
 	"github.com/meshtrail/meshtrail/internal/receive/splunk"
 	"github.com/meshtrail/meshtrail/internal/receive/syslog"
+	"github.com/meshtrail/meshtrail/internal/vfs"
 )
 
 // A protocol is one entry of the list of receivers: what it is, and how to make

@@ -6,6 +6,7 @@ import (
 	"github.com/meshtrail/meshtrail/internal/receive/elastic"
 	"github.com/meshtrail/meshtrail/internal/receive/fluent"
 	"github.com/meshtrail/meshtrail/internal/receive/gelf"
+	"github.com/meshtrail/meshtrail/internal/receive/hubble"
 	"github.com/meshtrail/meshtrail/internal/receive/syslog"
 )
 
@@ -15,6 +16,7 @@ import (
 type Receivers struct {
 	Elastic elastic.Config `yaml:"elastic"`
 	Fluent  fluent.Config  `yaml:"fluent"`
+	Hubble  hubble.Config  `yaml:"hubble"`
 	Syslog  syslog.Config  `yaml:"syslog"`
 	GELF    gelf.Config    `yaml:"gelf"`
 }
