@@ -16,14 +16,17 @@ import (
 	"github.com/meshtrail/meshtrail/internal/receive/gelf"
 	"github.com/meshtrail/meshtrail/internal/receive/httpjson"
 	"github.com/meshtrail/meshtrail/internal/receive/hubble"
+	"github.com/meshtrail/meshtrail/internal/receive/jaeger"
 	"github.com/meshtrail/meshtrail/internal/receive/journald"
 	"github.com/meshtrail/meshtrail/internal/receive/kubeaudit"
 	"github.com/meshtrail/meshtrail/internal/receive/listen"
 	"github.com/meshtrail/meshtrail/internal/receive/loki"
+	"github.com/meshtrail/meshtrail/internal/receive/lumberjack"
 	"github.com/meshtrail/meshtrail/internal/receive/otlp"
 	"github.com/meshtrail/meshtrail/internal/receive/relay"
 	"github.com/meshtrail/meshtrail/internal/receive/splunk"
 	"github.com/meshtrail/meshtrail/internal/receive/syslog"
+	"github.com/meshtrail/meshtrail/internal/receive/zipkin"
 	"github.com/meshtrail/meshtrail/internal/vfs"
 )
 
@@ -71,7 +74,10 @@ var protocols = []protocol{
 	{gelf.Info(), func(s *server, sh receive.Shared) (any, error) { return gelf.New(s.cfg.Receivers.GELF, sh) }},
 	{journald.Info(), func(_ *server, sh receive.Shared) (any, error) { return journald.New(sh) }},
 	{syslog.Info(), func(s *server, sh receive.Shared) (any, error) { return syslog.New(s.cfg.Receivers.Syslog, sh) }},
+	{lumberjack.Info(), func(s *server, sh receive.Shared) (any, error) { return lumberjack.New(s.cfg.Receivers.Lumberjack, sh) }},
 	{fluent.Info(), func(s *server, sh receive.Shared) (any, error) { return fluent.New(s.cfg.Receivers.Fluent, sh) }},
+	{zipkin.Info(), func(_ *server, sh receive.Shared) (any, error) { return zipkin.New(zipkin.Config{}, sh) }},
+	{jaeger.Info(), func(s *server, sh receive.Shared) (any, error) { return jaeger.New(s.cfg.Receivers.Jaeger, sh) }},
 	{relay.Info(), func(s *server, sh receive.Shared) (any, error) { return relay.New(relay.Config{}, s.store, sh) }},
 }
 

@@ -7,6 +7,8 @@ import (
 	"github.com/meshtrail/meshtrail/internal/receive/fluent"
 	"github.com/meshtrail/meshtrail/internal/receive/gelf"
 	"github.com/meshtrail/meshtrail/internal/receive/hubble"
+	"github.com/meshtrail/meshtrail/internal/receive/jaeger"
+	"github.com/meshtrail/meshtrail/internal/receive/lumberjack"
 	"github.com/meshtrail/meshtrail/internal/receive/syslog"
 )
 
@@ -14,11 +16,13 @@ import (
 // configured. Each type belongs to its package and MUST have a Validate; its
 // zero value is its default.
 type Receivers struct {
-	Elastic elastic.Config `yaml:"elastic"`
-	Fluent  fluent.Config  `yaml:"fluent"`
-	Hubble  hubble.Config  `yaml:"hubble"`
-	Syslog  syslog.Config  `yaml:"syslog"`
-	GELF    gelf.Config    `yaml:"gelf"`
+	Elastic    elastic.Config    `yaml:"elastic"`
+	Fluent     fluent.Config     `yaml:"fluent"`
+	Lumberjack lumberjack.Config `yaml:"lumberjack"`
+	Hubble     hubble.Config     `yaml:"hubble"`
+	Jaeger     jaeger.Config     `yaml:"jaeger"`
+	Syslog     syslog.Config     `yaml:"syslog"`
+	GELF       gelf.Config       `yaml:"gelf"`
 }
 
 // validateReceivers asks every receiver. Their paths begin below receivers.
