@@ -75,7 +75,9 @@ func elasticSession(t *testing.T, s *harness.Server, es *elasticsearch.Client, i
 	}
 	pit := ok(es.OpenPointInTime([]string{index}, "1m"))["id"].(string)
 	s.Must("POST", "/api/v1/seal", nil, nil)
-	ok(es.Bulk(strings.NewReader(body.String()), es.Bulk.WithIndex(index)))
+	for range 2 { // the second time it is a repetition
+		ok(es.Bulk(strings.NewReader(strings.ReplaceAll(body.String(), `"id-`, `"more-`)), es.Bulk.WithIndex(index)))
+	}
 	out := ok(es.Search(es.Search.WithSize(100), es.Search.WithBody(strings.NewReader(`{"pit":{"id":"`+pit+`"},"aggs":{"n":{"value_count":{"field":"status"}}}}`))))
 	if n := len(out["hits"].(map[string]any)["hits"].([]any)); n != 50 {
 		t.Errorf("the point in time has %d records", n)

@@ -96,10 +96,14 @@ func (e *Receiver) bulk(w http.ResponseWriter, r *http.Request) error {
 	start := e.now()
 	b := e.takeBulk()
 	defer e.giveBulk(b)
-	decode := func(body *receive.Body, set *receive.Set) error {
-		return b.decode(body.Bytes, r.PathValue("index"), set, e.frame.Limits)
+	decode := func(body *receive.Body, set *receive.Set) ([][]byte, error) {
+		index := r.PathValue("index")
+		if err := b.decode(body.Bytes, index, set, e.frame.Limits); err != nil || !b.named() {
+			return nil, err
+		}
+		return [][]byte{[]byte(index), body.Bytes}, nil
 	}
-	return e.frame.Receive(r, r.Header.Get("Content-Encoding"), decode, func(t *receive.Taken) error {
+	return e.frame.ReceiveNumbered(r, r.Header.Get("Content-Encoding"), decode, func(t *receive.Taken) error {
 		b.respond(e.now().Sub(start).Milliseconds(), t.Refused, len(t.Set.Raws), strings.Contains(r.URL.RawQuery, "filter_path="))
 		return writeJSON(w, b.answer)
 	})
@@ -140,6 +144,18 @@ func (b *bulk) decode(body []byte, index string, set *receive.Set, lim receive.L
 		return fault.Errorf(fault.Invalid, "request body is required")
 	}
 	return nil
+}
+
+// named reports whether every action names its document. Elasticsearch keeps one
+// document of a name, so the same request again is a repetition: the client did
+// not get the answer to the first. Without names it would be new documents.
+func (b *bulk) named() bool {
+	for i := range b.items {
+		if b.items[i].id == "" {
+			return false
+		}
+	}
+	return true
 }
 
 // source adds the record of an action.

@@ -38,7 +38,7 @@ func Info() receive.Info {
 	return receive.Info{
 		Name: Name, Protocol: "Elasticsearch bulk", Versions: "7, 8, 9: whatever version the client names",
 		Over:       "HTTP: /_bulk, and the handshakes of Beats, Logstash and the official clients, also under /elastic",
-		Ack:        "each item answered when all are durable; overload answers 503 for the whole request; a repetition is seen once with Idempotency-Key",
+		Ack:        "each item answered when all are durable; overload answers 503 for the whole request; a repetition is seen once if every action has an _id, or with Idempotency-Key",
 		Credential: "token (Bearer, Basic, ApiKey)", Limits: "append-only: delete is refused, update appends its doc",
 	}
 }

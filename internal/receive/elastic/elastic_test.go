@@ -179,6 +179,28 @@ func TestIdempotencyKey(t *testing.T) {
 	}
 }
 
+// TestNamedDocuments: where every action names its document, as Fluent Bit's
+// Generate_ID does, a request without a key is its own key.
+func TestNamedDocuments(t *testing.T) {
+	in := &receivetest.Intake{}
+	_, h := newReceiver(t, Config{}, in)
+	one := "{\"create\":{\"_id\":\"a\"}}\n{\"n\":1}\n{\"create\":{\"_id\":\"b\"}}\n{\"n\":2}\n"
+	for _, body := range []string{one, one, strings.Replace(one, ":2}", ":3}", 1), strings.Replace(one, `"_id":"b"`, "", 1)} {
+		receivetest.Call(h, "POST", "/_bulk", []byte(body))
+	}
+	receivetest.Call(h, "POST", "/other/_bulk", []byte(one))
+	reqs := in.Requests()
+	if reqs[0].ID.IsZero() || reqs[0].ID != reqs[1].ID {
+		t.Errorf("a repetition has another id: %v, %v", reqs[0].ID, reqs[1].ID)
+	}
+	if reqs[2].ID == reqs[0].ID || reqs[4].ID == reqs[0].ID {
+		t.Error("another document or index has the same id")
+	}
+	if !reqs[3].ID.IsZero() {
+		t.Error("a document without a name, and the request has an id")
+	}
+}
+
 func TestHandshake(t *testing.T) {
 	_, h := newReceiver(t, Config{}, &receivetest.Intake{})
 	f := func(method, target, body string, want int, contains string, headers ...string) {

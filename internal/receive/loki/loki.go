@@ -34,7 +34,7 @@ const Name = "loki"
 func Info() receive.Info {
 	return receive.Info{
 		Name: Name, Protocol: "Loki push", Versions: "v1 (protobuf and JSON), /api/prom/push",
-		Over: "HTTP: /loki/api/v1/push", Ack: "204 when durable; a repetition is seen once with Idempotency-Key",
+		Over: "HTTP: /loki/api/v1/push", Ack: "204 when durable; the same push again is seen once",
 		Credential: "token (Bearer, Basic)", Limits: "one bad line does not cost the others: 400 with the count",
 	}
 }
@@ -100,6 +100,11 @@ func (l *Receiver) push(w http.ResponseWriter, r *http.Request) error {
 	id, err := receive.RequestID(r, from, Name, body.Bytes)
 	if err != nil {
 		return err
+	}
+	if id.IsZero() {
+		// To Loki a line is one of its stream, time and text: what is pushed again is
+		// no other line. So the same push again is what a client does that got no answer.
+		id = receive.KeyID(from, Name, body.Bytes)
 	}
 	set := receive.NewSet()
 	defer set.Release()

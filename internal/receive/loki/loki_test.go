@@ -43,6 +43,19 @@ func show(raws []record.Raw) string {
 	return b.String()
 }
 
+// TestRepetition: the same push is its own key; one that differs is another.
+func TestRepetition(t *testing.T) {
+	in := &receivetest.Intake{}
+	_, h := newHandler(t, in)
+	for _, line := range []string{"a", "a", "b"} {
+		receivetest.Call(h, "POST", "/loki/api/v1/push", []byte(`{"streams":[{"stream":{"a":"1"},"values":[["5","`+line+`"]]}]}`), "Content-Type: application/json")
+	}
+	reqs := in.Requests()
+	if reqs[0].ID.IsZero() || reqs[0].ID != reqs[1].ID || reqs[0].ID == reqs[2].ID {
+		t.Errorf("identities %v, %v, %v", reqs[0].ID, reqs[1].ID, reqs[2].ID)
+	}
+}
+
 type entry struct {
 	sec, nanos int64
 	line       string
