@@ -1,0 +1,105 @@
+package listen
+
+import (
+	"fmt"
+	"net"
+	"os"
+	"runtime"
+	"sync"
+	"syscall"
+	"testing"
+	"time"
+
+	"github.com/meshtrail/meshtrail/internal/receive"
+)
+
+// TestSlowSendersHarmNobody opens many connections that send a byte a second and
+// never end their message, beside a few that do as they should. MESHTRAIL_LONG
+// opens 10,000, or
+// as many as the process may have.
+func TestSlowSendersHarmNobody(t *testing.T) {
+	n := 2000
+	if os.Getenv("MESHTRAIL_LONG") != "" {
+		n = 10_000
+		var files syscall.Rlimit // both ends are in this process
+		if err := syscall.Getrlimit(syscall.RLIMIT_NOFILE, &files); err == nil {
+			n = min(n, int(files.Cur)/2-100)
+		}
+	}
+	bodies := receive.NewBodies(receive.Limits{})
+	l, addr, stop := run(t, Config{Message: 3 * time.Second, Connections: n + 10}, receive.Shared{Bodies: bodies}, Streams(upper))
+	before := memory()
+	slow := make([]net.Conn, n)
+	for i := range slow {
+		c, err := net.Dial("tcp", addr)
+		if err != nil {
+			t.Fatalf("connection %d: %v", i, err)
+		}
+		defer c.Close()
+		slow[i] = c
+	}
+	end := make(chan bool)
+	var dripping sync.WaitGroup
+	dripping.Go(func() {
+		for tick := time.Tick(time.Second); ; {
+			for _, c := range slow {
+				c.Write([]byte("x")) // fails once the connection is closed
+			}
+			select {
+			case <-tick:
+			case <-end:
+				return
+			}
+		}
+	})
+	eventually(t, "the slow connections are not open", func() bool { return l.openNow() == n })
+
+	// Those who do as they should are answered as if nothing else was there.
+	worst := time.Duration(0)
+	var mu sync.Mutex
+	var healthy sync.WaitGroup
+	for i := range 4 {
+		c := dial(t, "tcp", addr)
+		healthy.Go(func() {
+			for j := range 100 {
+				started := time.Now()
+				if got, want := say(t, c, fmt.Sprintf("line %d of %d", j, i)), fmt.Sprintf("test/tcp LINE %d OF %d", j, i); got != want {
+					t.Errorf("%q, want %q", got, want)
+				}
+				mu.Lock()
+				worst = max(worst, time.Since(started))
+				mu.Unlock()
+			}
+		})
+	}
+	healthy.Wait()
+	each := int64(memory()-before) / int64(n)
+	t.Logf("%d slow connections: %d bytes each on both sides, %d held; the worst answer took %v", n, each, bodies.Held(), worst)
+	if worst > 2*time.Second {
+		t.Errorf("an answer took %v", worst)
+	}
+	if each > 24<<10 {
+		t.Errorf("a slow connection costs %d bytes", each)
+	}
+	if held := bodies.Held(); held > 4*busyBuffer {
+		t.Errorf("%d bytes are held for messages of three bytes", held)
+	}
+	eventually(t, "slow connections are not closed", func() bool { return count(l, "closed", "slow") == float64(n) })
+	close(end)
+	dripping.Wait()
+	stop()
+}
+
+func (l *Listener) openNow() int {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	return l.open
+}
+
+// memory returns the bytes of heap and stacks in use.
+func memory() uint64 {
+	runtime.GC()
+	var m runtime.MemStats
+	runtime.ReadMemStats(&m)
+	return m.HeapInuse + m.StackInuse
+}
