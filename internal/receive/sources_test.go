@@ -1,0 +1,274 @@
+package receive
+
+import (
+	"context"
+	"fmt"
+	"log/slog"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/meshtrail/meshtrail/internal/fault"
+	"github.com/meshtrail/meshtrail/internal/pipeline"
+	"github.com/meshtrail/meshtrail/internal/record"
+	"github.com/meshtrail/meshtrail/internal/telemetry"
+)
+
+// told is an intake that answers with what it is given.
+type told struct {
+	out  pipeline.Outcome
+	err  error
+	reqs []pipeline.Request
+}
+
+func (i *told) Ingest(_ context.Context, req *pipeline.Request) (pipeline.Outcome, error) {
+	if i.err != nil {
+		return pipeline.Outcome{}, i.err
+	}
+	i.reqs = append(i.reqs, *req)
+	return i.out, nil
+}
+
+// clockwork is a world with a clock that stands.
+type clockwork struct {
+	at      time.Time
+	in      *told
+	sources *Sources
+	frame   *Frame
+}
+
+func newClockwork(t *testing.T, lossy bool, expects ...Expectation) *clockwork {
+	t.Helper()
+	w := &clockwork{at: time.Unix(1_800_000_000, 0), in: &told{}}
+	w.sources = NewSources(func() time.Time { return w.at }, expects)
+	w.frame = NewFrame("syslog", Shared{Intake: w.in, Sources: w.sources, Lossy: lossy})
+	return w
+}
+
+// send hands in n records whose event times lie ago before now.
+func (w *clockwork) send(t *testing.T, source string, n int, oldest, newest time.Duration) {
+	t.Helper()
+	set := NewSet()
+	defer set.Release()
+	for range n {
+		set.Raws = append(set.Raws, record.Raw{Payload: []byte("x")})
+	}
+	set.Reject("malformed", "", 2)
+	w.in.out = pipeline.Outcome{
+		Stored: n, Oldest: w.at.Add(-oldest).UnixNano(), Newest: w.at.Add(-newest).UnixNano(),
+		Refused: []pipeline.Refusal{{Reason: "too_large"}},
+	}
+	if _, err := w.frame.Ingest(t.Context(), Sender{Tenant: "shop", Source: source}, record.BatchID{}, set, &Body{Bytes: make([]byte, 100), Wire: 50}); err != nil {
+		t.Fatal(err)
+	}
+}
+
+func TestWhatIsKnownOfASource(t *testing.T) {
+	w := newClockwork(t, true)
+	w.send(t, "syslog/a", 3, 10*time.Second, 5*time.Second)
+	first := w.at
+	w.at = w.at.Add(20 * time.Second)
+	w.send(t, "syslog/a", 1, time.Second, -time.Minute) // a clock that is a minute ahead
+	w.send(t, "syslog/b", 1, 0, 0)
+	list := w.sources.List()
+	if len(list) != 2 {
+		t.Fatalf("%+v", list)
+	}
+	a := list[0]
+	if a.Source != "syslog/a" || a.Tenant != "shop" || a.Receiver != "syslog" || !a.Lossy || a.Records != 8 || a.Bytes != 200 ||
+		!a.First.Equal(first) || !a.Last.Equal(w.at) || a.Lag != -time.Minute || a.MaxLag != 10*time.Second || a.Skew != time.Minute {
+		t.Errorf("%+v", a)
+	}
+	if fmt.Sprint(a.Rejected) != "[{malformed 4} {too_large 2}]" {
+		t.Errorf("%v", a.Rejected)
+	}
+	w.at = w.at.Add(2 * time.Minute)
+	if a := w.sources.List()[0]; a.MaxLag != 0 || a.Skew != 0 {
+		t.Errorf("after two minutes: %+v", a)
+	}
+}
+
+func TestAFailedRequestIsNotCounted(t *testing.T) {
+	w := newClockwork(t, false)
+	w.in.err = fault.Errorf(fault.Overload, "full")
+	set := NewSet()
+	set.Raws = append(set.Raws, record.Raw{Payload: []byte("x")})
+	if _, err := w.frame.Ingest(t.Context(), Sender{Tenant: "shop", Source: "a"}, record.BatchID{}, set, nil); err == nil {
+		t.Fatal("no error")
+	}
+	if list := w.sources.List(); len(list) != 0 {
+		t.Errorf("%+v", list)
+	}
+}
+
+func TestSourcesAreBounded(t *testing.T) {
+	w := newClockwork(t, false, Expectation{Source: "dear", Tenant: "shop", ExpectEvery: time.Hour})
+	for i := range maxSources + 50 {
+		w.sources.Dropped("syslog", Sender{Tenant: "shop", Source: fmt.Sprint("s", i)}, "queue_full", 1)
+	}
+	list := w.sources.List()
+	if len(list) != maxSources || list[0].Source != "dear" {
+		t.Errorf("%d sources, the first is %s", len(list), list[0].Source)
+	}
+	for i := range 3 * maxReasons {
+		w.sources.Dropped("syslog", Sender{Tenant: "shop", Source: "dear"}, fmt.Sprint("r", i), 1)
+	}
+	for _, s := range w.sources.List() {
+		if s.Source == "dear" && (len(s.Rejected) != maxReasons || s.Rejected[maxReasons-1].Name != "other" || s.Rejected[maxReasons-1].N != 2*maxReasons+1) {
+			t.Errorf("%v", s.Rejected)
+		}
+	}
+}
+
+func TestSilence(t *testing.T) {
+	w := newClockwork(t, false,
+		Expectation{Source: "syslog/*", Tenant: "shop", ExpectEvery: time.Minute},
+		Expectation{Source: "never/seen", ExpectEvery: time.Hour})
+	watch := &Watch{Sources: w.sources, Intake: w.in, Log: slog.New(slog.DiscardHandler)}
+	told := func(after time.Duration, want string) {
+		t.Helper()
+		w.at, w.in.reqs = w.at.Add(after), nil
+		watch.Look(t.Context())
+		watch.Look(t.Context()) // once is enough
+		var got []string
+		for _, r := range w.in.reqs {
+			if r.Source != SilenceSource || r.Class != "ops" || len(r.Raws) != 1 {
+				t.Errorf("%+v", r)
+			}
+			got = append(got, fmt.Sprintf("%s %s %s", r.Tenant, r.Raws[0].Attrs[0].Value.Str, r.Raws[0].Attrs[1].Value.Str))
+		}
+		if strings.Join(got, "; ") != want {
+			t.Errorf("told %q, want %q", got, want)
+		}
+	}
+	w.sources.Know("shop", "syslog/before") // it sent before the server started
+	w.sources.Know("shop", "loki/before")   // nobody expects anything of it
+	w.send(t, "syslog/a", 1, 0, 0)
+	told(0, "")
+	told(59*time.Second, "")
+	w.send(t, "syslog/a", 1, 0, 0)
+	told(2*time.Second, "shop source.silent syslog/before")
+	told(time.Minute, "shop source.silent syslog/a")
+	if list := w.sources.List(); !list[1].Silent || list[1].Source != "syslog/a" {
+		t.Errorf("%+v", list)
+	}
+	w.in.err = fault.Errorf(fault.Unavailable, "disk full")
+	w.at = w.at.Add(time.Hour)
+	watch.Look(t.Context())
+	w.in.err = nil
+	told(0, "default source.silent never/seen")
+	w.send(t, "syslog/a", 1, 0, 0)
+	told(0, "shop source.back syslog/a")
+}
+
+func TestLike(t *testing.T) {
+	for _, c := range []struct {
+		pattern, name string
+		want          bool
+	}{
+		{"syslog/udp", "syslog/udp", true}, {"syslog/udp", "syslog/udp2", false}, {"syslog/*", "syslog/", true},
+		{"syslog/*", "syslog/a/b", true}, {"syslog/*", "syslog", false}, {"*", "", true}, {"*/a", "x/a", true}, {"*/a", "x/ab", false},
+		{"a*b*c", "a1b2c", true}, {"a*b*c", "a1c2b", false}, {"ab*b", "ab", false}, {"", "", true}, {"", "a", false}, {"a**b", "axb", true},
+	} {
+		if got := like(c.pattern, c.name); got != c.want {
+			t.Errorf("%q is like %q: %v", c.name, c.pattern, got)
+		}
+	}
+}
+
+func TestValidateExpectations(t *testing.T) {
+	if err := ValidateExpectations([]Expectation{{Source: "syslog/*", ExpectEvery: time.Minute}}); err != nil {
+		t.Error(err)
+	}
+	err := ValidateExpectations([]Expectation{{}, {Source: "a", Tenant: "a b", ExpectEvery: time.Hour}})
+	if err == nil || !strings.Contains(err.Error(), "sources[0].source: ") || !strings.Contains(err.Error(), "sources[0].expect_every: ") || !strings.Contains(err.Error(), "sources[1].tenant: ") {
+		t.Errorf("%v", err)
+	}
+}
+
+func TestPublish(t *testing.T) {
+	w := newClockwork(t, true, Expectation{Source: "dear", Tenant: "shop", ExpectEvery: time.Minute})
+	m := telemetry.New()
+	w.sources.Publish(m)
+	for i := range 2 * maxPublished {
+		w.at = w.at.Add(time.Second)
+		w.send(t, fmt.Sprint("s", i), 1, time.Second, 0)
+	}
+	families, err := m.Gather()
+	if err != nil {
+		t.Fatal(err)
+	}
+	got := map[string]int{}
+	for _, f := range families {
+		got[f.GetName()] = len(f.GetMetric())
+	}
+	for name, want := range map[string]int{
+		"meshtrail_source_records": maxPublished + 1, "meshtrail_source_lag_seconds": maxPublished, "meshtrail_source_silent": 1,
+	} {
+		if got[name] != want {
+			t.Errorf("%d of %s, want %d", got[name], name, want)
+		}
+	}
+}
+
+// TestPersist fails an intake twice: the batch is handed in again under its
+// number, and the next one has another.
+func TestPersist(t *testing.T) {
+	var ids []record.BatchID
+	fails := 2
+	in := intakeFunc(func(req *pipeline.Request) error {
+		ids = append(ids, req.ID)
+		if fails--; fails >= 0 {
+			return fault.Errorf(fault.Unavailable, "disk full")
+		}
+		return nil
+	})
+	f := NewFrame("syslog", Shared{Intake: in})
+	set := NewSet()
+	set.Raws = append(set.Raws, record.Raw{Payload: []byte("x")})
+	for range 2 {
+		if _, err := f.Persist(t.Context(), Sender{Tenant: "a", Source: "b"}, set, []byte("x")); err != nil {
+			t.Fatal(err)
+		}
+	}
+	if len(ids) != 4 || ids[0] != ids[2] || ids[0].IsZero() || ids[3] == ids[2] || ids[3].Origin != ids[2].Origin {
+		t.Errorf("%+v", ids)
+	}
+	fails = 1 << 30
+	ctx, cancel := context.WithTimeout(t.Context(), 50*time.Millisecond)
+	defer cancel()
+	if _, err := f.Persist(ctx, Sender{Tenant: "a", Source: "b"}, set, []byte("x")); !fault.Is(err, fault.Unavailable) {
+		t.Errorf("after the end: %v", err)
+	}
+	fails, ids = 0, nil
+	if _, err := f.Persist(t.Context(), Sender{Tenant: "a", Source: "b"}, set, nil); err != nil || ids[0].Origin == "" {
+		t.Errorf("%v %+v", err, ids)
+	}
+}
+
+type intakeFunc func(req *pipeline.Request) error
+
+func (f intakeFunc) Ingest(_ context.Context, req *pipeline.Request) (pipeline.Outcome, error) {
+	return pipeline.Outcome{Stored: len(req.Raws)}, f(req)
+}
+
+func TestWaitBoundsCommonMemory(t *testing.T) {
+	b := NewBodies(Limits{Memory: 1000})
+	if err := b.Wait(900, 0); err != nil {
+		t.Fatal(err)
+	}
+	if err := b.Wait(200, time.Millisecond); !fault.Is(err, fault.Overload) {
+		t.Errorf("%v", err)
+	}
+	done := make(chan error)
+	go func() { done <- b.Wait(200, time.Minute) }()
+	b.Return(900)
+	if err := <-done; err != nil || b.Held() != 200 {
+		t.Errorf("%v, %d held", err, b.Held())
+	}
+	d, err := NewBodies(Limits{}).Decode([]byte("plain"), "")
+	if err != nil || string(d.Bytes) != "plain" {
+		t.Errorf("%v", err)
+	}
+	d.Release()
+}
