@@ -20,7 +20,9 @@ type Shaper struct {
 	run     *pipe.Run // nil: every record goes through as it is
 	labeler *exec.Labeler
 	lookups int // since the context was last asked
-	line    []byte
+
+	remembers bool
+	line      []byte
 }
 
 // NewShaper returns a Shaper for a log query, for a door that was given records
@@ -36,7 +38,7 @@ func NewShaper(lang Language, query string) (*Shaper, error) {
 func newShaper(l *plan.Log) *Shaper {
 	s := &Shaper{labeler: exec.NewLabeler()}
 	if l.Pipe != nil {
-		s.run = l.Pipe.NewRun()
+		s.run, s.remembers = l.Pipe.NewRun(), l.Pipe.Remembers()
 	}
 	return s
 }
@@ -86,6 +88,9 @@ func (s *Shaper) Err() error {
 	}
 	return s.run.Err()
 }
+
+// Remembers reports whether what is made of a record depends on those before.
+func (s *Shaper) Remembers() bool { return s.remembers }
 
 // goOn reports why the next record must not be looked at: a pipeline may be slow
 // and let go of all it sees, so nobody else would notice that time is up.

@@ -211,6 +211,9 @@ func (e *Engine) Tail(ctx context.Context, scope access.Scope, hub *tail.Hub, re
 	watch := tail.Request{Where: where(scope, l), Resume: req.Resume, After: req.After, Complete: req.Complete}
 	if l.Pipe != nil && !req.Stored {
 		shaper := newShaper(l)
+		if !l.Pipe.Remembers() {
+			watch.Shared = req.Language.String() + "\x00" + req.Query
+		}
 		watch.Then = func(r *record.Record) (record.Record, bool) {
 			if shaper.Err() != nil {
 				shaper = newShaper(l) // distinct has no more room: it starts anew

@@ -145,8 +145,56 @@ type FieldInfo struct {
 	Records uint64      `json:"records"` // of the blocks that touch the range: an upper bound
 }
 
-// A Committed batch became durable. It is lent for the call.
-type Committed func(b *record.Batch)
+// A Commit is a batch that became durable.
+type Commit struct {
+	Batch *record.Batch // lent for the call
+
+	payload []byte // its encoding; nil: not made
+	kept    bool
+}
+
+// NewCommit returns the commit of a batch whose encoding is known, and becomes the
+// commit's.
+func NewCommit(b *record.Batch, encoded []byte) *Commit { return &Commit{Batch: b, payload: encoded} }
+
+// Keep takes the batch over, encoded: no record is copied for it, however many
+// there are.
+func (c *Commit) Keep() Kept {
+	if c.payload == nil || c.kept { // nobody shares what can be given back
+		c.payload = c.Batch.AppendEncoded(nil)
+	}
+	c.kept = true
+	return Kept{Tenant: c.Batch.Tenant, Ord: c.Batch.Ord, Len: c.Batch.Len(), payload: c.payload}
+}
+
+// A Kept commit belongs to whoever kept it, who must not change it.
+type Kept struct {
+	Tenant  record.TenantID
+	Ord     uint64 // of the first record
+	Len     int    // records
+	payload []byte
+}
+
+// Size is the memory that it takes, in bytes.
+func (k *Kept) Size() int64 { return int64(cap(k.payload)) }
+
+// Decode reads the batch into b, whose memory is used again.
+func (k *Kept) Decode(b *record.Batch) error {
+	err := record.Decode(k.payload, b)
+	b.Ord = k.Ord
+	return err
+}
+
+// Release gives the memory back. Nothing may be decoded afterwards.
+func (k *Kept) Release() {
+	if buf := k.payload; cap(buf) <= keepPayload {
+		payloads.Put(&buf)
+	}
+	k.payload = nil
+}
+
+// A Committed is called for a Commit, which is lent for the call.
+type Committed func(c *Commit)
 
 // SourceTotals is the account of one source since the history began:
 // Received = Stored + sum(Rejected) + sum(Dropped) + Deduplicated.

@@ -19,8 +19,9 @@ const (
 
 // A frame is what Committed is told of: the batch of a frame of the journal.
 type frame struct {
-	kind byte
-	b    *record.Batch
+	kind   byte
+	b      *record.Batch
+	commit Commit
 }
 
 var payloads = sync.Pool{New: func() any { return new([]byte) }}
@@ -44,17 +45,18 @@ func (s *Store) Append(ctx context.Context, b *record.Batch) error {
 	if b.Len() > 0 && b.ClassAt(0) != auditClass {
 		s.gate.came()
 	}
-	f := frame{frameBatch, b}
+	f := frame{kind: frameBatch, b: b}
 	s.mu.RLock()
 	repeated := s.dedup.has(b)
 	s.mu.RUnlock()
 	if repeated {
-		f = frame{frameAccount, accountOf(b)}
+		f = frame{kind: frameAccount, b: accountOf(b)}
 	}
 	buf := payloads.Get().(*[]byte)
 	payload := f.b.AppendEncoded(append((*buf)[:0], f.kind))
+	f.commit = Commit{Batch: f.b, payload: payload[1:]}
 	_, err := s.journal.Append(ctx, payload, &f)
-	if cap(payload) <= keepPayload {
+	if cap(payload) <= keepPayload && !f.commit.kept {
 		*buf = payload
 		payloads.Put(buf)
 	}
@@ -165,7 +167,7 @@ func (s *Store) committed(seq uint64, token any) {
 	}
 	if list := s.watch.list.Load(); list != nil {
 		for _, w := range *list {
-			w.f(f.b)
+			w.f(&f.commit)
 		}
 	}
 }

@@ -41,7 +41,7 @@ func (s *Store) replay(ctx context.Context, c *catalog.Catalog) error {
 			if err := record.Decode(payload[1:], b); err != nil {
 				return fault.Errorf(fault.KindOf(err), "frame %d: %w", seq, err)
 			}
-			a.frames <- decoded{seq, frame{kind, b}}
+			a.frames <- decoded{seq, frame{kind: kind, b: b}}
 			return nil
 		default:
 			return fault.Errorf(fault.Corrupt, "frame %d is of kind %d, which this version does not know", seq, kind)

@@ -114,13 +114,41 @@ func TestAccountAlwaysFitsALeaf(t *testing.T) {
 	}
 }
 
+// TestCommitsAreKept: what a watcher keeps stays as it is, whatever is appended
+// later, until the watcher gives it back.
+func TestCommitsAreKept(t *testing.T) {
+	s, _ := newWorld(t, manual())
+	var kept []Kept
+	defer s.Watch(func(c *Commit) { kept = append(kept, c.Keep()) })()
+	for i := range uint64(20) {
+		mustAppend(t, s, numbered(1+10*i, 10))
+	}
+	var b record.Batch
+	for i := range kept {
+		if err := kept[i].Decode(&b); err != nil || b.Len() != 10 || kept[i].Len != 10 || b.Ord != kept[i].Ord || b.Tenant != kept[i].Tenant {
+			t.Fatalf("commit %d: %v, %d records from %d of %s", i, err, b.Len(), b.Ord, b.Tenant)
+		}
+		want := numbered(1+10*uint64(i), 10)
+		for j := range 10 {
+			got, was := b.Record(j), want.Record(j)
+			if fmt.Sprint(got.Fields) != fmt.Sprint(was.Fields) || got.Time != was.Time {
+				t.Fatalf("record %d of commit %d is %v, was %v", j, i, got, was)
+			}
+		}
+		if i%2 == 0 {
+			kept[i].Release()
+			mustAppend(t, s, numbered(5000+10*uint64(i), 10))
+		}
+	}
+}
+
 func TestWatchIsToldInOrder(t *testing.T) {
 	s, _ := newWorld(t, manual())
 	var ords []uint64
 	var rows atomic.Int64
-	cancel := s.Watch(func(b *record.Batch) {
-		ords = append(ords, b.Ord)
-		rows.Add(int64(b.Len()))
+	cancel := s.Watch(func(c *Commit) {
+		ords = append(ords, c.Batch.Ord)
+		rows.Add(int64(c.Batch.Len()))
 	})
 	var wg sync.WaitGroup
 	for g := range uint64(4) {

@@ -29,8 +29,8 @@ func (s *Subscription) catchUp(ctx context.Context) ([]record.Record, error) {
 	case <-ctx.Done():
 		return nil, ctx.Err()
 	}
-	h.mu.Lock() // no batch is published meanwhile
-	upTo := h.last
+	h.mu.Lock()
+	upTo := h.feed.end() // later commits are offered; of those that wait, what is up to here is passed over
 	s.listen(upTo, true)
 	h.mu.Unlock()
 	records, more, err := s.page(ctx, upTo)
@@ -57,10 +57,9 @@ func (s *Subscription) catchUp(ctx context.Context) ([]record.Record, error) {
 // hub.mu.
 func (s *Subscription) listen(after uint64, live bool) {
 	s.hub.held -= s.bytes
-	s.queue, s.bytes, s.dropped = nil, 0, 0
+	s.queue, s.waiting, s.bytes, s.dropped = nil, 0, 0, 0
 	s.offered = max(s.cursor, after)
-	_, here := s.hub.subs[s.tenant][s]
-	s.live = live && here
+	s.live = live && s.here
 }
 
 // page returns the first matching records after the cursor, up to an Ord, in

@@ -18,6 +18,7 @@ import (
 	"github.com/meshtrail/meshtrail/internal/query"
 	"github.com/meshtrail/meshtrail/internal/query/querytest"
 	"github.com/meshtrail/meshtrail/internal/record"
+	"github.com/meshtrail/meshtrail/internal/store"
 )
 
 var base = time.Date(2026, 11, 20, 12, 0, 0, 0, time.UTC)
@@ -57,7 +58,7 @@ func newWorld(t testing.TB) *world { return newLimited(t, query.Limits{}) }
 func newLimited(t testing.TB, limits query.Limits) *world {
 	t.Helper()
 	w := &world{t: t, store: &querytest.Store{}, audit: &acts{}, grants: []access.Permission{access.LogsRead}, clock: base.Add(time.Hour)}
-	w.store.Watch(func(b *record.Batch) { w.ord = b.Ord + uint64(b.Len()) })
+	w.store.Watch(func(c *store.Commit) { w.ord = c.Batch.Ord + uint64(c.Batch.Len()) })
 	e, err := query.New(query.Options{Store: w.store, Audit: w.audit, Limits: limits, Now: func() time.Time { return w.clock }})
 	if err != nil {
 		t.Fatal(err)

@@ -3,6 +3,7 @@ package loki
 import (
 	"cmp"
 	"context"
+	"fmt"
 	"net/http"
 	"slices"
 	"strings"
@@ -52,6 +53,7 @@ func (d *door) tail(w http.ResponseWriter, r *http.Request) error {
 		return err
 	}
 	defer sub.Close()
+	from := sub.Cursor()
 	// What was committed before now is history; the watcher has all the rest. A
 	// record that is both is told once.
 	history, err := d.history(r, scope, text, start, limit)
@@ -73,8 +75,12 @@ func (d *door) tail(w http.ResponseWriter, r *http.Request) error {
 		return nil // Accept has answered
 	}
 	defer conn.CloseNow()
-	t := &tailer{o: &d.o, conn: conn, sub: sub, shaper: shaper, delay: delay, frames: make(chan []byte, maxFrames)}
+	t := &tailer{o: &d.o, conn: conn, sub: sub, from: from, shaper: shaper, delay: delay, frames: make(chan []byte, maxFrames)}
 	t.frame = frame{form: formOf(r, text), legacy: old}
+	if !shaper.Remembers() {
+		t.shared = fmt.Sprintf("loki %t %t %t %s", t.frame.form.apart, t.frame.form.all, old, text)
+		t.text = text
+	}
 	code, why := t.run(r.Context(), history)
 	_ = conn.Close(code, clip(why))
 	return nil
@@ -132,7 +138,7 @@ func byTime(a, b told) int {
 
 // Bounds of what waits for one reader.
 const (
-	maxFrames  = 10     // messages that are ready
+	maxFrames  = 40     // messages that are ready
 	maxPending = 10_000 // records that wait for their time
 	maxDropped = 1000   // lost records that are named in one message
 	drainTime  = 2 * time.Second
@@ -147,13 +153,19 @@ type tailer struct {
 	o       *Options
 	conn    *websocket.Conn
 	sub     *tail.Subscription
+	from    uint64 // where sub began
 	shaper  *query.Shaper
 	delay   time.Duration
 	frames  chan []byte // to the writer
 	frame   frame       // being made
 	pending []told
-	known   map[uint64]struct{} // told as history
+	known   map[uint64]struct{} // told as history, and may come again
+	knownTo uint64              // the largest of known
 	dropped []lost
+
+	// shared is the name of what readers of the same query and form are told; "" when
+	// a stage remembers what it has seen.
+	shared, text string
 }
 
 // lost is a record that was not told.
@@ -164,7 +176,7 @@ type lost struct {
 
 // news is what a subscription gave.
 type news struct {
-	records []record.Record
+	parcels []*tail.Parcel
 	dropped uint64
 	err     error
 }
@@ -182,9 +194,11 @@ func (t *tailer) run(server context.Context, history []told) (websocket.StatusCo
 	go t.write(writing, cancel, written)
 	in := make(chan news)
 	go t.read(ctx, in)
-	t.known = make(map[uint64]struct{}, len(history))
+	t.known = map[uint64]struct{}{}
 	for _, e := range history {
-		t.known[e.Record.Ord] = struct{}{}
+		if ord := e.Record.Ord; ord > t.from {
+			t.known[ord], t.knownTo = struct{}{}, max(t.knownTo, ord)
+		}
 	}
 	t.pending = history
 	code, why := t.loop(ctx, server, in)
@@ -235,7 +249,7 @@ func (t *tailer) loop(ctx, server context.Context, in <-chan news) (websocket.St
 func (t *tailer) read(ctx context.Context, in chan<- news) {
 	for {
 		var n news
-		n.records, n.dropped, n.err = t.sub.Next(ctx)
+		n.parcels, n.dropped, n.err = t.sub.Take(ctx)
 		select {
 		case in <- n:
 		case <-ctx.Done():
@@ -285,14 +299,19 @@ func (t *tailer) ping(ctx context.Context, cancel context.CancelFunc) {
 
 // take queues new records as the query's stages leave them.
 func (t *tailer) take(n news) error {
-	for i := range n.records {
-		r := &n.records[i]
-		if _, twice := t.known[r.Ord]; twice {
-			delete(t.known, r.Ord)
+	for _, p := range n.parcels {
+		if t.passes(p) {
+			t.pass(p)
 			continue
 		}
-		if stream, e, ok := t.shaper.Entry(r); ok {
-			t.pending = append(t.pending, told{e, stream})
+		for i := range p.Records {
+			r := &p.Records[i]
+			if _, twice := t.known[r.Ord]; twice {
+				continue
+			}
+			if stream, e, ok := t.shaper.Entry(r); ok {
+				t.pending = append(t.pending, told{e, stream})
+			}
 		}
 	}
 	now := t.o.Engine.Now().UnixNano()
@@ -300,6 +319,61 @@ func (t *tailer) take(n news) error {
 		t.lose(lost{time: now}) // before they came here: nobody knows which
 	}
 	return t.shaper.Err()
+}
+
+// passes reports whether the reader is told of a parcel what everyone is who asked
+// the same.
+func (t *tailer) passes(p *tail.Parcel) bool {
+	return t.shared != "" && t.delay == 0 && len(t.pending) == 0 && t.frame.empty() && (len(t.known) == 0 || p.Records[0].Ord > t.knownTo)
+}
+
+// ready is a message that several readers are sent.
+type ready struct {
+	frame []byte
+	of    []lost // what a reader loses who is not sent it
+}
+
+// pass hands over the messages that were made once for all readers.
+func (t *tailer) pass(p *tail.Parcel) {
+	for _, m := range tail.Form(p, t.shared, t.encode) {
+		if len(t.dropped) > 0 {
+			t.flush()
+		}
+		if t.room() {
+			t.frames <- m.frame
+			continue
+		}
+		for _, l := range m.of {
+			t.lose(l)
+		}
+	}
+}
+
+// encode makes messages of records.
+func (t *tailer) encode(records []record.Record) (out []ready) {
+	shaper, err := query.NewShaper(query.LogQL, t.text)
+	if err != nil {
+		return nil // it was read before
+	}
+	f := frame{form: t.frame.form, legacy: t.frame.legacy}
+	var of []lost
+	end := func() {
+		if !f.empty() {
+			out, of = append(out, ready{f.finish(nil), of}), nil
+		}
+	}
+	for i := range records {
+		stream, e, ok := shaper.Entry(&records[i])
+		if !ok {
+			continue
+		}
+		of = append(of, lost{e.Record.Time, f.form.labels(&e, stream)})
+		if f.add(&told{e, stream}); f.full() {
+			end()
+		}
+	}
+	end()
+	return out
 }
 
 // release makes messages of the records whose time has come, and says when that

@@ -51,6 +51,7 @@ type messages struct {
 	buf   []byte // of records, not yet a message
 	at    uint64 // of the last of them
 	ready [][]byte
+	size  int // of ready, of what is shared
 	ended bool
 }
 
@@ -86,6 +87,26 @@ func (m *messages) alive() {
 	}{"alive"})
 }
 
+// parcel adds messages that other readers are sent as well.
+func (m *messages) parcel(p *tail.Parcel) {
+	m.close()
+	for _, text := range tail.Form(p, "messages", encodeMessages) {
+		m.ready = append(m.ready, text)
+		m.size += len(text)
+	}
+}
+
+func encodeMessages(records []words.Record) [][]byte {
+	var m messages
+	for i := range records {
+		if m.record(&records[i]); m.full() {
+			m.close()
+		}
+	}
+	m.close()
+	return m.ready
+}
+
 func (m *messages) record(r *words.Record) {
 	if len(m.buf) > 0 {
 		m.buf = append(m.buf, ',')
@@ -109,7 +130,7 @@ func (m *messages) failed(err error, after uint64) {
 	}{"failed", endingOf(err, after)})
 }
 
-func (m *messages) full() bool { return len(m.buf) >= flushBytes }
+func (m *messages) full() bool { return len(m.buf)+m.size >= flushBytes }
 
 func (m *messages) send() error {
 	m.close()
@@ -121,6 +142,7 @@ func (m *messages) send() error {
 			return fault.Errorf(fault.Canceled, "write message: %w", err)
 		}
 	}
-	m.ready = m.ready[:0]
+	clear(m.ready) // what is shared is not kept for longer
+	m.ready, m.size = m.ready[:0], 0
 	return nil
 }

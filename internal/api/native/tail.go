@@ -81,6 +81,7 @@ func (a reading) tail(w http.ResponseWriter, r *http.Request) error {
 type teller interface {
 	open(place uint64)
 	record(r *words.Record)
+	parcel(p *tail.Parcel) // all of its records, encoded once for all readers
 	unseen(u unseen)
 	place(at uint64) // moved, and nothing to show
 	alive()
@@ -98,22 +99,22 @@ type unseen struct {
 	at      uint64 // the reader's place behind them
 }
 
-// waited is what Next gave, handed from the goroutine that waits.
+// waited is what Take gave, handed from the goroutine that waits.
 type waited struct {
-	records     []words.Record
+	parcels     []*tail.Parcel
 	dropped     uint64
 	cursor, gap uint64
 	err         error
 }
 
-// wait calls Next in a goroutine of its own, so that the sign of life needs no
+// wait calls Take in a goroutine of its own, so that the sign of life needs no
 // deadline on it; closing the subscription, or done, ends the goroutine.
 func wait(ctx context.Context, sub *tail.Subscription, done <-chan struct{}) <-chan waited {
 	next := make(chan waited)
 	go func() {
 		for {
 			var n waited
-			n.records, n.dropped, n.err = sub.Next(ctx)
+			n.parcels, n.dropped, n.err = sub.Take(ctx)
 			n.cursor, n.gap = sub.Cursor(), sub.Gap()
 			select {
 			case next <- n:
@@ -188,10 +189,36 @@ type telling struct {
 	last   uint64 // the record or place before the one at hand
 }
 
-// tell gathers what Next gave, and sends what is more than a little.
+// tell gathers what Take gave, and sends what is more than a little.
 func (t *telling) tell(n *waited) error {
-	for i := range n.records {
-		r := &n.records[i]
+	for _, p := range n.parcels {
+		if err := t.all(p); err != nil {
+			return err
+		}
+	}
+	if n.dropped > 0 {
+		t.tick()
+		t.total += n.dropped
+		t.unseen(unseen{Records: n.dropped, Total: t.total, Why: "slow", After: n.gap, at: n.cursor})
+	} else if len(n.parcels) == 0 && n.cursor != t.cursor && t.held.Records == 0 {
+		t.place(n.cursor)
+	}
+	t.cursor, t.last = n.cursor, n.cursor
+	return nil
+}
+
+// all tells the records of a parcel, as many as the rate allows.
+func (t *telling) all(p *tail.Parcel) error {
+	if t.rate == 0 && len(p.Records) > 0 {
+		t.parcel(p)
+		t.last = p.Records[len(p.Records)-1].Ord
+		if t.full() {
+			return t.send()
+		}
+		return nil
+	}
+	for i := range p.Records {
+		r := &p.Records[i]
 		if t.rate > 0 && t.shown >= t.rate {
 			if t.held.Records == 0 {
 				t.held.After = t.last
@@ -209,14 +236,6 @@ func (t *telling) tell(n *waited) error {
 			}
 		}
 	}
-	if n.dropped > 0 {
-		t.tick()
-		t.total += n.dropped
-		t.unseen(unseen{Records: n.dropped, Total: t.total, Why: "slow", After: n.gap, at: n.cursor})
-	} else if len(n.records) == 0 && n.cursor != t.cursor && t.held.Records == 0 {
-		t.place(n.cursor)
-	}
-	t.cursor, t.last = n.cursor, n.cursor
 	return nil
 }
 
@@ -274,11 +293,21 @@ func (e *events) place(at uint64) {
 
 func (e *events) alive() { e.buf = append(e.buf, ": alive\n\n"...) }
 
-func (e *events) record(r *words.Record) {
-	e.id(r.Ord)
-	e.buf = append(e.buf, "data: "...)
-	e.buf = AppendRecord(e.buf, r)
-	e.buf = append(e.buf, "\n\n"...)
+func (e *events) record(r *words.Record) { e.buf = appendEvent(e.buf, r) }
+
+func appendEvent(b []byte, r *words.Record) []byte {
+	b = strconv.AppendUint(append(b, "id: "...), r.Ord, 10)
+	b = AppendRecord(append(b, "\ndata: "...), r)
+	return append(b, "\n\n"...)
+}
+
+func (e *events) parcel(p *tail.Parcel) {
+	e.buf = append(e.buf, tail.Form(p, "events", func(records []words.Record) (b []byte) {
+		for i := range records {
+			b = appendEvent(b, &records[i])
+		}
+		return b
+	})...)
 }
 
 func (e *events) unseen(u unseen) {

@@ -166,12 +166,18 @@ func (p *Pipeline) Decides(shown []string) (names []string, all bool) {
 	return slices.Compact(names), false
 }
 
+// Remembers reports whether what it makes of a record depends on the records
+// before.
+func (p *Pipeline) Remembers() bool {
+	return slices.ContainsFunc(p.stages, func(s stage) bool { _, is := s.(*distinct); return is })
+}
+
 // Sieve returns a function that tells which records go on, and the names that a
 // store must fill in for it; or nil where that takes the whole record, or depends
 // on the records before. It is for one goroutine.
 func (p *Pipeline) Sieve() (goesOn func(*record.Record) bool, names []string) {
 	names, all := p.Decides(nil)
-	if all || slices.ContainsFunc(p.stages, func(s stage) bool { _, is := s.(*distinct); return is }) {
+	if all || p.Remembers() {
 		return nil, nil
 	}
 	run := p.NewRun()

@@ -45,8 +45,11 @@ func (s *Store) Append(_ context.Context, b *record.Batch) error {
 	for i := range b.Len() {
 		s.records[b.Tenant] = append(s.records[b.Tenant], b.Record(i))
 	}
+	if b.Source == "" {
+		b.Source = "test" // a batch without one can be no commit
+	}
 	for _, w := range s.watch {
-		w(b)
+		w(&store.Commit{Batch: b})
 	}
 	return nil
 }
