@@ -11,6 +11,7 @@ import (
 	"github.com/meshtrail/meshtrail/internal/audit"
 	"github.com/meshtrail/meshtrail/internal/httpd"
 	"github.com/meshtrail/meshtrail/internal/ledger"
+	"github.com/meshtrail/meshtrail/internal/receive"
 	"github.com/meshtrail/meshtrail/internal/store"
 )
 
@@ -21,6 +22,7 @@ type AdminOptions struct {
 	Started    time.Time
 	Seal       func(ctx context.Context) error
 	Sources    func() []store.SourceTotals
+	Intake     func() []receive.SourceStatus // nil: unknown
 	Store      func() store.Status
 	Checkpoint func() ledger.Checkpoint
 }
@@ -69,25 +71,6 @@ func (a admin) seal(w http.ResponseWriter, r *http.Request) error {
 		return err
 	}
 	return writeJSON(w, SealAnswer{true, checkpoint(a.o.Checkpoint())})
-}
-
-// SourcesAnswer is the account of every source of the caller's tenant.
-type SourcesAnswer struct {
-	Sources []store.SourceTotals `json:"sources"`
-}
-
-func (a admin) sources(w http.ResponseWriter, r *http.Request) error {
-	if err := putOnRecord(r, a.o.Audit, "sources", nil); err != nil {
-		return err
-	}
-	tenant := httpd.PrincipalFrom(r.Context()).Tenant
-	out := SourcesAnswer{Sources: []store.SourceTotals{}}
-	for _, s := range a.o.Sources() {
-		if s.Tenant == tenant {
-			out.Sources = append(out.Sources, s)
-		}
-	}
-	return writeJSON(w, out)
 }
 
 // StoreStatus is the state of the store. It holds nothing of any record.

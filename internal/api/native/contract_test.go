@@ -26,6 +26,7 @@ import (
 	"github.com/meshtrail/meshtrail/internal/ledger"
 	"github.com/meshtrail/meshtrail/internal/query"
 	"github.com/meshtrail/meshtrail/internal/query/querytest"
+	"github.com/meshtrail/meshtrail/internal/receive"
 	words "github.com/meshtrail/meshtrail/internal/record"
 	"github.com/meshtrail/meshtrail/internal/store"
 	"github.com/meshtrail/meshtrail/internal/tail"
@@ -101,6 +102,13 @@ func newContract(t *testing.T) (*contract, []httpd.Route, *querytest.Store) {
 			Store: func() store.Status { return store.Status{} },
 			Sources: func() []store.SourceTotals {
 				return []store.SourceTotals{{Tenant: "acme", Source: "s", Received: 3, Stored: 2, Dropped: []words.Count{{Name: "r", N: 1}}}}
+			},
+			Intake: func() []receive.SourceStatus {
+				return []receive.SourceStatus{
+					{Tenant: "acme", Source: "s", Receiver: "syslog", Lossy: true, Records: 3, Bytes: 30, Rejected: []words.Count{{Name: "queue_full", N: 1}}, First: noon, Last: noon, Lag: time.Second, MaxLag: time.Minute},
+					{Tenant: "acme", Source: "quiet", Every: time.Minute, Silent: true, Since: noon},
+					{Tenant: "other", Source: "secret"},
+				}
 			},
 		}),
 		Reports(ReportOptions{Audit: noAudit{}, Now: time.Now, Inputs: func(context.Context, *access.Principal, string, time.Time, time.Time) (comply.Inputs, error) {
