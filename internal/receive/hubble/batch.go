@@ -73,8 +73,9 @@ func (f *follower) take(ctx context.Context, b []byte, ends []int) error {
 	defer body.Release()
 	set := receive.NewSet()
 	defer set.Release()
+	f.seen.rotate()
 	last, start, now := f.last, 0, f.now().UnixNano()
-	var fresh []key
+	f.fresh = f.fresh[:0]
 	for _, end := range ends {
 		r := look(body.Bytes[start:end])
 		if r.isFlow && f.seen.has(r.key) {
@@ -83,7 +84,7 @@ func (f *follower) take(ctx context.Context, b []byte, ends []int) error {
 		}
 		if f.response(set, body.Bytes[start:end], &r) && r.isFlow {
 			last = max(last, min(r.time, now)) // a node's clock may be ahead
-			fresh = append(fresh, r.key)
+			f.fresh = append(f.fresh, r.key)
 			f.seen.add(r.key) // also within the batch
 		}
 		start = end
@@ -91,12 +92,13 @@ func (f *follower) take(ctx context.Context, b []byte, ends []int) error {
 	_, err = f.frame.Keep(ctx, 0, f.from, f.id, set, body)
 	f.id.Seq += uint64(len(set.Raws))
 	if err != nil {
-		for _, k := range fresh {
+		for _, k := range f.fresh {
 			f.seen.forget(k)
 		}
 		return err
 	}
 	f.last = last
+	f.seen.keep(f.fresh)
 	f.save(false)
 	return nil
 }
@@ -208,34 +210,4 @@ func nanos(b []byte) int64 {
 		return 0
 	}
 	return s*1_000_000_000 + n
-}
-
-// A window remembers the last flows: at least generation of them, at most twice
-// as many.
-type window struct{ young, old map[key]struct{} }
-
-const generation = 1 << 16
-
-func (w *window) has(k key) bool {
-	if _, ok := w.young[k]; ok {
-		return true
-	}
-	_, ok := w.old[k]
-	return ok
-}
-
-func (w *window) add(k key) {
-	if len(w.young) >= generation {
-		w.young, w.old = w.old, w.young
-		clear(w.young)
-	}
-	if w.young == nil {
-		w.young = make(map[key]struct{})
-	}
-	w.young[k] = struct{}{}
-}
-
-func (w *window) forget(k key) {
-	delete(w.young, k)
-	delete(w.old, k)
 }

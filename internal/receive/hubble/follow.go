@@ -46,6 +46,7 @@ type follower struct {
 	saved int64          // what the state says
 	wrote time.Time
 	seen  window
+	fresh []key             // of the batch being taken in
 	dial  []grpc.DialOption // of tests
 }
 
@@ -70,7 +71,7 @@ func (f *follower) prepare() error {
 	}
 	b, err := vfs.ReadFile(f.state, f.relay.Name)
 	if fault.Is(err, fault.NotFound) {
-		return nil
+		return f.seen.open(f.state, f.relay.Name, f.frame.Log)
 	}
 	if err != nil {
 		return err
@@ -79,7 +80,7 @@ func (f *follower) prepare() error {
 		return fault.Errorf(fault.Corrupt, "how far it was followed: %w", err)
 	}
 	f.saved = f.last
-	return nil
+	return f.seen.open(f.state, f.relay.Name, f.frame.Log)
 }
 
 // save keeps how far the relay was followed: at most once a second, because it is
@@ -97,7 +98,7 @@ func (f *follower) save(atOnce bool) {
 
 // run follows the relay, and begins again when that ends.
 func (f *follower) run(ctx context.Context) {
-	defer func() { f.save(true) }()
+	defer func() { f.save(true); f.seen.close() }()
 	conn, err := grpc.NewClient("dns:///"+f.relay.Address, append([]grpc.DialOption{
 		grpc.WithTransportCredentials(f.creds), grpc.WithDefaultCallOptions(grpc.ForceCodec(bare{}), grpc.MaxCallRecvMsgSize(maxMessage)),
 		grpc.WithKeepaliveParams(keepalive.ClientParameters{Time: 30 * time.Second, Timeout: 15 * time.Second}),

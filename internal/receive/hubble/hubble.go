@@ -13,9 +13,9 @@
 //	hubble.disconnected  we do not, and why
 //
 // After an interruption a relay is asked from a little before the last flow that
-// is durable; flows seen before are left out by their uuid. That moment is kept on
-// disk, so a restart goes on there too; flows of its last seconds may then be
-// there twice, with the same log.record.uid.
+// is durable; flows seen before are left out by their uuid. Both are kept on disk,
+// so a restart goes on there too. They are not synced with each batch: after power
+// loss flows of the last seconds may be there twice, with the same log.record.uid.
 package hubble
 
 import (

@@ -7,6 +7,7 @@ import (
 	"crypto/x509"
 	"encoding/json"
 	"encoding/pem"
+	"log/slog"
 	"net"
 	"net/http/httptest"
 	"os"
@@ -353,19 +354,49 @@ func TestValidate(t *testing.T) {
 }
 
 func TestWindow(t *testing.T) {
-	var w window
+	state := memfs.New()
 	k := func(n int) key { return key{Hi: 1, Lo: uint64(n)} }
-	for n := range 3*generation + 5 {
-		if w.has(k(n)) {
-			t.Fatal(n)
+	open := func() *window {
+		w := new(window)
+		if err := w.open(state, "east", slog.New(slog.DiscardHandler)); err != nil {
+			t.Fatal(err)
 		}
-		w.add(k(n))
+		return w
 	}
-	if !w.has(k(3*generation+4)) || !w.has(k(2*generation+5)) || w.has(k(0)) || len(w.young)+len(w.old) > 2*generation {
-		t.Errorf("%d and %d", len(w.young), len(w.old))
+	w := open()
+	const all = 3*generation + 500
+	for n := 0; n < all; n += 100 {
+		w.rotate()
+		var fresh []key
+		for i := n; i < n+100; i++ {
+			if w.has(k(i)) {
+				t.Fatal(i)
+			}
+			w.add(k(i))
+			fresh = append(fresh, k(i))
+		}
+		w.keep(fresh)
 	}
-	w.forget(k(3 * generation))
-	if w.has(k(3 * generation)) {
-		t.Error("forgotten")
+	check := func(w *window) {
+		t.Helper()
+		if !w.has(k(all-1)) || !w.has(k(2*generation+500)) || w.has(k(0)) || len(w.young)+len(w.old) > 2*generation+200 {
+			t.Errorf("%d and %d", len(w.young), len(w.old))
+		}
 	}
+	check(w)
+	// Nothing was closed: so does a process that is killed leave it.
+	w = open()
+	check(w)
+	w.add(k(-1))
+	w.keep([]key{k(-1)})
+	w.close()
+	w = open()
+	if check(w); !w.has(k(-1)) {
+		t.Error("what was added after a restart is forgotten")
+	}
+	w.forget(k(-1))
+	if w.has(k(-1)) {
+		t.Error("not forgotten")
+	}
+	w.close()
 }
