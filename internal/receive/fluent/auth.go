@@ -8,6 +8,7 @@ import (
 	"path/filepath"
 	"strings"
 
+	"github.com/meshtrail/meshtrail/internal/audit"
 	"github.com/meshtrail/meshtrail/internal/fault"
 	"github.com/meshtrail/meshtrail/internal/receive"
 	"github.com/meshtrail/meshtrail/internal/receive/msgpack"
@@ -163,12 +164,23 @@ func (s *session) handshake(a *auth) error {
 	return nil
 }
 
-// denied answers with a PONG that says why not.
+// denied answers with a PONG that says why not, and puts it on record, within the
+// bounds of the limiter.
 func (s *session) denied(reason string) error {
 	b := msgpack.AppendStr(msgpack.AppendArray(s.out[:0], 5), "PONG")
 	b = msgpack.AppendStr(msgpack.AppendBool(b, false), reason)
 	b = msgpack.AppendStr(msgpack.AppendStr(b, ""), "")
 	s.c.Write(b)
+	remote := s.c.Remote.Addr().String()
+	if s.r.audit != nil && s.r.denials.Allow(remote) {
+		err := s.r.audit.Record(s.ctx, audit.Act{
+			Principal: "unauthenticated", Tenant: string(s.c.From.Tenant), Action: "connect", Outcome: audit.Denied, Remote: remote,
+			Detail: map[string]string{"receiver": Name, "listen": s.r.cfg.Listen, "reason": reason},
+		})
+		if err != nil {
+			return fault.Errorf(fault.KindOf(err), "handshake: %s; and that is not on record: %w", reason, err)
+		}
+	}
 	return fault.Errorf(fault.Unauthenticated, "handshake: %s", reason)
 }
 

@@ -2,6 +2,7 @@ package fluent
 
 import (
 	"bytes"
+	"context"
 	"crypto/sha512"
 	"encoding/hex"
 	"fmt"
@@ -12,6 +13,7 @@ import (
 	"strings"
 	"testing"
 
+	"github.com/meshtrail/meshtrail/internal/audit"
 	"github.com/meshtrail/meshtrail/internal/receive"
 	"github.com/meshtrail/meshtrail/internal/receive/listen"
 	mp "github.com/meshtrail/meshtrail/internal/receive/msgpack"
@@ -164,6 +166,31 @@ func TestNoWayRound(t *testing.T) {
 	}
 	if bytes.Equal(digest(nil), digest([]byte("x"))) || equal(nil, digest(nil)) {
 		t.Error("digests are equal that are not")
+	}
+}
+
+type acts struct{ got []audit.Act }
+
+func (a *acts) Record(_ context.Context, act audit.Act) error {
+	a.got = append(a.got, act)
+	return nil
+}
+
+// TestDenialIsOnRecord writes down who was denied, and why.
+func TestDenialIsOnRecord(t *testing.T) {
+	book := &acts{}
+	r, err := New(Config{Config: listen.Config{Listen: "127.0.0.1:0", Tenant: "own"}, SharedKeyFile: secretFile(t, "the shared key")},
+		receive.Shared{Intake: &receivetest.Intake{}, Audit: book})
+	if err != nil {
+		t.Fatal(err)
+	}
+	c := dial(t, serveOn(t, r))
+	if _, err := (client{key: "another"}).hello(c); err != nil {
+		t.Fatal(err)
+	}
+	io.ReadAll(c) // the end comes after the record
+	if len(book.got) != 1 || book.got[0].Outcome != audit.Denied || book.got[0].Tenant != "own" || book.got[0].Detail["reason"] != "shared_key mismatch" {
+		t.Errorf("on record: %+v", book.got)
 	}
 }
 

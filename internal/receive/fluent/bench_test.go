@@ -172,6 +172,8 @@ func FuzzSession(f *testing.F) {
 	f.Add(msg(str32(gz(entries(3))), options(kv{"compressed", "gzip"}, kv{"chunk", "c"}, kv{"size", 3})))
 	f.Add(msg(str32(zst(entries(3))), options(kv{"compressed", "zstd"})))
 	f.Add(msg(mp.AppendInt(nil, 5), options(kv{"log", "x"}), options(kv{"chunk", "c"}, kv{"metadata", options(kv{"k", "v"})})))
+	f.Add([]byte(" [] \n[\"a\",1,{}] \n \n[\"a\",1,{\"x\":1}]"))
+	f.Add([]byte("[\"a\",1,{}] \n \n[\"a\",1,{\"x\":1}]"))
 	f.Add([]byte(`["a",[[1,{"x":1}],[2,{"x":2}]],{"chunk":"c"}]["a",1,{}]`))
 	f.Fuzz(func(t *testing.T, in []byte) {
 		var seen [2]string

@@ -36,7 +36,9 @@ import (
 	"strings"
 	"time"
 
+	"github.com/meshtrail/meshtrail/internal/audit"
 	"github.com/meshtrail/meshtrail/internal/fault"
+	"github.com/meshtrail/meshtrail/internal/identity"
 	"github.com/meshtrail/meshtrail/internal/pipeline"
 	"github.com/meshtrail/meshtrail/internal/receive"
 	"github.com/meshtrail/meshtrail/internal/receive/listen"
@@ -129,6 +131,8 @@ type Receiver struct {
 	auth     *auth // nil: none is asked for
 	max      int64 // bytes of a message
 	listener *listen.Listener
+	audit    audit.Recorder    // may be nil
+	denials  *identity.Limiter // of what is put on record, by address
 }
 
 // New returns the receiver, and reads its secrets. Nothing is opened yet.
@@ -136,7 +140,7 @@ func New(cfg Config, s receive.Shared) (*Receiver, error) {
 	if err := cfg.Validate(); err != nil {
 		return nil, err
 	}
-	r := &Receiver{cfg: cfg, frame: receive.NewFrame(Name, s)}
+	r := &Receiver{cfg: cfg, frame: receive.NewFrame(Name, s), audit: s.Audit, denials: identity.NewLimiter(time.Now)}
 	if !cfg.On() {
 		return r, nil
 	}

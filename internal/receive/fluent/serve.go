@@ -84,19 +84,13 @@ func (s *session) buffered() []byte { return s.c.Buffered()[s.used:] }
 
 // next returns the next message, and where its elements begin if that is known.
 func (s *session) next() (data []byte, top []int, err error) {
-	if s.json {
-		s.used += skipSpace(s.buffered())
-	}
 	if len(s.buffered()) == 0 {
 		if err := s.flush(); err != nil {
 			return nil, nil, err
 		}
-		if err := s.c.Await(); err != nil {
-			return nil, nil, err
-		}
-		if s.json {
-			s.used = skipSpace(s.buffered())
-		}
+	}
+	if err := s.c.Await(); err != nil { // from here on the message has its time
+		return nil, nil, err
 	}
 	var (
 		f    = &s.frame
@@ -105,6 +99,9 @@ func (s *session) next() (data []byte, top []int, err error) {
 	)
 	*f = msgpack.Frame{}
 	for {
+		if s.json && jf.pos == 0 {
+			s.used += skipSpace(s.buffered())
+		}
 		data = s.buffered()
 		if s.json {
 			done, err = jf.scan(data)

@@ -132,6 +132,9 @@ func (s *session) window(count uint32) error {
 				return err
 			}
 			s.c.Discard(h.size)
+			if err := s.goOn(); err != nil {
+				return err
+			}
 			continue
 		case codeWindow:
 			return fault.Errorf(fault.Invalid, "a window within a window")
@@ -143,9 +146,21 @@ func (s *session) window(count uint32) error {
 			if err := s.flush(); err != nil {
 				return err
 			}
+			if err := s.goOn(); err != nil {
+				return err
+			}
 		}
 	}
 	return s.flush()
+}
+
+// goOn gives the rest of the window its own time to arrive: the records before it
+// may have waited for theirs.
+func (s *session) goOn() error {
+	if s.got == s.count {
+		return nil
+	}
+	return s.c.Await()
 }
 
 // flush hands in what was gathered in the connection's buffer, and lets it go.
