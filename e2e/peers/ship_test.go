@@ -47,7 +47,8 @@ type scene struct {
 	data string
 	s    *harness.Server
 
-	wires map[string]*wire // to the server's ports: "" is the one port
+	shipping *program
+	wires    map[string]*wire // to the server's ports: "" is the one port
 }
 
 // listener is where the server has to listen for a protocol that has a port of
@@ -217,7 +218,7 @@ func (sc *scene) count(n int) tally {
 }
 
 // await asks until n different records are there, or nothing new has come for
-// patience.
+// patience, or the shipper has ended and nothing new has come for a second.
 func (sc *scene) await(n, of int, patience time.Duration) tally {
 	sc.t.Helper()
 	last, at := -1, time.Now()
@@ -225,6 +226,12 @@ func (sc *scene) await(n, of int, patience time.Duration) tally {
 	defer tick.Stop()
 	for {
 		got := sc.count(of)
+		select {
+		case err := <-sc.shipping.done:
+			sc.shipping.done <- err
+			patience = min(patience, time.Second)
+		default:
+		}
 		if got.seen >= n || time.Since(at) > patience {
 			return got
 		}
@@ -248,30 +255,29 @@ func ship(t *testing.T, sh shipper) {
 		}
 	}
 	sc.serve()
-	shipping := sc.run(path, sh.setup(sc), sh.env)
+	sc.shipping = sc.run(path, sh.setup(sc), sh.env)
 	const n = shipRecords
 	written := make(<-chan struct{})
 	if !sh.makes {
 		written = sc.lines(n)
 	}
 	const patience = 45 * time.Second
-	arrived := func(want int) int {
+	arrived := func(want int) {
 		got := sc.await(want, n, patience)
 		if got.seen < want {
-			t.Fatalf("only %d records came; the shipper said:\n%s\nthe server:\n%.3000s", got.seen, tail(shipping.log.String(), 6000), sc.s.Log)
+			t.Fatalf("only %d records came; the shipper said:\n%s\nthe server:\n%.3000s", got.seen, tail(sc.shipping.log.String(), 6000), sc.s.Log)
 		}
-		return got.seen
 	}
 	arrived(n / 4)
 	sc.kill()
 	sc.serve()
 	// The second time the server dies after records were durable, and before their
 	// sender knows.
-	there := arrived(n / 2)
+	arrived(n / 2)
 	for _, w := range sc.wires {
 		w.lose()
 	}
-	arrived(there + 1)
+	sc.await(sc.count(n).seen+1, n, 3*time.Second) // or all connections wait for answers
 	sc.kill()
 	sc.serve()
 	if !sh.makes {
@@ -284,10 +290,10 @@ func ship(t *testing.T, sh shipper) {
 	}
 	t.Logf("| %s | %s | %s | %d | 2 | %d | %d | %d |", sh.client, version(path, sh.version), sh.protocol, n, got.missing, got.repeated, got.unordered)
 	if got.missing > 0 || got.dead > 0 {
-		t.Errorf("missing %d (%s …), refused %d; the shipper said:\n%s\nthe server:\n%.3000s", got.missing, strings.Join(got.sample, ", "), got.dead, tail(shipping.log.String(), 6000), sc.s.Log)
+		t.Errorf("missing %d (%s …), refused %d; the shipper said:\n%s\nthe server:\n%.3000s", got.missing, strings.Join(got.sample, ", "), got.dead, tail(sc.shipping.log.String(), 6000), sc.s.Log)
 	}
 	if got.repeated > 0 && sh.repeats == "" {
-		t.Errorf("%d records are shown twice; the shipper said:\n%s", got.repeated, tail(shipping.log.String(), 6000))
+		t.Errorf("%d records are shown twice; the shipper said:\n%s", got.repeated, tail(sc.shipping.log.String(), 6000))
 	}
 	sc.s.Stop()
 	harness.Run(t, 0, "verify", sc.data)
