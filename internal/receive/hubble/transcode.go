@@ -13,10 +13,10 @@ import (
 	"google.golang.org/protobuf/reflect/protoreflect"
 	"google.golang.org/protobuf/reflect/protoregistry"
 	"google.golang.org/protobuf/types/descriptorpb"
-	_ "google.golang.org/protobuf/types/known/anypb" // imports of the schema
-	_ "google.golang.org/protobuf/types/known/fieldmaskpb"
-	_ "google.golang.org/protobuf/types/known/timestamppb"
-	_ "google.golang.org/protobuf/types/known/wrapperspb"
+	"google.golang.org/protobuf/types/known/anypb"
+	"google.golang.org/protobuf/types/known/fieldmaskpb"
+	"google.golang.org/protobuf/types/known/timestamppb"
+	"google.golang.org/protobuf/types/known/wrapperspb"
 
 	"github.com/meshtrail/meshtrail/internal/fault"
 	"github.com/meshtrail/meshtrail/internal/receive"
@@ -63,42 +63,40 @@ func (m *message) field(number int) *field {
 // response returns GetFlowsResponse. The schema is part of the program, so what
 // is wrong with it is a bug that the first test finds.
 var response = sync.OnceValues(func() (*message, error) {
-	var set descriptorpb.FileDescriptorSet
-	if err := proto.Unmarshal(schema, &set); err != nil {
+	files, err := files()
+	if err != nil {
 		return nil, fault.Errorf(fault.Internal, "read Hubble's schema: %w", err)
 	}
-	var own protoregistry.Files
-	for _, f := range set.File {
-		d, err := protodesc.NewFile(f, resolver{&own})
-		if err == nil {
-			err = own.RegisterFile(d)
-		}
-		if err != nil {
-			return nil, fault.Errorf(fault.Internal, "read Hubble's schema: %w", err)
-		}
-	}
-	d, err := own.FindDescriptorByName("observer.GetFlowsResponse")
+	d, err := files.FindDescriptorByName("observer.GetFlowsResponse")
 	if err != nil {
 		return nil, fault.Errorf(fault.Internal, "read Hubble's schema: %w", err)
 	}
 	return compile(d.(protoreflect.MessageDescriptor), map[protoreflect.FullName]*message{}), nil
 })
 
-// resolver finds the schema's own files, and those of the library.
-type resolver struct{ *protoregistry.Files }
-
-func (r resolver) FindFileByPath(path string) (protoreflect.FileDescriptor, error) {
-	if d, err := r.Files.FindFileByPath(path); err == nil {
-		return d, nil
+// files returns the schema with what it imports.
+func files() (*protoregistry.Files, error) {
+	var set descriptorpb.FileDescriptorSet
+	if err := proto.Unmarshal(schema, &set); err != nil {
+		return nil, err
 	}
-	return protoregistry.GlobalFiles.FindFileByPath(path)
-}
-
-func (r resolver) FindDescriptorByName(name protoreflect.FullName) (protoreflect.Descriptor, error) {
-	if d, err := r.Files.FindDescriptorByName(name); err == nil {
-		return d, nil
+	files := new(protoregistry.Files)
+	for _, f := range []protoreflect.FileDescriptor{anypb.File_google_protobuf_any_proto, fieldmaskpb.File_google_protobuf_field_mask_proto,
+		timestamppb.File_google_protobuf_timestamp_proto, wrapperspb.File_google_protobuf_wrappers_proto} {
+		if err := files.RegisterFile(f); err != nil {
+			return nil, err
+		}
 	}
-	return protoregistry.GlobalFiles.FindDescriptorByName(name)
+	for _, f := range set.File {
+		d, err := protodesc.NewFile(f, files)
+		if err == nil {
+			err = files.RegisterFile(d)
+		}
+		if err != nil {
+			return nil, err
+		}
+	}
+	return files, nil
 }
 
 func compile(d protoreflect.MessageDescriptor, done map[protoreflect.FullName]*message) *message {

@@ -10,10 +10,7 @@ import (
 	"google.golang.org/protobuf/encoding/protojson"
 	"google.golang.org/protobuf/encoding/protowire"
 	"google.golang.org/protobuf/proto"
-	"google.golang.org/protobuf/reflect/protodesc"
 	"google.golang.org/protobuf/reflect/protoreflect"
-	"google.golang.org/protobuf/reflect/protoregistry"
-	"google.golang.org/protobuf/types/descriptorpb"
 	"google.golang.org/protobuf/types/dynamicpb"
 
 	"github.com/meshtrail/meshtrail/internal/fault"
@@ -39,19 +36,9 @@ func flows(t testing.TB) (out [][]byte) {
 // descriptor returns GetFlowsResponse as the library knows it.
 func descriptor(t testing.TB) protoreflect.MessageDescriptor {
 	t.Helper()
-	var set descriptorpb.FileDescriptorSet
-	if err := proto.Unmarshal(schema, &set); err != nil {
+	own, err := files()
+	if err != nil {
 		t.Fatal(err)
-	}
-	var own protoregistry.Files
-	for _, f := range set.File {
-		d, err := protodesc.NewFile(f, resolver{&own})
-		if err != nil {
-			t.Fatal(err)
-		}
-		if err := own.RegisterFile(d); err != nil {
-			t.Fatal(err)
-		}
 	}
 	d, err := own.FindDescriptorByName("observer.GetFlowsResponse")
 	if err != nil {
