@@ -7,10 +7,13 @@ import (
 
 	"github.com/meshtrail/meshtrail/internal/access"
 	"github.com/meshtrail/meshtrail/internal/api/elastic"
+	"github.com/meshtrail/meshtrail/internal/api/jaeger"
 	"github.com/meshtrail/meshtrail/internal/api/loki"
 	"github.com/meshtrail/meshtrail/internal/api/native"
+	"github.com/meshtrail/meshtrail/internal/api/zipkin"
 	"github.com/meshtrail/meshtrail/internal/fault"
 	"github.com/meshtrail/meshtrail/internal/httpd"
+	"github.com/meshtrail/meshtrail/internal/trace"
 	"github.com/meshtrail/meshtrail/internal/web"
 )
 
@@ -39,6 +42,9 @@ func (s *server) doors(root httpd.Route, search *elastic.Door) ([]httpd.Route, e
 	routes = append(routes, loki.Routes(loki.Options{Engine: s.query, Tail: s.tail, Revision: s.o.Version, Ready: s.alive})...)
 	routes = append(routes, search.Routes()...)
 	routes = append(routes, native.Reading(native.ReadingOptions{Engine: s.query, Tail: s.tail})...)
+	traces := trace.New(s.query)
+	routes = append(routes, jaeger.Routes(jaeger.Options{Reader: traces})...)
+	routes = append(routes, zipkin.Routes(zipkin.Options{Reader: traces})...)
 	routes = append(routes, native.Reports(native.ReportOptions{Audit: s.audit, Now: time.Now, Inputs: s.inputs, Issue: s.issue})...)
 	return routes, nil
 }

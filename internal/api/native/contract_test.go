@@ -284,6 +284,8 @@ func TestContract(t *testing.T) {
 	both("/api/v1/format", 200, "query", `rate({}[1m])`, "pretty", "true", "lang", "logql")
 	both("/api/v1/lint", 200, "query", `{} |~ ".*a.*"`, "lang", "logql")
 	both("/api/v1/lint", 200, "query", `{`)
+	putTrace(t, s)
+	c.trace("a", 200)
 	c.ask("GET", "/api/openapi.json", 200)
 	c.ask("GET", "/api/v1/status", 200)
 	c.ask("GET", "/api/v1/sources", 200)

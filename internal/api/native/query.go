@@ -37,6 +37,7 @@ type ReadingOptions struct {
 //	GET       /api/v1/tail       records as they are committed, as server-sent events or over a websocket
 //	GET, POST /api/v1/export     all records as NDJSON, CSV or Parquet
 //	GET       /api/v1/context    the records around one
+//	GET       /api/v1/trace/{id} spans and records of one trace or request
 //	GET       /api/v1/histogram  counts by time and field
 //	GET       /api/v1/facets     the values of several fields, and their statistics
 //	GET       /api/v1/fields     fields of a time range
@@ -63,6 +64,7 @@ func Reading(o ReadingOptions) []httpd.Route {
 		{Pattern: "GET /api/v1/export", Need: access.LogsRead, Handle: a.export, Stream: true},
 		{Pattern: "POST /api/v1/export", Need: access.LogsRead, Handle: a.export, Stream: true},
 		{Pattern: "GET /api/v1/context", Need: access.LogsRead, Handle: a.context},
+		{Pattern: "GET /api/v1/trace/{id}", Need: access.LogsRead, Handle: a.trace},
 		{Pattern: "GET /api/v1/facets", Need: access.LogsRead, Handle: a.facets},
 		{Pattern: "GET /api/v1/metric", Need: access.LogsRead, Handle: a.metric},
 		{Pattern: "POST /api/v1/metric", Need: access.LogsRead, Handle: a.metric},

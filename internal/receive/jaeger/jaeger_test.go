@@ -15,6 +15,7 @@ import (
 	"github.com/meshtrail/meshtrail/internal/receive/listen"
 	"github.com/meshtrail/meshtrail/internal/receive/receivetest"
 	"github.com/meshtrail/meshtrail/internal/receive/thrift"
+	"github.com/meshtrail/meshtrail/internal/record"
 )
 
 var update = flag.Bool("update", false, "rewrite testdata/*.golden")
@@ -37,33 +38,45 @@ func captured(t testing.TB, name string) []byte {
 	return b
 }
 
+// golden holds what was made of a captured body against the file of its name.
+func golden(t *testing.T, name string, raws []record.Raw) {
+	t.Helper()
+	file, got := filepath.Join("testdata", name+".golden"), receivetest.Lines(raws)
+	if *update {
+		if err := os.WriteFile(file, []byte(got), 0o644); err != nil {
+			t.Fatal(err)
+		}
+	}
+	if want, err := os.ReadFile(file); err != nil || got != string(want) {
+		t.Errorf("%s: %v\ngot  %s\nwant %s", name, err, got, want)
+	}
+}
+
 // TestCaptured holds what is made of what a real client sent.
 func TestCaptured(t *testing.T) {
 	var in receivetest.Intake
 	v, h := newReceiver(t, &in)
-	golden := func(name string, n int) {
+	last := func(name string, n int) {
 		t.Helper()
 		raws := in.Raws()
 		if len(raws) != n {
 			t.Fatalf("%s: %d spans", name, len(raws))
 		}
-		if diff, err := receivetest.Golden(filepath.Join("testdata", name+".golden"), *update, raws[n-3:]); err != nil || diff != "" {
-			t.Errorf("%s: %v\n%s", name, err, diff)
-		}
+		golden(t, name, raws[n-3:])
 	}
 	name := "jaeger-client-go.http.thrift"
 	resp, text := receivetest.Call(h, "POST", "/api/traces?format=jaeger.thrift", captured(t, name), "Content-Type: application/x-thrift")
 	if resp.StatusCode != 202 || text != "" {
 		t.Fatalf("%d %q", resp.StatusCode, text)
 	}
-	golden(name, 3)
+	last(name, 3)
 	name = "jaeger-client-go.udp.compact"
 	from := receive.Sender{Tenant: "acme", Name: "udp", Source: "jaeger/udp"}
 	packets := []listen.Packet{{Data: []byte("noise")}, {Data: captured(t, name)}}
 	if err := v.packets(true)(t.Context(), from, packets); err != nil {
 		t.Fatal(err)
 	}
-	golden(name, 6)
+	last(name, 6)
 	if req := in.Requests()[1]; len(req.Rejected) != 1 || req.Rejected[0].Name != "malformed_datagram" || req.Tenant != "acme" {
 		t.Errorf("%+v", req.Rejected)
 	}
