@@ -20,6 +20,7 @@ import (
 //	stop | kill9            end it cleanly, or as power loss would
 //	post PATH FILE [TYPE]   POST a file with the admin token; stdout is the answer
 //	get PATH                GET with the admin token
+//	as FILE                 from now on post, get and await show the token of a file
 //	await PATH REGEXP       GET until the answer matches
 //	flip GLOB OFFSET        change one byte; a negative offset counts from the end
 //	absent DIR TEXT         no file below DIR contains TEXT
@@ -62,6 +63,9 @@ func TestScripts(t *testing.T) {
 				if neg == (code/100 == 2) {
 					ts.Fatalf("GET %s answered %d: %.500s", args[0], code, body)
 				}
+			},
+			"as": func(ts *testscript.TestScript, _ bool, args []string) {
+				serverOf(ts).Token = strings.TrimSpace(ts.ReadFile(args[0]))
 			},
 			"flip":   flip,
 			"await":  await,
