@@ -104,8 +104,15 @@ func (e *Receiver) bulk(w http.ResponseWriter, r *http.Request) error {
 		return [][]byte{[]byte(index), body.Bytes}, nil
 	}
 	return e.frame.ReceiveNumbered(r, r.Header.Get("Content-Encoding"), decode, func(t *receive.Taken) error {
-		b.respond(e.now().Sub(start).Milliseconds(), t.Refused, len(t.Set.Raws), strings.Contains(r.URL.RawQuery, "filter_path="))
-		return writeJSON(w, b.answer)
+		took, brief := e.now().Sub(start).Milliseconds(), false
+		if strings.Contains(r.URL.RawQuery, "filter_path=") {
+			var timed bool
+			if brief, timed = filterPath(r.URL.Query().Get("filter_path")).bulk(); brief && !timed {
+				took = -1
+			}
+		}
+		b.respond(took, t.Refused, len(t.Set.Raws), brief)
+		return writeCode(w, http.StatusOK, b.answer, !brief)
 	})
 }
 
@@ -279,7 +286,7 @@ func nextLine(b []byte) (line, rest []byte) {
 
 // respond writes the answer: compact, and "errors" right before "items", which
 // is the text that Fluent Bit looks for in a long answer. brief leaves out what
-// a client that filters the answer does not read.
+// a client that filters the answer does not read; took is left out below 0.
 func (b *bulk) respond(took int64, refused []pipeline.Refusal, raws int, brief bool) {
 	b.refs = b.refs[:0]
 	if len(refused) > 0 {
@@ -294,9 +301,13 @@ func (b *bulk) respond(took int64, refused []pipeline.Refusal, raws int, brief b
 	for i := range b.items {
 		failed = failed || b.items[i].prob != noProblem
 	}
-	a := append(b.answer[:0], `{"took":`...)
-	a = strconv.AppendInt(a, took, 10)
-	a = append(a, `,"errors":`...)
+	a := append(b.answer[:0], '{')
+	if took >= 0 {
+		a = append(a, `"took":`...)
+		a = strconv.AppendInt(a, took, 10)
+		a = append(a, ',')
+	}
+	a = append(a, `"errors":`...)
 	a = strconv.AppendBool(a, failed)
 	a = append(a, `,"items":[`...)
 	last := 0 // where the answer of the item before begins

@@ -7,7 +7,8 @@
 // pipeline alone, as an item of its own, while the others are kept.
 //
 // The store behind is append-only: index and create append, update appends its
-// doc, delete is refused. Every answer says success only for what is durable.
+// doc, delete is refused. A document alone whose name and content come again is
+// seen once, like a bulk of named documents. Every answer says success only for what is durable.
 // Overload and our own faults answer 503 for the whole request, never an item:
 // Fluent Bit takes a chunk with one good item for delivered.
 //
@@ -20,7 +21,6 @@ import (
 	"crypto/sha256"
 	"fmt"
 	"net/http"
-	"strconv"
 	"sync"
 	"time"
 
@@ -101,7 +101,7 @@ func (e *Receiver) Routes() []httpd.Route {
 				Pattern: method + " " + prefix + path, Need: access.LogsWrite, MaxBody: max, Fail: e.Fail,
 				Handle: func(w http.ResponseWriter, r *http.Request) error {
 					w.Header().Set("X-Elastic-Product", "Elasticsearch")
-					return h(w, r)
+					return h(&reply{w, r}, r)
 				},
 			})
 		}
@@ -109,20 +109,36 @@ func (e *Receiver) Routes() []httpd.Route {
 	add("POST /_bulk", e.frame.Limits.Body, e.bulk)
 	add("PUT /_bulk", e.frame.Limits.Body, e.bulk)
 	add("POST /{index}/_bulk", e.frame.Limits.Body, e.bulk)
+	add("POST /_bulk/{$}", e.frame.Limits.Body, e.bulk) // Fluent Bit's, with a pipeline
+	add("POST /{index}/_doc", e.frame.Limits.Body, e.postDoc)
+	add("POST /{index}/{verb}/{id}", e.frame.Limits.Body, e.postThree)
+	add("PUT /{index}/{verb}/{id}", e.frame.Limits.Body, e.putThree)
+	add("DELETE /{index}", 0, e.appendOnly)
+	add("DELETE /{index}/{verb}/{id}", 0, e.appendOnly)
 	// One pattern for PUT with two segments: ServeMux holds /{index}/_bulk and
 	// /_template/{name} to be in conflict.
 	add("PUT /{index}/{name}", e.frame.Limits.Body, e.putTwo)
-	add("PUT /{index}", 0, e.putIndex)
+	add("PUT /{index}", maxObject, e.putIndex)
+	add("POST /_aliases", maxObject, e.acknowledged)
+	add("POST /{index}/_flush", 0, e.shards)
+	add("POST /{index}/_forcemerge", 0, e.shards)
+	add("GET /_ilm/status", 0, e.lifecycle)
+	add("GET /_security/_authenticate", 0, e.authenticate)
+	add("HEAD /_cat/health", 0, e.empty) // rsyslog's, before it sends
 	add("HEAD /{$}", 0, e.empty)
 	add("GET /_license", 0, e.license)
 	add("GET /_xpack", 0, e.xpack)
 	add("GET /_cluster/health", 0, e.health)
 	add("GET /_nodes", 0, e.nodes)
+	add("GET /_nodes/_all/http", 0, e.nodes)
 	// One pattern for GET with two segments as well: the read side (api/elastic) has
 	// /{index}/_search and others, which /_template/{name} would be in conflict with.
 	add("GET /{index}/{name}", 0, e.getTwo)
 	add("GET /_cat/templates/{name}", 0, e.catTemplates)
 	for _, kind := range kinds {
+		if !kind.read {
+			add("GET "+kind.path, 0, e.list(kind))
+		}
 		add("DELETE "+kind.path+"/{name}", 0, e.remove(kind))
 		if kind.long {
 			add("GET "+kind.path+"/{name}", 0, e.get(kind))
@@ -147,7 +163,7 @@ func (e *Receiver) Fail(w http.ResponseWriter, r *http.Request, err error) {
 	code := receive.Status(err)
 	h := w.Header()
 	h.Set("X-Elastic-Product", "Elasticsearch")
-	h.Set("Content-Type", "application/json")
+	h.Set("Content-Type", contentType(r))
 	receive.SetRetry(w, code, err)
 	if code == http.StatusUnauthorized {
 		h.Add("WWW-Authenticate", `Basic realm="security", charset="UTF-8"`)
@@ -177,12 +193,4 @@ func errorType(code int, err error) string {
 		return "unavailable_shards_exception"
 	}
 	return "illegal_argument_exception"
-}
-
-func writeJSON(w http.ResponseWriter, body []byte) error {
-	h := w.Header()
-	h.Set("Content-Type", "application/json")
-	h.Set("Content-Length", strconv.Itoa(len(body)))
-	_, err := w.Write(body)
-	return err
 }

@@ -75,7 +75,11 @@ func TestBulkAnswers(t *testing.T) {
 		`{"took":0,"errors":false,"items":[{"index":{"_index":"logs-x","_id":"i\"1","_version":1,"result":"created","status":201}},{"create":{"_index":"other","_version":1,"result":"created","status":201}}]}`,
 		`{} elastic.index=logs-x elastic.id=i"1`, `{} elastic.index=other`)
 	f("filter_path", "/_bulk?filter_path=errors,items.*.status", "{\"create\":{\"_index\":\"x\"}}\n{\"a\":1}\n",
+		`{"errors":false,"items":[{"create":{"status":201}}]}`, `{"a":1} elastic.index=x`)
+	f("filter_path with took", "/_bulk?filter_path=took,errors,items.*.error,items.*.status", "{\"create\":{\"_index\":\"x\"}}\n{\"a\":1}\n",
 		`{"took":0,"errors":false,"items":[{"create":{"status":201}}]}`, `{"a":1} elastic.index=x`)
+	f("filter_path of another kind", "/_bulk?filter_path=items.*._id,items.*.error.type", "{\"create\":{\"_id\":\"1\"}}\n{\"a\":1}\n{\"create\":{}}\n{\"a\":1}\n{\"create\":{}}\n{\"a\":\n",
+		`{"items":[{"create":{"_id":"1"}},{"create":{"error":{"type":"document_parsing_exception"}}}]}`, `{"a":1} elastic.id=1`, `{"a":1}`, `{"a":`)
 	f("broken document keeps the others", "/_bulk", "{\"create\":{}}\n{\"a\":1}\n{\"create\":{}}\n{\"a\":\n{\"create\":{}}\n{\"a\":3}\n",
 		`{"took":0,"errors":true,"items":[`+ok+`,{"create":{"_index":"meshtrail","status":400,"error":{"type":"document_parsing_exception","reason":"malformed_json: not a JSON object"}}},`+ok+`]}`,
 		`{"a":1}`, `{"a":`, `{"a":3}`)

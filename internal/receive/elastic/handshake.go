@@ -10,7 +10,6 @@ import (
 	"sync"
 
 	"github.com/meshtrail/meshtrail/internal/fault"
-	"github.com/meshtrail/meshtrail/internal/httpd"
 	"github.com/meshtrail/meshtrail/internal/receive"
 	"github.com/meshtrail/meshtrail/internal/record"
 )
@@ -32,7 +31,7 @@ func (e *Receiver) version(r *http.Request) string {
 // without which the official clients refuse to work.
 func (e *Receiver) Info(w http.ResponseWriter, r *http.Request) error {
 	w.Header().Set("X-Elastic-Product", "Elasticsearch")
-	return writeJSON(w, fmt.Appendf(nil, `{"name":"meshtrail","cluster_name":%s,"cluster_uuid":%q,"version":{"number":%q,"build_flavor":"default","build_type":"tar","build_hash":"0000000000000000000000000000000000000000","build_date":"2025-01-01T00:00:00.000Z","build_snapshot":false,"lucene_version":"9.12.0","minimum_wire_compatibility_version":"7.17.0","minimum_index_compatibility_version":"7.0.0"},"tagline":"You Know, for Search"}`,
+	return writeJSON(&reply{w, r}, fmt.Appendf(nil, `{"name":"meshtrail","cluster_name":%s,"cluster_uuid":%q,"version":{"number":%q,"build_flavor":"default","build_type":"tar","build_hash":"0000000000000000000000000000000000000000","build_date":"2025-01-01T00:00:00.000Z","build_snapshot":false,"lucene_version":"9.12.0","minimum_wire_compatibility_version":"7.17.0","minimum_index_compatibility_version":"7.0.0"},"tagline":"You Know, for Search"}`,
 		quote(e.cfg.ClusterName), e.uuid, e.version(r)))
 }
 
@@ -80,7 +79,9 @@ const (
 // kind is one family of objects that clients PUT and ask for again.
 type kind struct {
 	path string
-	long bool // three segments: PUT has a route of its own
+	long bool   // three segments: PUT has a route of its own
+	read bool   // the read side answers for all of them
+	list string // the member that holds them, if they are not by name
 	// show wraps a stored body as the answer to GET.
 	show func(name string, body []byte) []byte
 }
@@ -94,15 +95,16 @@ var kinds = []kind{
 	{path: "/_ilm/policy", long: true, show: byName},
 	{path: "/_ingest/pipeline", long: true, show: byName},
 	{path: "/_template", show: byName},
-	{path: "/_index_template", show: func(name string, body []byte) []byte {
+	{path: "/_index_template", list: "index_templates", show: func(name string, body []byte) []byte {
 		return fmt.Appendf(nil, `{"index_templates":[{"name":%s,"index_template":%s}]}`, quote(name), body)
 	}},
-	{path: "/_component_template", show: func(name string, body []byte) []byte {
+	{path: "/_component_template", list: "component_templates", show: func(name string, body []byte) []byte {
 		return fmt.Appendf(nil, `{"component_templates":[{"name":%s,"component_template":%s}]}`, quote(name), body)
 	}},
-	{path: "/_data_stream", show: func(name string, _ []byte) []byte {
+	{path: "/_data_stream", read: true, show: func(name string, _ []byte) []byte {
 		return fmt.Appendf(nil, `{"data_streams":[{"name":%s,"timestamp_field":{"name":"@timestamp"},"indices":[],"generation":1,"status":"GREEN","template":%s}]}`, quote(name), quote(name))
 	}},
+	aliasKind,
 }
 
 type objectKey struct {
@@ -230,7 +232,13 @@ func (e *Receiver) putTwo(w http.ResponseWriter, r *http.Request) error {
 			return e.put(k)(w, r)
 		}
 	}
-	return fault.Errorf(fault.NotFound, "no such call")
+	switch name := r.PathValue("name"); {
+	case first == "_cluster" && name == "settings":
+		return writeJSON(w, []byte(`{"acknowledged":true,"persistent":{},"transient":{}}`))
+	case name == "_mapping" || name == "_mappings" || name == "_settings":
+		return acknowledge(w)
+	}
+	return e.elsewhere(w, r)
 }
 
 // getTwo answers GET with two segments: an object, or what a node is. What it does
@@ -248,17 +256,7 @@ func (e *Receiver) getTwo(w http.ResponseWriter, r *http.Request) error {
 	if first == "elastic" && e.cfg.Index != nil {
 		return e.cfg.Index(w, r)
 	}
-	w.Header().Del("X-Elastic-Product")
-	httpd.WriteError(w, r, fault.WithHint(fault.Errorf(fault.NotFound, "no such path for %s: %s", r.Method, r.URL.Path),
-		"the API is described at /api/openapi.json"))
-	return nil
-}
-
-// putIndex takes the creation of an index (Logstash makes its rollover alias by
-// one). There is nothing to create.
-func (e *Receiver) putIndex(w http.ResponseWriter, r *http.Request) error {
-	name := quote(r.PathValue("index"))
-	return writeJSON(w, fmt.Appendf(nil, `{"acknowledged":true,"shards_acknowledged":true,"index":%s}`, name))
+	return e.elsewhere(w, r)
 }
 
 // catTemplates answers what Beats before 7.16 ask.
