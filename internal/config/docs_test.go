@@ -19,9 +19,9 @@ func TestDocumentsShowValidConfigurations(t *testing.T) {
 	}
 	// The first key tells whose configuration a block is.
 	kinds := map[string]string{
-		"policy": "server", "holds": "server", "server": "server", "store": "server", "report": "server", "query": "server",
+		"policy": "server", "holds": "server", "server": "server", "store": "server", "report": "server", "query": "server", "receivers": "server",
 		"data": "agent", "inputs": "agent",
-		"output.elasticsearch": "other", "clients": "other", "exporters": "other",
+		"output.elasticsearch": "other", "clients": "other", "exporters": "other", "access_log": "other",
 	}
 	seen := map[string]int{}
 	for _, name := range []string{"operate.md", "ingest.md", "quickstart.md", "soc2.md"} {
