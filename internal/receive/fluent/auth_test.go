@@ -169,16 +169,16 @@ func TestNoWayRound(t *testing.T) {
 	}
 }
 
-type acts struct{ got []audit.Act }
+type acts chan audit.Act
 
-func (a *acts) Record(_ context.Context, act audit.Act) error {
-	a.got = append(a.got, act)
+func (a acts) Record(_ context.Context, act audit.Act) error {
+	a <- act
 	return nil
 }
 
 // TestDenialIsOnRecord writes down who was denied, and why.
 func TestDenialIsOnRecord(t *testing.T) {
-	book := &acts{}
+	book := make(acts, 10)
 	r, err := New(Config{Config: listen.Config{Listen: "127.0.0.1:0", Tenant: "own"}, SharedKeyFile: secretFile(t, "the shared key")},
 		receive.Shared{Intake: &receivetest.Intake{}, Audit: book})
 	if err != nil {
@@ -189,8 +189,11 @@ func TestDenialIsOnRecord(t *testing.T) {
 		t.Fatal(err)
 	}
 	io.ReadAll(c) // the end comes after the record
-	if len(book.got) != 1 || book.got[0].Outcome != audit.Denied || book.got[0].Tenant != "own" || book.got[0].Detail["reason"] != "shared_key mismatch" {
-		t.Errorf("on record: %+v", book.got)
+	if len(book) != 1 {
+		t.Fatalf("%d acts are on record", len(book))
+	}
+	if a := <-book; a.Outcome != audit.Denied || a.Tenant != "own" || a.Detail["reason"] != "shared_key mismatch" {
+		t.Errorf("on record: %+v", a)
 	}
 }
 

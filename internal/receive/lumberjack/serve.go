@@ -182,9 +182,10 @@ type inflater struct {
 	held int64 // of the common memory
 }
 
-// firstBuffer and memoryWait are of the inflater's buffer.
+// Sizes of an inflater's buffer, and how long one try waits for memory.
 const (
 	firstBuffer = 256 << 10
+	keepBuffer  = 4 << 20 // the largest that is kept for later frames
 	memoryWait  = 2 * time.Second
 )
 
@@ -283,7 +284,7 @@ func (f *inflater) release(r *Receiver) {
 	r.frame.Bodies.Return(f.held)
 	f.held = 0
 	f.in.Reset(nil)
-	if cap(f.buf) <= 2*partBytes {
+	if cap(f.buf) <= keepBuffer {
 		f.buf = f.buf[:0]
 		r.inflates.Put(f)
 	}
