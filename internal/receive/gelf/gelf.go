@@ -59,10 +59,9 @@ func Info() receive.Info {
 	return receive.Info{
 		Name: Name, Protocol: "GELF", Versions: "1.1 (1.0 is read as well)",
 		Over:       "POST /gelf; UDP, TCP, TLS",
-		Ack:        "HTTP: 202 when durable; UDP and TCP: none (lossy)",
+		Ack:        "HTTP: 202 when durable. UDP and TCP: none, so their sources are lossy",
 		Credential: "HTTP: a token; otherwise the listener: its networks, or client certificates",
 		Limits:     "2 MiB a message; 128 chunks of a message, all within 5 s; 1,024 messages and 16 MiB of chunks a port",
-		Lossy:      true,
 		Tested:     []string{"go-gelf v2.0.0 (UDP with gzip, zlib and chunks, TCP)", "gelf 2.0.1 of npm (UDP with zlib)"},
 	}
 }
@@ -155,6 +154,8 @@ const maxBatch = 4096
 
 // stream speaks on one connection.
 func (r *Receiver) stream(ctx context.Context, c *listen.Conn) error {
+	from := c.From
+	from.Lossy = true      // nothing tells the sender
 	seen, drop := 0, false // of an incomplete message: bytes without a NUL in them; it is too large
 	for {
 		if err := c.Await(); err != nil {
@@ -188,7 +189,7 @@ func (r *Receiver) stream(ctx context.Context, c *listen.Conn) error {
 				}
 				taken, seen, drop = len(b), 0, true
 			}
-			if err := r.hand(ctx, c.From, set, b[:taken]); err != nil {
+			if err := r.hand(ctx, from, set, b[:taken]); err != nil {
 				return err
 			}
 			c.Discard(taken)
@@ -196,7 +197,7 @@ func (r *Receiver) stream(ctx context.Context, c *listen.Conn) error {
 				break
 			}
 			if err := c.More(); err != nil {
-				return errors.Join(r.last(ctx, c, drop), ending(err))
+				return errors.Join(r.last(ctx, c, from, drop), ending(err))
 			}
 		}
 	}
@@ -210,7 +211,7 @@ func (d *decoder) message(b []byte) {
 }
 
 // last takes a message that the end of the connection stands for the NUL of.
-func (r *Receiver) last(ctx context.Context, c *listen.Conn, drop bool) error {
+func (r *Receiver) last(ctx context.Context, c *listen.Conn, from receive.Sender, drop bool) error {
 	b := c.Buffered()
 	set := receive.NewSet()
 	if !drop {
@@ -218,7 +219,7 @@ func (r *Receiver) last(ctx context.Context, c *listen.Conn, drop bool) error {
 		d.message(b)
 	}
 	c.Discard(len(b))
-	return r.hand(ctx, c.From, set, b)
+	return r.hand(ctx, from, set, b)
 }
 
 func ending(err error) error {
