@@ -19,9 +19,9 @@ func TestDocumentsShowValidConfigurations(t *testing.T) {
 	}
 	// The first key tells whose configuration a block is.
 	kinds := map[string]string{
-		"policy": "server", "holds": "server", "server": "server", "store": "server", "report": "server", "query": "server", "receivers": "server",
+		"policy": "server", "tokens": "server", "sources": "server", "holds": "server", "server": "server", "store": "server", "report": "server", "query": "server", "receivers": "server",
 		"data": "agent", "inputs": "agent",
-		"output.elasticsearch": "other", "clients": "other", "exporters": "other", "access_log": "other",
+		"output.elasticsearch": "other", "clients": "other", "exporters": "other", "access_log": "other", "output.logstash": "other",
 	}
 	seen := map[string]int{}
 	for _, name := range []string{"operate.md", "ingest.md", "quickstart.md", "soc2.md"} {
@@ -30,7 +30,7 @@ func TestDocumentsShowValidConfigurations(t *testing.T) {
 			t.Fatal(err)
 		}
 		for i, block := range yamlBlocks(string(text)) {
-			key, _, _ := strings.Cut(block, ":")
+			key, _, _ := strings.Cut(strings.TrimPrefix(block, "# filebeat.yml\n"), ":")
 			kind, ok := kinds[key]
 			if !ok {
 				t.Errorf("%s: whose is block %d, which begins with %q?", name, i+1, key)
