@@ -1,6 +1,7 @@
 package access
 
 import (
+	"slices"
 	"testing"
 
 	"github.com/meshtrail/meshtrail/internal/fault"
@@ -15,6 +16,23 @@ func TestForEveryRole(t *testing.T) {
 	for _, need := range all {
 		if got := p.May(need); got != (need != Public) {
 			t.Errorf("administrator may %s: %v", need, got)
+		}
+	}
+	may := map[string][]Permission{
+		identity.SenderRole:  {Identified, LogsWrite},
+		identity.ReaderRole:  {Identified, LogsRead},
+		identity.AuditorRole: {Identified, LogsRead, AuditRead, Evidence},
+	}
+	for _, role := range identity.Roles {
+		p, err := For(identity.Identity{Name: "x", Tenant: "default", Role: role})
+		if err != nil {
+			t.Errorf("role %s: %v", role, err)
+			continue
+		}
+		for _, need := range all {
+			if got := p.May(need); role != identity.Administrator && got != slices.Contains(may[role], need) {
+				t.Errorf("%s may %s: %v", role, need, got)
+			}
 		}
 	}
 	for _, id := range []identity.Identity{

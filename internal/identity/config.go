@@ -134,10 +134,11 @@ func Hash(token string) string {
 func ParseCredential(content []byte) (hash [sha256.Size]byte, secret bool, err error) {
 	s := strings.TrimSpace(string(content))
 	if digits, ok := strings.CutPrefix(s, Digest); ok {
-		if n, err := hex.Decode(hash[:], []byte(digits)); err != nil || n != len(hash) || len(digits) != 2*len(hash) {
+		sum, err := hex.DecodeString(digits)
+		if err != nil || len(sum) != len(hash) {
 			return hash, false, fault.Errorf(fault.Invalid, "want %s and 64 hex digits", Digest)
 		}
-		return hash, false, nil
+		return [sha256.Size]byte(sum), false, nil
 	}
 	if len(s) < minToken || len(s) > maxCredential || strings.ContainsFunc(s, func(r rune) bool { return r <= ' ' || r > '~' }) {
 		return hash, true, fault.WithHint(fault.Errorf(fault.Invalid, "want one line with a token of at least %d printable characters, or its hash", minToken),
