@@ -126,15 +126,13 @@ func spanToV1(s *trace.Span, process string) spanV1 {
 		TraceID: shortID(s.TraceID), SpanID: s.SpanID, Flags: flagsOf(s), Operation: s.Name, References: []referenceV1{},
 		StartTime: s.Start / 1000, Duration: s.Duration / 1000, Tags: []tagV1{}, Logs: []logV1{}, ProcessID: process,
 	}
-	if s.Parent != "" {
+	if s.Parent != "" && !follows(s) {
 		out.References = append(out.References, referenceV1{"CHILD_OF", shortID(s.TraceID), s.Parent})
 	}
 	for i := range s.Links {
 		kind := "FOLLOWS_FROM"
-		for _, a := range s.Links[i].Attributes {
-			if a.Key == "opentracing.ref_type" && a.Value.Str == "child_of" {
-				kind = "CHILD_OF"
-			}
+		if refType(&s.Links[i]) == "child_of" {
+			kind = "CHILD_OF"
 		}
 		out.References = append(out.References, referenceV1{kind, shortID(s.Links[i].TraceID), s.Links[i].SpanID})
 	}
@@ -154,6 +152,26 @@ func spanToV1(s *trace.Span, process string) spanV1 {
 		out.Logs = append(out.Logs, l)
 	}
 	return out
+}
+
+func refType(l *trace.Link) string {
+	for _, a := range l.Attributes {
+		if a.Key == "opentracing.ref_type" {
+			return a.Value.Str
+		}
+	}
+	return ""
+}
+
+// follows reports whether a span only follows its parent: the reference that says
+// so is among its links.
+func follows(s *trace.Span) bool {
+	for i := range s.Links {
+		if l := &s.Links[i]; l.SpanID == s.Parent && l.TraceID == s.TraceID && refType(l) == "follows_from" {
+			return true
+		}
+	}
+	return false
 }
 
 func textTag(key, value string) tagV1 { return tagV1{key, "string", value} }

@@ -4,9 +4,10 @@
 // (UDP, Thrift compact and binary). Clients that ask how to sample are told to
 // send everything: what is kept is for the policy to decide.
 //
-// A batch's process is the resource of its spans. The first CHILD_OF reference
-// within the trace, or the span's parent id, is the parent; other references are
-// links with the attribute opentracing.ref_type, and logs are events, named by
+// A batch's process is the resource of its spans. The span's parent id, or the
+// first CHILD_OF reference within the trace, or else the first FOLLOWS_FROM one, is
+// the parent; all references but a CHILD_OF one to the parent are links with the
+// attribute opentracing.ref_type, and logs are events, named by
 // their field "event", as OpenTelemetry's translation has it
 // (pkg/translator/jaeger). The tags span.kind, error=true and otel.status_code say
 // what the span's kind and status are, and stand there.

@@ -68,10 +68,16 @@ func (d *decoder) begin() error {
 // end appends the span.
 func (d *decoder) end() {
 	s := d.span
+	for _, follows := range []bool{false, true} { // what a span only follows is its parent when it has no other
+		for i := range d.refs {
+			if ref := &d.refs[i]; ref.follows == follows && ref.trace == s.TraceID && s.ParentID == [8]byte{} {
+				s.ParentID = ref.span
+			}
+		}
+	}
 	for i := range d.refs {
 		ref := &d.refs[i]
-		if !ref.follows && ref.trace == s.TraceID && (s.ParentID == [8]byte{} || s.ParentID == ref.span) {
-			s.ParentID = ref.span
+		if !ref.follows && ref.trace == s.TraceID && s.ParentID == ref.span {
 			continue
 		}
 		kind := "child_of"
