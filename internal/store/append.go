@@ -22,6 +22,7 @@ type frame struct {
 	kind   byte
 	b      *record.Batch
 	commit Commit
+	again  bool // it was kept before; set when it is applied
 }
 
 var payloads = sync.Pool{New: func() any { return new([]byte) }}
@@ -62,6 +63,9 @@ func (s *Store) Append(ctx context.Context, b *record.Batch) error {
 	}
 	if err != nil {
 		return fault.Errorf(fault.KindOf(err), "append batch: %w", err)
+	}
+	if repeated || f.again {
+		b.Account.Deduplicated = uint64(b.Len()) // who sent it may want to know
 	}
 	return nil
 }
@@ -180,6 +184,7 @@ func (s *Store) apply(seq uint64, f *frame, count, insert bool) (fresh bool) {
 	b.Ord = seq << block.OrdShift
 	n := uint64(b.Len())
 	fresh = f.kind == frameBatch && s.dedup.add(b)
+	f.again = !fresh
 	if count {
 		stored, repeated := n, uint64(0)
 		if !fresh {

@@ -18,8 +18,8 @@ import (
 //
 //	| number 45 bits | check 8 bits |
 //
-// Numbers go up by one and begin at 2^15 for each second since 2025, so that
-// those of a later start are greater. The check is of the number, the tenant, the
+// Numbers go up by one and begin at 2^15 times the seconds since 2025, of which
+// fractions count, so that those of a later start are greater. The check is of the number, the tenant, the
 // sender and the channel: an id is acknowledged on the channel that it was issued
 // on, but for one in 256 that somebody made up, and in no case unless its number
 // is one that was issued by now.
@@ -41,7 +41,7 @@ const firstNumber = 1 << 15
 var since = time.Date(2025, 1, 1, 0, 0, 0, 0, time.UTC)
 
 func newAcks(now time.Time) *acks {
-	a := &acks{start: max(int64(now.Sub(since)/time.Second), 1) << 15}
+	a := &acks{start: max(int64(now.Sub(since).Seconds()*firstNumber), firstNumber)}
 	a.next.Store(a.start)
 	return a
 }
