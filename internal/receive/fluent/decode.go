@@ -137,10 +137,21 @@ func (d *decoder) pass(r *msgpack.Reader, at int) bool {
 
 // A when is the time of an entry.
 type when struct {
-	ns   int64 // 0: the sender gave none
-	mark int   // Fluent Bit: groupBegin or groupEnd, which are no records
-	meta []byte
+	ns   int64  // 0: the sender gave none
+	mark int    // Fluent Bit: groupBegin or groupEnd, which are no records
+	v2   bool   // it was [time, metadata]
+	meta []byte // nil: none, or an empty map
 	bad  bool
+}
+
+// notEmpty returns a map that has members, nil for anything else. Fluent Bit
+// writes an empty one in five bytes.
+func notEmpty(value []byte) []byte {
+	r := msgpack.NewReader(value)
+	if head := r.Next(); head.Kind != msgpack.Map || head.N == 0 {
+		return nil
+	}
+	return value
 }
 
 // The times that mark a group of Fluent Bit's records (flb_log_event.h).
@@ -167,7 +178,7 @@ func (d *decoder) time(r *msgpack.Reader) (w when) {
 		}
 		for i := range n - 1 {
 			if v := r.Skip(); i == 0 {
-				w.meta = v
+				w.v2, w.meta = true, notEmpty(v)
 			}
 		}
 	} else if t.Kind == msgpack.Array || t.Kind == msgpack.Map {
@@ -193,7 +204,7 @@ func (d *decoder) time(r *msgpack.Reader) (w when) {
 		ns, ok := t.EventTime()
 		if w.ns = ns; !ok {
 			w.bad = true
-		} else if sec := int32(binary.BigEndian.Uint32(t.Bytes)); w.meta != nil && (sec == groupBegin || sec == groupEnd) {
+		} else if sec := int32(binary.BigEndian.Uint32(t.Bytes)); w.v2 && (sec == groupBegin || sec == groupEnd) {
 			w.ns, w.mark = 0, int(sec)
 		}
 	default:
@@ -235,7 +246,7 @@ func (d *decoder) record(r *msgpack.Reader) {
 		return
 	}
 	attrs := d.attrs
-	if len(w.meta) > 0 && w.meta[0] != 0x80 { // an empty map says nothing
+	if w.meta != nil {
 		d.set.Open()
 		d.set.Fields(d.attrs)
 		d.json(metadataField, w.meta)
