@@ -8,6 +8,7 @@ import (
 	"path/filepath"
 	"strings"
 	"sync"
+	"syscall"
 	"testing"
 	"time"
 
@@ -69,6 +70,7 @@ func pour(t *testing.T, p pourer, n int) {
 	}
 	sc.serve()
 	prog := sc.run(path, p.setup(sc), nil)
+	sc.shipping = prog
 	drive := p.drive
 	if drive == nil {
 		drive = func(j *jug, n int) <-chan struct{} { return j.lines(n) }
@@ -183,11 +185,14 @@ func TestLogger(t *testing.T) {
 		"TCP, octet-counted": {"-T", "--octet-count", "--rfc5424"},
 	} {
 		t.Run(name, func(t *testing.T) {
-			peer(t, "logger")
 			p := pourer{
-				client: "logger", binary: "sh", version: []string{"-c", "logger -V"}, protocol: "syslog, " + name, transport: "tcp",
+				client: "logger", binary: "logger", version: []string{"-V"}, protocol: "syslog, " + name, transport: "tcp",
 				setup: func(sc *jug) []string {
-					return []string{"-c", sc.fill(`tail -n +1 -F ${FILE} | logger -n 127.0.0.1 -P ${syslog} -t peers `) + strings.Join(args, " ")}
+					os.Remove(sc.file) // logger reads a file to its end, and a pipe as long as it is written
+					if err := syscall.Mkfifo(sc.file, 0o600); err != nil {
+						t.Fatal(err)
+					}
+					return append(args, "-n", "127.0.0.1", "-P", sc.fill("${syslog}"), "-t", "peers", "-f", sc.file)
 				},
 			}
 			pour(t, p, shipRecords)
