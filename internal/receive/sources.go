@@ -160,6 +160,34 @@ func (s *Sources) took(f *Frame, from Sender, set *Set, out *pipeline.Outcome, b
 	}
 }
 
+// Appended notes a batch that an agent's pipeline made and that was appended here
+// as it is, with the bytes it came in.
+func (f *Frame) Appended(b *record.Batch, bytes int) {
+	s := f.sources
+	if s == nil {
+		return
+	}
+	var oldest, newest int64
+	for i, t := range b.Times() {
+		if i == 0 {
+			oldest, newest = t, t
+		}
+		oldest, newest = min(oldest, t), max(newest, t)
+	}
+	now := s.now()
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	x := s.seen(f.Name, Sender{Tenant: b.Tenant, Source: b.Source}, now)
+	x.Records += b.Account.Received
+	x.Bytes += uint64(bytes)
+	for _, c := range b.Account.Rejected {
+		x.reject(c.Name, c.N)
+	}
+	if newest != 0 {
+		x.timely(now, oldest, newest)
+	}
+}
+
 // seen returns the source of a sender that has sent now.
 func (s *Sources) seen(receiver string, from Sender, now time.Time) *source {
 	x := s.get(sourceKey{from.Tenant, from.Source})

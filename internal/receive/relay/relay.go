@@ -130,7 +130,9 @@ func (v *Receiver) relay(w http.ResponseWriter, r *http.Request) error {
 		if frame, rest, err = next(rest); err == nil {
 			if err = accept(frame, from, b); err == nil {
 				records += b.Len()
-				err = v.to.Append(r.Context(), b)
+				if err = v.to.Append(r.Context(), b); err == nil {
+					v.frame.Appended(b, len(frame))
+				}
 			}
 		}
 		if err != nil {

@@ -7,6 +7,7 @@ import (
 	"net/http"
 	"strings"
 	"testing"
+	"time"
 
 	"github.com/meshtrail/meshtrail/internal/access"
 	"github.com/meshtrail/meshtrail/internal/fault"
@@ -121,4 +122,18 @@ func FuzzRelay(f *testing.F) {
 			}
 		}
 	})
+}
+
+func TestAgentsAreKnownAsSources(t *testing.T) {
+	at := time.Unix(100, 0)
+	sources := receive.NewSources(func() time.Time { return at }, nil)
+	v, err := New(Config{}, &store{}, receive.Shared{Sources: sources})
+	if err != nil {
+		t.Fatal(err)
+	}
+	receivetest.Call(receivetest.Handler(v.Routes()), "POST", Path, frames(batch(id(0), "ops", 3), batch(id(3), "ops", 2)))
+	list := sources.List()
+	if len(list) != 1 || list[0].Source != "relay/tester/file/app" || list[0].Records != 5 || list[0].Lossy || list[0].MaxLag != 100*time.Second || list[0].Lag != 100*time.Second-1 {
+		t.Errorf("%+v", list)
+	}
 }
