@@ -86,12 +86,17 @@ func (s *Server) fail(w *response, r *http.Request, route *Route, err error) {
 
 // WriteError answers err in the house's own JSON form.
 func WriteError(w http.ResponseWriter, r *http.Request, err error) {
+	WriteErrorAs(w, r, err, fault.KindOf(err).HTTPStatus())
+}
+
+// WriteErrorAs is WriteError with a status of the route's own.
+func WriteErrorAs(w http.ResponseWriter, r *http.Request, err error, status int) {
 	kind := fault.KindOf(err)
 	body, _ := json.Marshal(ErrorBody{ErrorDetail{ // strings always marshal
 		Kind: kind.String(), Message: Message(err), Hint: fault.HintOf(err), RequestID: RequestID(r.Context()),
 	}})
 	w.Header().Set("Content-Type", "application/json")
-	w.WriteHeader(kind.HTTPStatus())
+	w.WriteHeader(status)
 	w.Write(append(body, '\n'))
 }
 

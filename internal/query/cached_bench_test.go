@@ -51,19 +51,23 @@ func cpuTime() time.Duration {
 }
 
 // BenchmarkDashboard is a refresh of six panels over 24 hours, each a minute after
-// the one before, of 200,000 records of which new ones arrive all the time. Where
+// the one before, of records of which new ones arrive all the time. Where
 // the points of refreshes do not fall together nothing can be used again: that is
 // what the cache costs.
 func BenchmarkDashboard(b *testing.B) {
 	for _, bench := range []struct {
+		records int
 		size    int64
 		aligned bool
-	}{{0, true}, {32 << 20, true}, {0, false}, {32 << 20, false}} {
+	}{
+		{200_000, 0, true}, {200_000, 32 << 20, true}, {200_000, 0, false}, {200_000, 32 << 20, false},
+		{1_000_000, 0, true}, {1_000_000, 32 << 20, true}, {1_000_000, 0, false}, {1_000_000, 32 << 20, false},
+	} {
 		size := bench.size
-		b.Run(fmt.Sprintf("aligned=%v/cache=%dMiB", bench.aligned, size>>20), func(b *testing.B) {
+		b.Run(fmt.Sprintf("records=%d/aligned=%v/cache=%dMiB", bench.records, bench.aligned, size>>20), func(b *testing.B) {
 			s := openStore(b, func(l *store.Limits) { l.BlockRows = 0; l.JournalFile = 0 })
 			const day = 24 * time.Hour
-			appendAll(b, s, func(i int) bool { return i%10 == 9 }, dayBatches(200_000, base, day))
+			appendAll(b, s, func(i int) bool { return i%10 == 9 }, dayBatches(bench.records, base, day))
 			e := engine(b, s, func(o *query.Options) { o.Limits.ResultCacheBytes = size })
 			end := base.Add(day)
 			var cpu time.Duration
@@ -84,7 +88,7 @@ func BenchmarkDashboard(b *testing.B) {
 			b.ResetTimer()
 			for range b.N {
 				b.StopTimer()
-				appendAll(b, s, func(int) bool { return false }, dayBatches(140, end, time.Minute))
+				appendAll(b, s, func(int) bool { return false }, dayBatches(bench.records/1440, end, time.Minute))
 				end = end.Add(time.Minute)
 				b.StartTimer()
 				before := cpuTime()

@@ -34,6 +34,17 @@ type DetectedLabel struct {
 func (e *Engine) DetectLabels(ctx context.Context, scope access.Scope, s Span) ([]DetectedLabel, error) {
 	out := []DetectedLabel{}
 	err := e.explore(ctx, scope, "labels", &s, nil, func(ctx context.Context, l *plan.Log) error {
+		if l.Pipe != nil {
+			shown, err := e.shownLabels(ctx, scope, l, &s)
+			for name, values := range shown {
+				ids := true
+				for v := range values {
+					ids = ids && isID(v)
+				}
+				out = append(out, DetectedLabel{Label: name, Values: len(values), IDs: ids})
+			}
+			return err
+		}
 		req := store.ValuesRequest{Tenant: scope.Tenant(), From: s.From, To: s.To, Where: where(scope, l)}
 		ask := []string{}
 		for _, label := range schema.StreamLabels() {

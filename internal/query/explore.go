@@ -3,6 +3,7 @@ package query
 import (
 	"cmp"
 	"context"
+	"maps"
 	"slices"
 	"strconv"
 	"strings"
@@ -95,6 +96,11 @@ func (e *Engine) explore(ctx context.Context, scope access.Scope, kind string, s
 func (e *Engine) LabelNames(ctx context.Context, scope access.Scope, s Span) ([]string, error) {
 	var names []string
 	err := e.explore(ctx, scope, "labels", &s, nil, func(ctx context.Context, l *plan.Log) error {
+		if l.Pipe != nil {
+			shown, err := e.shownLabels(ctx, scope, l, &s)
+			names = slices.Sorted(maps.Keys(shown))
+			return err
+		}
 		req := store.ValuesRequest{Tenant: scope.Tenant(), From: s.From, To: s.To, Where: where(scope, l), Limit: 1}
 		for _, label := range schema.StreamLabels() {
 			req.Field = label.Label

@@ -339,6 +339,27 @@ func (s *Store) Status() Status {
 	return st
 }
 
+// StatusOf returns what Status says of the records of one tenant, and nothing that
+// depends on others.
+func (s *Store) StatusOf(tenant record.TenantID) Status {
+	s.mu.RLock()
+	st := Status{Failed: s.failed, Damaged: map[string]string{}}
+	for _, h := range s.segments {
+		if h.leaf.Tenant == string(tenant) {
+			st.Segments++
+			st.Records += h.leaf.Records
+			st.SegmentBytes += h.leaf.Size
+		}
+	}
+	st.UnsealedRecords = s.active.RowsOf(tenant)
+	if s.pending != nil {
+		st.UnsealedRecords += s.pending.table.RowsOf(tenant)
+	}
+	s.mu.RUnlock()
+	st.Records += uint64(st.UnsealedRecords)
+	return st
+}
+
 // Resumed returns the time of the newest epoch that was there before Open: when
 // the store was last known to run. It is zero if it never did.
 func (s *Store) Resumed() time.Time { return s.resumed }

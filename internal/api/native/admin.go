@@ -12,6 +12,7 @@ import (
 	"github.com/meshtrail/meshtrail/internal/httpd"
 	"github.com/meshtrail/meshtrail/internal/ledger"
 	"github.com/meshtrail/meshtrail/internal/receive"
+	"github.com/meshtrail/meshtrail/internal/record"
 	"github.com/meshtrail/meshtrail/internal/store"
 )
 
@@ -24,6 +25,7 @@ type AdminOptions struct {
 	Sources    func() []store.SourceTotals
 	Intake     func() []receive.SourceStatus // nil: unknown
 	Store      func() store.Status
+	StoreOf    func(record.TenantID) store.Status
 	Checkpoint func() ledger.Checkpoint
 }
 
@@ -106,7 +108,8 @@ func storeStatus(st store.Status) StoreStatus {
 	return out
 }
 
-// StatusAnswer says how the server is. It holds nothing of any record.
+// StatusAnswer says how the server is. It holds nothing of any record. To who is
+// no administrator Store tells of the own tenant alone: its segments and records.
 type StatusAnswer struct {
 	Version    string      `json:"version"`
 	Started    string      `json:"started"` // RFC 3339
@@ -118,9 +121,13 @@ type StatusAnswer struct {
 
 func (a admin) status(w http.ResponseWriter, r *http.Request) error {
 	p := httpd.PrincipalFrom(r.Context())
+	st := a.o.StoreOf(p.Tenant)
+	if p.May(access.Admin) {
+		st = a.o.Store()
+	}
 	return writeJSON(w, StatusAnswer{
 		Version: a.o.Version, Started: a.o.Started.UTC().Format(time.RFC3339), Tenant: string(p.Tenant), Principal: p.Name,
-		Store: storeStatus(a.o.Store()), Checkpoint: checkpoint(a.o.Checkpoint()),
+		Store: storeStatus(st), Checkpoint: checkpoint(a.o.Checkpoint()),
 	})
 }
 

@@ -99,7 +99,7 @@ func newContract(t *testing.T) (*contract, []httpd.Route, *querytest.Store) {
 		Reading(ReadingOptions{Engine: e, Tail: tail.New(tail.Options{Store: s}), Done: done}),
 		Admin(AdminOptions{
 			Audit: noAudit{}, Seal: func(context.Context) error { return nil }, Checkpoint: checkpoint,
-			Store: func() store.Status { return store.Status{} },
+			Store: func() store.Status { return store.Status{} }, StoreOf: func(words.TenantID) store.Status { return store.Status{} },
 			Sources: func() []store.SourceTotals {
 				return []store.SourceTotals{{Tenant: "acme", Source: "s", Received: 3, Stored: 2, Dropped: []words.Count{{Name: "r", N: 1}}}}
 			},

@@ -54,7 +54,7 @@ func Reading(o ReadingOptions) []httpd.Route {
 		o.Stall = 30 * time.Second
 	}
 	a := reading{o}
-	return []httpd.Route{
+	routes := []httpd.Route{
 		{Pattern: "GET /api/v1/query", Need: access.LogsRead, Handle: a.query, Stream: true},
 		{Pattern: "POST /api/v1/query", Need: access.LogsRead, Handle: a.query, Stream: true},
 		{Pattern: "GET /api/v1/tail", Need: access.LogsRead, Handle: a.tail, Stream: true},
@@ -75,6 +75,20 @@ func Reading(o ReadingOptions) []httpd.Route {
 		{Pattern: "GET /api/v1/lint", Need: access.LogsRead, Handle: a.lint},
 		{Pattern: "POST /api/v1/lint", Need: access.LogsRead, Handle: a.lint},
 	}
+	for i := range routes {
+		routes[i].Fail = fail
+	}
+	return routes
+}
+
+// fail answers as the house does, but that what a question may not cost is 429, as
+// in the other APIs: 503 means that the server could not, whatever was asked.
+func fail(w http.ResponseWriter, r *http.Request, err error) {
+	status := fault.KindOf(err).HTTPStatus()
+	if fault.Is(err, fault.Overload) {
+		status = http.StatusTooManyRequests
+	}
+	httpd.WriteErrorAs(w, r, err, status)
 }
 
 type reading struct{ o ReadingOptions }

@@ -83,6 +83,24 @@ func (t *Table) Raw() (raw, rows int64) {
 	return t.raw, t.rows
 }
 
+// RowsOf returns the number of records of a tenant.
+func (t *Table) RowsOf(tenant record.TenantID) (rows int64) {
+	t.mu.RLock()
+	defer t.mu.RUnlock()
+	for p, x := range t.parts {
+		if p.Tenant != tenant {
+			continue
+		}
+		for _, v := range x.full {
+			rows += int64(v.Rows)
+		}
+		if x.open != nil {
+			rows += int64(len(x.open.times))
+		}
+	}
+	return rows
+}
+
 // A View is a block as it was at one moment. It is immutable.
 type View struct {
 	Part             Part
