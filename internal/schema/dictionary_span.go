@@ -2,7 +2,7 @@ package schema
 
 // spanFields is what a record of kind span has beside what log records have too.
 var spanFields = []Field{
-	{Name: RecordKind, Type: Text, Values: "span", Meaning: "Kind of the record; absent from log records."},
+	{Name: RecordKind, Type: Text, Values: "span, evidence", Meaning: "Kind of the record; absent from log records."},
 	{Name: SpanName, Type: Text, Meaning: "What the span does: Jaeger's operation, Zipkin's name."},
 	{Name: SpanKind, Type: Text, Values: "internal, server, client, producer, consumer", Meaning: "Part of the span in an exchange."},
 	{Name: SpanParent, Type: Text, Meaning: "Parent's span_id; absent in a root."},

@@ -17,6 +17,8 @@ const (
 	RecordKind = "record.kind"
 	// KindSpan is the value of RecordKind of a span.
 	KindSpan = "span"
+	// KindEvidence is its value of a record that tells of counters, not of traffic.
+	KindEvidence = "evidence"
 	// SpanName is what the span does: Jaeger's operation, Zipkin's name.
 	SpanName = "span.name"
 	// SpanKind is one of internal, server, client, producer, consumer; absent if
