@@ -231,10 +231,10 @@ func anyText(num protowire.Number, v message, n uint64) string {
 	return string(v)
 }
 
-// find reads FindTracesRequest { TraceQueryParameters query = 1 { service_name = 1;
+// findOf reads FindTracesRequest { TraceQueryParameters query = 1 { service_name = 1;
 // operation_name = 2; attributes = 3; start_time_min = 4; start_time_max = 5;
 // duration_min = 6; duration_max = 7; search_depth = 8; raw_traces = 9 } }.
-func (d *door) find(in message, attribute reading) (f trace.FindRequest, raw bool, err error) {
+func findOf(in message, attribute reading, now int64) (f trace.FindRequest, raw bool, err error) {
 	f.Limit = 100
 	err = in.each(func(num protowire.Number, query message, _ uint64) error {
 		if num != 1 {
@@ -272,7 +272,7 @@ func (d *door) find(in message, attribute reading) (f trace.FindRequest, raw boo
 		})
 	})
 	if f.To <= 0 {
-		f.To = d.traces.Now().UnixNano()
+		f.To = now
 	}
 	if f.To++; f.From <= 0 {
 		f.From = f.To - int64(defaultLookback)
@@ -393,7 +393,7 @@ func (d *door) getTraces(s *rpc.Stream, who trace.Asker, in message) error {
 }
 
 func (d *door) findTraces(s *rpc.Stream, who trace.Asker, in message, attribute reading) error {
-	f, raw, err := d.find(in, attribute)
+	f, raw, err := findOf(in, attribute, d.traces.Now().UnixNano())
 	if err != nil {
 		return err
 	}
@@ -421,7 +421,7 @@ func isV3(s *rpc.Stream) bool {
 // findSummaries answers FindTraceSummariesResponse { repeated TraceSummary = 1 }; the
 // id is text in version 3 and bytes in storage.
 func (d *door) findSummaries(s *rpc.Stream, who trace.Asker, in message, attribute reading) error {
-	f, _, err := d.find(in, attribute)
+	f, _, err := findOf(in, attribute, d.traces.Now().UnixNano())
 	if err != nil {
 		return err
 	}
@@ -454,7 +454,7 @@ func (d *door) findSummaries(s *rpc.Stream, who trace.Asker, in message, attribu
 // findTraceIDs answers FindTraceIDsResponse { repeated FoundTraceID trace_ids = 1 {
 // bytes trace_id = 1 } }.
 func (d *door) findTraceIDs(ctx context.Context, who trace.Asker, in message) (message, error) {
-	f, _, err := d.find(in, queryStorage)
+	f, _, err := findOf(in, queryStorage, d.traces.Now().UnixNano())
 	if err != nil {
 		return nil, err
 	}
