@@ -49,6 +49,21 @@ func forward(sh shipper, key string) shipper {
 	return sh
 }
 
+// listening gives the server a listener of the receiver with this name, over this
+// transport.
+func listening(sh shipper, name, transport string) shipper {
+	sh.receivers = func(sc *scene) string {
+		return "  " + name + ":\n    " + transport + ": {listen: " + sc.listener(name) + "}\n"
+	}
+	return sh
+}
+
+// lossy marks a protocol that acknowledges nothing.
+func lossy(sh shipper) shipper {
+	sh.repeats, sh.loses = "what is sent again is not known as that", "what was sent and not yet read when the server died is lost"
+	return sh
+}
+
 const lostAnswer = "a chunk whose answer was lost is sent again, and nothing in it says so"
 
 func TestFluentBit(t *testing.T) {
@@ -60,7 +75,7 @@ func TestFluentBit(t *testing.T) {
     HTTP_Passwd    ${TOKEN}
     Suppress_Type_Name On
 `, lostAnswer),
-		"es_ids": fluentBit("Elasticsearch", `
+		"es_ids": fluentBit("Elasticsearch, with ids", `
     Name           es
     Port           ${PORT}
     HTTP_User      any
@@ -76,13 +91,29 @@ func TestFluentBit(t *testing.T) {
     HTTP_Passwd    ${TOKEN}
     Labels         app=peers
     Line_Format    json
-`, lostAnswer),
+`, ""),
 		"opentelemetry": fluentBit("OTLP/HTTP", `
     Name           opentelemetry
     Port           ${PORT}
     Logs_uri       /v1/logs
     Header         Authorization Bearer ${TOKEN}
     logs_body_key  message
+`, lostAnswer),
+		"http": fluentBit("JSON over HTTP", `
+    Name           http
+    Port           ${PORT}
+    URI            /api/v1/ingest
+    Format         json
+    HTTP_User      any
+    HTTP_Passwd    ${TOKEN}
+`, lostAnswer),
+		"http_msgpack": fluentBit("MessagePack over HTTP", `
+    Name           http
+    Port           ${PORT}
+    URI            /api/v1/ingest
+    Compress       gzip
+    HTTP_User      any
+    HTTP_Passwd    ${TOKEN}
 `, lostAnswer),
 		"splunk": fluentBit("Splunk HEC", `
     Name           splunk
@@ -108,6 +139,19 @@ func TestFluentBit(t *testing.T) {
     Self_Hostname  sender
     Shared_Key     forward-secret
 `, ""), "forward-secret"),
+		"syslog": listening(lossy(fluentBit("syslog over TCP", `
+    Name           syslog
+    Mode           tcp
+    Port           ${syslog}
+    Syslog_Format  rfc5424
+    Syslog_Message_Key message
+`, "")), "syslog", "tcp"),
+		"gelf": listening(lossy(fluentBit("GELF over TCP", `
+    Name           gelf
+    Mode           tcp
+    Port           ${gelf}
+    Gelf_Short_Message_Key message
+`, "")), "gelf", "tcp"),
 	} {
 		t.Run(name, func(t *testing.T) { ship(t, sh) })
 	}

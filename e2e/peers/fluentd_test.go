@@ -60,6 +60,37 @@ func TestFluentd(t *testing.T) {
     port ${fluent}
   </server>
 `, ""), "forward-secret"),
+		"http": fluentd("JSON over HTTP", `
+  @type http
+  endpoint http://${ADDR}/api/v1/ingest
+  json_array true
+  <auth>
+    method basic
+    username any
+    password ${TOKEN}
+  </auth>
+`, lostAnswer),
+		"elasticsearch": fluentd("Elasticsearch", `
+  @type elasticsearch
+  host 127.0.0.1
+  port ${PORT}
+  user any
+  password ${TOKEN}
+  index_name peers
+  type_name _doc
+  suppress_type_name true
+`, lostAnswer),
+		"elasticsearch_ids": fluentd("Elasticsearch, with ids", `
+  @type elasticsearch
+  host 127.0.0.1
+  port ${PORT}
+  user any
+  password ${TOKEN}
+  index_name peers
+  suppress_type_name true
+  id_key n
+  write_operation create
+`, ""),
 	} {
 		t.Run(name, func(t *testing.T) { ship(t, sh) })
 	}

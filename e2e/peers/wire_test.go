@@ -23,6 +23,7 @@ type wire struct {
 
 	mu       sync.Mutex
 	mute     bool
+	lost     int // bytes of answers
 	listener net.Listener
 	conns    map[net.Conn]bool
 }
@@ -87,6 +88,9 @@ func (w *wire) carry(client net.Conn) {
 		n, err := server.Read(b)
 		w.mu.Lock()
 		mute := w.mute && said.Load() > greeting
+		if mute {
+			w.lost += n
+		}
 		w.mu.Unlock()
 		if n > 0 && !mute {
 			if _, err := client.Write(b[:n]); err != nil {
@@ -112,6 +116,13 @@ func (w *wire) lose() {
 	w.mu.Lock()
 	defer w.mu.Unlock()
 	w.mute = true
+}
+
+// losses returns how many bytes of answers were lost.
+func (w *wire) losses() int {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	return w.lost
 }
 
 // cut ends all connections and refuses new ones.
