@@ -24,6 +24,7 @@ import (
 	"github.com/meshtrail/meshtrail/internal/receive/lumberjack"
 	"github.com/meshtrail/meshtrail/internal/receive/otlp"
 	"github.com/meshtrail/meshtrail/internal/receive/relay"
+	"github.com/meshtrail/meshtrail/internal/receive/scrape"
 	"github.com/meshtrail/meshtrail/internal/receive/splunk"
 	"github.com/meshtrail/meshtrail/internal/receive/syslog"
 	"github.com/meshtrail/meshtrail/internal/receive/zipkin"
@@ -68,6 +69,7 @@ var protocols = []protocol{
 		cfg.State = vfs.Sub(s.root, "followed/hubble")
 		return hubble.New(cfg, sh)
 	}},
+	{scrape.Info(), func(s *server, sh receive.Shared) (any, error) { return scrape.New(s.cfg.Receivers.Scrape, sh) }},
 	{datadog.Info(), func(_ *server, sh receive.Shared) (any, error) { return datadog.New(datadog.Config{}, sh) }},
 	{splunk.Info(), func(_ *server, sh receive.Shared) (any, error) { return splunk.New(splunk.Config{}, sh) }},
 	{kubeaudit.Info(), func(_ *server, sh receive.Shared) (any, error) { return kubeaudit.New(kubeaudit.Config{}, sh) }},

@@ -9,6 +9,7 @@ import (
 	"github.com/meshtrail/meshtrail/internal/receive/hubble"
 	"github.com/meshtrail/meshtrail/internal/receive/jaeger"
 	"github.com/meshtrail/meshtrail/internal/receive/lumberjack"
+	"github.com/meshtrail/meshtrail/internal/receive/scrape"
 	"github.com/meshtrail/meshtrail/internal/receive/syslog"
 )
 
@@ -21,6 +22,7 @@ type Receivers struct {
 	Lumberjack lumberjack.Config `yaml:"lumberjack"`
 	Hubble     hubble.Config     `yaml:"hubble"`
 	Jaeger     jaeger.Config     `yaml:"jaeger"`
+	Scrape     scrape.Config     `yaml:"scrape"`
 	Syslog     syslog.Config     `yaml:"syslog"`
 	GELF       gelf.Config       `yaml:"gelf"`
 }
