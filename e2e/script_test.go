@@ -1,6 +1,7 @@
 package e2e
 
 import (
+	"net"
 	"os"
 	"path/filepath"
 	"regexp"
@@ -20,6 +21,7 @@ import (
 //	stop | kill9            end it cleanly, or as power loss would
 //	post PATH FILE [TYPE]   POST a file with the admin token; stdout is the answer
 //	get PATH                GET with the admin token
+//	send NETWORK ADDR FILE  dial and write a file
 //	as FILE                 from now on post, get and await show the token of a file
 //	await PATH REGEXP       GET until the answer matches
 //	flip GLOB OFFSET        change one byte; a negative offset counts from the end
@@ -63,6 +65,13 @@ func TestScripts(t *testing.T) {
 				if neg == (code/100 == 2) {
 					ts.Fatalf("GET %s answered %d: %.500s", args[0], code, body)
 				}
+			},
+			"send": func(ts *testscript.TestScript, _ bool, args []string) {
+				c, err := net.DialTimeout(args[0], args[1], 5*time.Second)
+				ts.Check(err)
+				defer c.Close()
+				_, err = c.Write([]byte(ts.ReadFile(args[2])))
+				ts.Check(err)
 			},
 			"as": func(ts *testscript.TestScript, _ bool, args []string) {
 				serverOf(ts).Token = strings.TrimSpace(ts.ReadFile(args[0]))
