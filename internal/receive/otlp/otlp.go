@@ -36,6 +36,7 @@ func Info() receive.Info {
 		Name: Name, Protocol: "OpenTelemetry (OTLP) logs and traces", Versions: "1.x, protobuf and JSON",
 		Over: "HTTP: /v1/logs, /otlp/v1/logs, /v1/traces; gRPC: LogsService, TraceService", Ack: "200 or OK when durable, partial_success for refused records; the protocol does not number its requests, so a repetition is stored again (Idempotency-Key apart)",
 		Credential: "token (Bearer, Basic)",
+		Tested:     []string{"OpenTelemetry SDK for Go, log exporters 0.22.0 over gRPC and HTTP"},
 	}
 }
 
