@@ -52,11 +52,10 @@ func decodeAll(t testing.TB, s *session, data []byte, want int) {
 		t.Fatal(err)
 	}
 	b := &s.open
-	b.set = receive.NewSet()
 	if err := s.decode(&m, b); err != nil || len(b.set.Raws) != want {
 		t.Fatal(err, len(b.set.Raws))
 	}
-	b.set.Release()
+	b.release()
 }
 
 func newSession() *session {

@@ -65,7 +65,7 @@ func (d *decoder) full() error {
 	if err := d.batch.hand(); err != nil {
 		return err
 	}
-	d.set, d.text = d.batch.set, 0
+	d.set, d.text = d.batch.use(), 0
 	d.begin()
 	return nil
 }

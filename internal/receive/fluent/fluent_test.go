@@ -8,6 +8,7 @@ import (
 	"fmt"
 	"io"
 	"net"
+	"os"
 	"strings"
 	"testing"
 	"time"
@@ -18,6 +19,7 @@ import (
 	"github.com/meshtrail/meshtrail/internal/fault"
 	"github.com/meshtrail/meshtrail/internal/pipeline"
 	"github.com/meshtrail/meshtrail/internal/receive"
+	"github.com/meshtrail/meshtrail/internal/receive/listen"
 	mp "github.com/meshtrail/meshtrail/internal/receive/msgpack"
 	"github.com/meshtrail/meshtrail/internal/receive/receivetest"
 	"github.com/meshtrail/meshtrail/internal/record"
@@ -373,6 +375,30 @@ func TestHeldBack(t *testing.T) {
 	}
 	if len(store.Raws()) != 1 {
 		t.Errorf("%d records", len(store.Raws()))
+	}
+}
+
+// TestUnixSocket takes what Docker's driver and Fluent Bit's unix_path send.
+func TestUnixSocket(t *testing.T) {
+	dir, err := os.MkdirTemp("", "f") // the path of a socket is short
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { os.RemoveAll(dir) })
+	store := &receivetest.Intake{}
+	start(t, Config{Config: listen.Config{Listen: "unix:" + dir + "/s"}}, store, receive.Limits{})
+	c, err := net.Dial("unix", dir+"/s")
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer c.Close()
+	c.SetDeadline(time.Now().Add(10 * time.Second))
+	c.Write(msg(list(entry(0)), options(kv{"chunk", "c"})))
+	if got, err := readOne(c); got != ack("c") || err != nil {
+		t.Errorf("%q, %v", got, err)
+	}
+	if r := store.Requests(); len(r) != 1 || r[0].Source != "fluent/unix" {
+		t.Errorf("%+v", r)
 	}
 }
 

@@ -6,6 +6,8 @@ import (
 	"encoding/binary"
 	"time"
 
+	"github.com/zeebo/xxh3"
+
 	"github.com/meshtrail/meshtrail/internal/fault"
 	"github.com/meshtrail/meshtrail/internal/receive"
 	"github.com/meshtrail/meshtrail/internal/receive/listen"
@@ -19,8 +21,8 @@ import (
 // are held as long as it takes, because nobody would send them again.
 const patience = 3 * time.Minute
 
-// maxRepeats bounds what is remembered of one chunk of a connection.
-const maxRepeats = 4096
+// maxRepeats bounds what is remembered of one chunk of a connection, in messages.
+const maxRepeats = 1024
 
 // A session is one connection.
 //
@@ -43,11 +45,11 @@ type session struct {
 	out         []byte
 
 	// repeats counts the messages of one chunk that were acknowledged here, by
-	// identity. Fluent Bit gives each record of a flush the same chunk when its tag
+	// content. Fluent Bit gives each record of a flush the same chunk when its tag
 	// depends on the record: two equal ones, the second sent after the first was
 	// acknowledged on the same connection, are two, and no repetition.
 	chunk   string
-	repeats map[string]uint32
+	repeats map[xxh3.Uint128]uint32
 }
 
 // serve speaks the protocol on one connection.
@@ -63,8 +65,8 @@ func (r *Receiver) serve(ctx context.Context, c *listen.Conn) error {
 	}
 	first := c.Buffered()[0]
 	s.json = first == '{' || first == '['
-	s.open.s, s.open.set = s, receive.NewSet()
-	defer func() { s.open.set.Release() }()
+	s.open.s = s
+	defer s.open.release()
 	for {
 		data, top, err := s.next()
 		if err == nil {
@@ -143,16 +145,32 @@ func (s *session) flush() error {
 // A batch is what is handed in under one identity, whole or in parts.
 type batch struct {
 	s    *session
-	set  *receive.Set
+	set  *receive.Set   // nil: none yet; a connection at rest holds none
 	id   record.BatchID // zero: not numbered by its sender
 	body receive.Body   // what was read since the last part, to be counted
 }
 
-// hand hands in what the set holds, and empties it. The next part's number is
+// use returns the batch's set.
+func (b *batch) use() *receive.Set {
+	if b.set == nil {
+		b.set = receive.NewSet()
+	}
+	return b.set
+}
+
+func (b *batch) release() {
+	if b.set != nil {
+		b.set.Release()
+		b.set = nil
+	}
+}
+
+// hand hands in what the set holds, and lets it go. The next part's number is
 // that of its first record.
 func (b *batch) hand() error {
 	s := b.s
-	if b.set.Total() == 0 {
+	if b.set == nil || b.set.Total() == 0 {
+		b.release()
 		return nil
 	}
 	var err error
@@ -166,8 +184,7 @@ func (b *batch) hand() error {
 		return err
 	}
 	b.body = receive.Body{}
-	b.set.Release()
-	b.set = receive.NewSet()
+	b.release()
 	return nil
 }
 
@@ -178,7 +195,7 @@ func (s *session) take(data []byte, top []int) error {
 		err error
 	)
 	if s.json {
-		m, err = parseJSON(data, s.r.frame.Limits.Depth, s.open.set)
+		m, err = parseJSON(data, s.r.frame.Limits.Depth, s.open.use())
 		m.tag, m.chunk = bytes.Clone(m.tag), bytes.Clone(m.chunk) // of a set that is emptied before them
 	} else {
 		m, err = parse(data, top)
@@ -204,14 +221,13 @@ func (s *session) take(data []byte, top []int) error {
 		return err
 	}
 	s.start = s.used
-	one := batch{s: s, set: receive.NewSet(), body: receive.Body{Bytes: data, Wire: int64(len(data))}}
-	defer func() { one.set.Release() }()
+	one := batch{s: s, body: receive.Body{Bytes: data, Wire: int64(len(data))}}
+	defer one.release()
 	if plain != nil {
 		one.body.Bytes = plain.Bytes
 	}
-	key := ""
 	if m.chunk != nil {
-		one.id, key = s.identify(&m, data)
+		one.id = s.identify(&m, data)
 	}
 	if err := s.decode(&m, &one); err != nil {
 		return err
@@ -219,22 +235,20 @@ func (s *session) take(data []byte, top []int) error {
 	if err := one.hand(); err != nil || m.chunk == nil {
 		return err
 	}
-	s.repeats[key]++
 	return s.acknowledge(m.chunk)
 }
 
-// identify returns the identity of a message that asks for an acknowledgement,
-// and the key under which its repetitions on this connection are counted.
-func (s *session) identify(m *message, data []byte) (record.BatchID, string) {
+// identify returns the identity of a message that asks for an acknowledgement.
+// Whatever is not acknowledged ends the connection, so each message that comes
+// after one of the same content is another.
+func (s *session) identify(m *message, data []byte) record.BatchID {
 	if string(m.chunk) != s.chunk || len(s.repeats) >= maxRepeats {
-		s.chunk, s.repeats = string(m.chunk), map[string]uint32{}
+		s.chunk, s.repeats = string(m.chunk), map[xxh3.Uint128]uint32{}
 	}
-	id := receive.KeyID(s.from, Name, m.chunk, data)
-	key := id.Origin
-	if n := s.repeats[key]; n > 0 {
-		id = receive.KeyID(s.from, Name, m.chunk, data, binary.BigEndian.AppendUint32(nil, n))
-	}
-	return id, key
+	content := xxh3.Hash128(data)
+	n := s.repeats[content]
+	s.repeats[content] = n + 1
+	return receive.KeyID(s.from, Name, m.chunk, data, binary.BigEndian.AppendUint32(nil, n))
 }
 
 // decompress undoes the compression of a message's entries; nil if there is none.
@@ -270,6 +284,7 @@ func (s *session) decompress(m *message) (plain *receive.Body, err error) {
 
 // decode reads the entries of a message into a batch.
 func (s *session) decode(m *message, b *batch) error {
+	set := b.use()
 	rejected := uint64(max(1, min(m.size, partRecords)))
 	switch {
 	case m.bad != nil:
@@ -277,15 +292,15 @@ func (s *session) decode(m *message, b *batch) error {
 		if fault.Is(m.bad, fault.TooLarge) {
 			reason = "too_large"
 		}
-		b.set.Reject(reason, m.bad.Error(), rejected)
+		set.Reject(reason, m.bad.Error(), rejected)
 		return nil
 	case m.signal != 0:
-		b.set.Reject("not_logs", "metrics, traces, blobs and profiles of Fluent Bit are not taken here", rejected)
+		set.Reject("not_logs", "metrics, traces, blobs and profiles of Fluent Bit are not taken here", rejected)
 		return nil
 	}
 	depth := s.r.frame.Limits.Depth
-	s.d = decoder{batch: b, set: b.set, depth: depth, tag: m.tag, meta: m.metadata, last: s.d.last, text: s.d.text}
-	if len(b.set.Raws) == 0 {
+	s.d = decoder{batch: b, set: set, depth: depth, tag: m.tag, meta: m.metadata, last: s.d.last, text: s.d.text}
+	if len(set.Raws) == 0 {
 		s.d.text = 0
 	}
 	s.d.begin()

@@ -64,6 +64,7 @@ type Receiver struct {
 	keep     bool          // repeated windows are new ones
 	pulse    time.Duration // between two signs of life
 	inflates sync.Pool     // *inflater
+	parts    sync.Pool     // *part
 }
 
 // New returns the receiver. Nothing is opened yet.

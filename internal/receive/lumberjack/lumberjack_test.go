@@ -189,7 +189,7 @@ func TestBomb(t *testing.T) {
 		return pipeline.Outcome{}, nil
 	})
 	r := newReceiver(Config{}, receive.Shared{Intake: store, Bodies: bodies})
-	s := &session{r: r, ctx: t.Context(), version: '2', count: 1 << 18}
+	s := &session{r: r, ctx: t.Context(), version: '2', count: 1 << 18, part: &part{}}
 	blank := doc(1, strings.Repeat(" ", 1<<20))
 	sc := &script{}
 	s.c = listen.NewConn(sc, receive.Sender{Tenant: "default", Name: "x", Source: "lumberjack/x"}, listen.Config{}, receive.Shared{Bodies: bodies})

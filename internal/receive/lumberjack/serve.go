@@ -5,6 +5,7 @@ import (
 	"context"
 	"encoding/binary"
 	"io"
+	"slices"
 	"sync"
 	"time"
 
@@ -27,8 +28,8 @@ const (
 // Then the connection is closed, and the client sends them again.
 const patience = 10 * time.Minute
 
-// maxRepeats bounds how many digests of a connection are remembered.
-const maxRepeats = 4096
+// maxRepeats is how many digests of a connection are remembered.
+const maxRepeats = 16
 
 // A session is one connection.
 type session struct {
@@ -41,12 +42,18 @@ type session struct {
 	got   uint32 // of them so far
 	seq   uint32 // of the last one
 	used  int    // bytes of what is buffered that were read
-	part  part
+	part  *part  // of a window; a connection at rest holds none
 	ack   [6]byte
 
-	// repeats counts what was acknowledged here, by digest: what a client sends
-	// again after that, on the same connection, is new.
-	repeats map[[32]byte]uint32
+	// repeats counts the last parts that were acknowledged here: what a client
+	// sends again after that, on the same connection, is new.
+	repeats [maxRepeats]repeat
+	next    int // the oldest of them
+}
+
+type repeat struct {
+	sum [32]byte
+	n   uint32
 }
 
 // A part is records that are handed in at once. They are places in a buffer,
@@ -104,6 +111,15 @@ func (r *Receiver) serve(ctx context.Context, c *listen.Conn) error {
 // window reads the records of a window, hands them in and acknowledges them.
 func (s *session) window(count uint32) error {
 	s.count, s.got, s.seq, s.used = count, 0, 0, 0
+	s.part, _ = s.r.parts.Get().(*part)
+	if s.part == nil {
+		s.part = &part{}
+	}
+	defer func() {
+		s.part.frames, s.part.bytes = s.part.frames[:0], 0
+		s.r.parts.Put(s.part)
+		s.part = nil
+	}()
 	if count == 0 { // Logstash answers it
 		return s.acknowledge()
 	}
@@ -292,7 +308,7 @@ func (f *inflater) release(r *Receiver) {
 
 // hand hands in the part whose frames are in buf, and acknowledges it.
 func (s *session) hand(buf []byte) error {
-	p := &s.part
+	p := s.part
 	if len(p.frames) == 0 {
 		return nil
 	}
@@ -359,11 +375,14 @@ func (s *session) identify() record.BatchID {
 		return record.BatchID{}
 	}
 	sum := s.part.digest.sum()
-	if len(s.repeats) >= maxRepeats || s.repeats == nil {
-		s.repeats = map[[32]byte]uint32{}
+	at := slices.IndexFunc(s.repeats[:], func(r repeat) bool { return r.n > 0 && r.sum == sum })
+	if at < 0 {
+		at = s.next
+		s.repeats[at] = repeat{sum: sum}
+		s.next = (s.next + 1) % maxRepeats
 	}
-	n := s.repeats[sum]
-	s.repeats[sum] = n + 1
+	n := s.repeats[at].n
+	s.repeats[at].n++
 	return receive.KeyID(s.c.From, Name, sum[:], binary.BigEndian.AppendUint32(nil, n))
 }
 
