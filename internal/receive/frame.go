@@ -89,6 +89,7 @@ func (f *Frame) ReceiveNumbered(r *http.Request, encoding string, decode func(bo
 	if err != nil {
 		return err
 	}
+	from.answered = true
 	body, err := f.Bodies.Read(r, encoding)
 	if err != nil {
 		return err

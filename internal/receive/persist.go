@@ -21,6 +21,7 @@ func (f *Frame) Persist(ctx context.Context, from Sender, set *Set, data []byte)
 	if set.Total() == 0 {
 		return pipeline.Outcome{}, nil
 	}
+	from.Lossy = true
 	o := f.origins.take(f.Name)
 	id := record.BatchID{Origin: o.name, Seq: o.next}
 	out, err := f.Keep(ctx, 0, from, id, set, &Body{Bytes: data, Wire: int64(len(data))})

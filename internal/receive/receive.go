@@ -82,6 +82,8 @@ type Sender struct {
 	// Lossy says that this sender's way is lossy where others of its protocol are
 	// not (UDP beside TCP).
 	Lossy bool
+
+	answered bool // the sender is told when its records are durable
 }
 
 // Identify returns the sender of an authenticated request. The tenant comes

@@ -26,6 +26,7 @@ func (f *Frame) Call(s *rpc.Stream, decode func(body *Body, set *Set) error, ans
 	if err != nil {
 		return err
 	}
+	from.answered = true
 	body, err := f.Message(s)
 	if err == io.EOF {
 		return fault.Errorf(fault.Invalid, "the request holds no message")

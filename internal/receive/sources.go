@@ -146,7 +146,7 @@ func (s *Sources) took(f *Frame, from Sender, set *Set, out *pipeline.Outcome, b
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	x := s.seen(f.Name, from, now)
-	x.Lossy = f.Lossy || from.Lossy
+	x.Lossy = x.Lossy || from.Lossy || f.Lossy && !from.answered
 	x.Records += uint64(set.Total())
 	x.Bytes += uint64(max(bytes, 0))
 	for _, c := range set.Rejected {

@@ -223,7 +223,7 @@ func TestPersist(t *testing.T) {
 		}
 		return nil
 	})
-	f := NewFrame("syslog", Shared{Intake: in})
+	f := NewFrame("syslog", Shared{Intake: in, Sources: NewSources(nil, nil)})
 	set := NewSet()
 	set.Raws = append(set.Raws, record.Raw{Payload: []byte("x")})
 	for range 2 {
@@ -233,6 +233,9 @@ func TestPersist(t *testing.T) {
 	}
 	if len(ids) != 4 || ids[0] != ids[2] || ids[0].IsZero() || ids[3] == ids[2] || ids[3].Origin != ids[2].Origin {
 		t.Errorf("%+v", ids)
+	}
+	if list := f.sources.List(); len(list) != 1 || !list[0].Lossy {
+		t.Errorf("nobody is told of what Persist keeps: %+v", list)
 	}
 	fails = 1 << 30
 	ctx, cancel := context.WithTimeout(t.Context(), 50*time.Millisecond)
