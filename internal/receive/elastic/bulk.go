@@ -217,8 +217,11 @@ func (b *bulk) action(line []byte, index string, set *receive.Set, lim receive.L
 			j.Raw()
 		}
 	}
-	if _, more := j.Field(); more {
-		j.Fail("more than one action")
+	for { // winston-elasticsearch counts its attempts here; Elasticsearch takes it
+		if _, more := j.Field(); !more {
+			break
+		}
+		j.Raw()
 	}
 	if j.End(); j.Err() != nil {
 		it.index, it.id = index, ""

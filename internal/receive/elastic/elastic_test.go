@@ -89,6 +89,7 @@ func TestBulkAnswers(t *testing.T) {
 	f("broken action keeps the others", "/_bulk", "{\"create\":{}}\n{\"a\":1}\n{\"creat\n{\"a\":2}\n{\"create\":{}}\n{\"a\":3}\nxx\n{\"create\":{}}\n{\"a\":4}\n",
 		`{"took":0,"errors":true,"items":[`+ok+`,{"index":{"_index":"meshtrail","status":400,"error":{"type":"illegal_argument_exception","reason":"Malformed action/metadata line"}}},`+ok+`,{"index":{"_index":"meshtrail","status":400,"error":{"type":"illegal_argument_exception","reason":"Malformed action/metadata line"}}},`+ok+`]}`,
 		`{"a":1}`, `{"a":3}`, `{"a":4}`)
+	f("more members beside the action", "/_bulk", "{\"create\":{},\"attempts\":0}\n{\"a\":1}\n", `{"took":0,"errors":false,"items":[`+ok+`]}`, `{"a":1}`)
 	f("action without source", "/_bulk", "{\"create\":{}}\n{\"a\":1}\n{\"create\":{}}\n",
 		`{"took":0,"errors":true,"items":[`+ok+`,{"create":{"_index":"meshtrail","status":400,"error":{"type":"action_request_validation_exception","reason":"the action has no source line"}}}]}`, `{"a":1}`)
 	f("not a bulk", "/_bulk", "hello\n",
