@@ -37,6 +37,7 @@ const maxAsked = 8 << 10
 type Asking struct {
 	e     *Engine
 	scope access.Scope
+	lease *store.Lease
 	// Stats sum up what was read.
 	Stats store.Stats
 }
@@ -65,8 +66,12 @@ func (e *Engine) Ask(ctx context.Context, scope access.Scope, q Question, f func
 		return c.end(err)
 	}
 	defer leave()
-	return c.end(late(f(ctx, &Asking{e: e, scope: scope}), e.limits.Timeout))
+	return c.end(late(f(ctx, &Asking{e: e, scope: scope, lease: store.LeaseOf(ctx)}), e.limits.Timeout))
 }
+
+// Hold accounts for n bytes that the asker's door keeps for the answer, until Ask
+// returns. They are among what all questions together may hold.
+func (a *Asking) Hold(n int) error { return a.lease.Take(n) }
 
 // where adds the scope to a predicate.
 func (a *Asking) where(p match.Predicate) (match.Predicate, error) {

@@ -67,6 +67,9 @@ type Limits struct {
 	// ResultCacheBytes bounds what is kept of counts and measures, to be used again
 	// by later queries; 0: nothing is.
 	ResultCacheBytes int64 `yaml:"result_cache_bytes"`
+	// MemoryBytes bounds what all queries together hold for their answers, default
+	// 1 GiB. A query that needs more than is left is refused.
+	MemoryBytes int64 `yaml:"memory_bytes"`
 	// Budget of one request to the store; zero is the store's default.
 	Budget store.Budget `yaml:"-"`
 }
@@ -86,6 +89,9 @@ func (l Limits) withDefaults() Limits {
 	}
 	if l.StreamTimeout <= 0 {
 		l.StreamTimeout = time.Hour
+	}
+	if l.MemoryBytes <= 0 {
+		l.MemoryBytes = 1 << 30
 	}
 	return l
 }
@@ -113,6 +119,7 @@ type Engine struct {
 	uncached store.Reader
 	limits   Limits
 	slots    chan struct{}
+	memory   *store.Memory
 	seconds  *prometheus.HistogramVec
 	total    *prometheus.CounterVec
 }
@@ -133,6 +140,8 @@ func New(opt Options) (*Engine, error) {
 		e.opt.Store = cache.New(opt.Store, n, opt.Metrics)
 	}
 	e.slots = make(chan struct{}, e.limits.MaxConcurrent)
+	e.memory = store.NewMemory(e.limits.MemoryBytes)
+	opt.Metrics.GaugeFunc("meshtrail_query_memory_bytes", "Memory that queries hold for their answers.", func() float64 { return float64(e.memory.Used()) })
 	e.seconds = opt.Metrics.Histogram("meshtrail_query_seconds", "Time to answer, by kind of request.", "kind")
 	e.total = opt.Metrics.Counter("meshtrail_queries_total", "Requests, by kind and outcome.", "kind", "outcome")
 	return e, nil
@@ -231,7 +240,8 @@ func (e *Engine) enter(ctx context.Context) (context.Context, func(), error) {
 		return nil, nil, fault.Wrap(fault.Canceled, ctx.Err())
 	}
 	ctx, cancel := context.WithTimeout(ctx, e.limits.Timeout)
-	return ctx, func() { cancel(); <-e.slots }, nil
+	lease := e.memory.Lease()
+	return store.WithLease(ctx, lease), func() { cancel(); lease.Release(); <-e.slots }, nil
 }
 
 // late explains an error that our own time limit caused.

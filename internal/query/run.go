@@ -189,9 +189,9 @@ func thousands(n int) string {
 
 // logs answers a log query.
 func (e *Engine) logs(ctx context.Context, scope access.Scope, l *plan.Log, req *Request) (*Result, error) {
-	shaper := newShaper(l)
+	shaper, lease := newShaper(l), store.LeaseOf(ctx)
 	streams := map[string]*Stream{}
-	n, held := 0, 0
+	n, held, full := 0, 0, false
 	limit, last := req.Limit, int64(0)
 	if req.Interval > 0 || l.Pipe != nil {
 		limit = 0 // of those that are shown
@@ -217,8 +217,13 @@ func (e *Engine) logs(ctx context.Context, scope access.Scope, l *plan.Log, req 
 			if limit == 0 { // most of what it shares memory with may be let go of
 				entry.detach()
 			}
-			if held += entry.size(); held > maxAnswer {
+			more := entry.size()
+			if held += more; held > maxAnswer {
 				return errAnswer
+			}
+			if err := lease.Take(more); err != nil {
+				full = true
+				return err
 			}
 			key := labels.Key()
 			s, ok := streams[key]
@@ -239,7 +244,7 @@ func (e *Engine) logs(ctx context.Context, scope access.Scope, l *plan.Log, req 
 	switch {
 	case errors.Is(err, errEnough):
 		err = nil
-	case errors.Is(err, errAnswer): // no part of it: who asked for less records would have got them
+	case errors.Is(err, errAnswer) || full: // no part of it: who asked for less records would have got them
 		return nil, err
 	}
 	res := &Result{Kind: Streams, Streams: []Stream{}, Stats: stats}

@@ -28,6 +28,8 @@ func (s *Store) Count(ctx context.Context, req CountRequest) ([]Group, Stats, er
 func (s *Store) count(ctx context.Context, req CountRequest, outlined bool) ([]Group, Stats, error) {
 	f := filter.New(req.Where)
 	c := newCounter(&req, s.o.Limits.AnswerBytes)
+	c.memory.lease = LeaseOf(ctx)
+	defer c.memory.release()
 	if c.buckets > maxBuckets {
 		return nil, Stats{}, fault.Errorf(fault.Invalid, "count: %d buckets, limit %d", c.buckets, maxBuckets)
 	}

@@ -28,6 +28,8 @@ func (s *Store) Measure(ctx context.Context, req MeasureRequest) ([]MeasureGroup
 		return out, stats, err
 	}
 	m := newMeasurer(&req, s.o.Limits.AnswerBytes)
+	m.memory.lease = LeaseOf(ctx)
+	defer m.memory.release()
 	f := filter.New(req.Where)
 	p := s.newPlan(req.Tenant, req.Classes, req.From, req.To, f)
 	defer p.close()

@@ -31,9 +31,16 @@ type tally struct {
 type memory struct {
 	limit int64
 	used  atomic.Int64
+	lease *Lease
 }
 
+// release gives back what the question took from others.
+func (m *memory) release() { m.lease.Give(int(m.used.Load())) }
+
 func (m *memory) take(n int) error {
+	if err := m.lease.Take(n); err != nil {
+		return err
+	}
 	if m.used.Add(int64(n)) > m.limit {
 		return fault.WithHint(fault.Errorf(fault.Overload, "the answer takes more than %d bytes of memory", m.limit),
 			"group by fewer fields, use a longer step or a shorter time range")

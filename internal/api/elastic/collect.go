@@ -154,6 +154,11 @@ type tally struct {
 }
 
 func (t *tally) bucket() error {
+	if t.room != nil && t.room.hold != nil && t.buckets%1024 == 0 {
+		if err := t.room.hold(1024 * sizeOfBucket); err != nil {
+			return err
+		}
+	}
 	if t.buckets++; t.buckets > maxCollected {
 		return tooMany("circuit_breaking_exception", "the aggregations have more than %d buckets on the way to their answer; ask for fewer records, or page with composite", maxCollected)
 	}

@@ -18,9 +18,17 @@ const maxHits = 64 << 20
 const sizeOfBucket = 512
 
 // A room is what is left of maxHits. The searches of one request share one.
-type room struct{ held int }
+type room struct {
+	held int
+	hold func(n int) error // takes from what all questions share; nil: unbounded
+}
 
 func (m *room) take(n int) error {
+	if m.hold != nil {
+		if err := m.hold(n); err != nil {
+			return err
+		}
+	}
 	if m.held+n > maxHits {
 		return tooMany("circuit_breaking_exception", "the hits and buckets of this request hold more than %d MiB; ask for fewer at once and page with search_after or composite", maxHits>>20)
 	}

@@ -87,6 +87,8 @@ func (d *door) answer(ctx context.Context, scope access.Scope, s *search, remote
 		Detail: map[string]string{"index": strings.Join(s.indices.items, ",")}}
 	err = d.o.Engine.Ask(ctx, scope, q, func(ctx context.Context, a *query.Asking) error {
 		r.a = a
+		s.room.hold = a.Hold
+		defer func() { s.room.hold = nil }()
 		if err := d.checkIndices(ctx, scope, a, s.indices); err != nil {
 			return err
 		}

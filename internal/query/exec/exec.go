@@ -88,11 +88,13 @@ type Env struct {
 
 	Stats    store.Stats // summed over all requests
 	requests int
-	held     int64 // bytes of the series and samples that are alive
-	points   int64 // of the series that are alive
-	most     int64 // that may be held; 0: maxHeld
-	byRecord bool  // for tests: never let the store count or measure
-	hands    int   // for tests: the hands of a reading; 0: as many as are worth it
+	lease    *store.Lease // of the question
+	leased   int64        // bytes taken from it: the most that was held
+	held     int64        // bytes of the series and samples that are alive
+	points   int64        // of the series that are alive
+	most     int64        // that may be held; 0: maxHeld
+	byRecord bool         // for tests: never let the store count or measure
+	hands    int          // for tests: the hands of a reading; 0: as many as are worth it
 }
 
 // limit returns how many bytes may be held.
@@ -112,8 +114,25 @@ func (e *Env) hold(n int) error {
 		return fault.WithHint(fault.Errorf(fault.Overload, "query holds more than %d MiB of series and samples", maxHeld>>20),
 			"group by fewer labels, use a longer step or a shorter time range, or select less")
 	}
+	if more := e.held - e.leased; more > 0 {
+		more = max(more, leasePiece)
+		if err := e.lease.Take(int(more)); err != nil {
+			return err
+		}
+		e.leased += more
+	}
 	return nil
 }
+
+// begin finds what the run takes its memory from.
+func (e *Env) begin(ctx context.Context) {
+	if e.lease == nil {
+		e.lease = store.LeaseOf(ctx)
+	}
+}
+
+// leasePiece is how many bytes at least are taken from the lease at once.
+const leasePiece = 64 << 10
 
 // size estimates the memory of a series of n points.
 func size(l Labels, n int) int {
@@ -169,6 +188,7 @@ func (e *Env) groups(n int) error { return e.few(n / 4) }
 
 // Run runs a metric query.
 func Run(ctx context.Context, env *Env, n plan.Node) (Value, error) {
+	env.begin(ctx)
 	if err := ctx.Err(); err != nil {
 		return Value{}, err
 	}

@@ -15,6 +15,7 @@ import (
 
 // overTime runs one range aggregation. The series come in order of their labels.
 func overTime(ctx context.Context, env *Env, n *plan.Range) ([]*Series, error) {
+	env.begin(ctx)
 	g, err := groupingOf(ctx, env, n)
 	if err != nil {
 		return nil, err

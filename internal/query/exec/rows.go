@@ -28,7 +28,7 @@ func (r *ranger) read(where match.Predicate, p *pipe.Pipeline, odd bool) error {
 	d := newReading(r, p, odd)
 	c := newCrew(d, func() *reading {
 		env := *r.env
-		env.held = 0
+		env.held, env.leased = 0, 0
 		own := *r
 		own.env, own.series, own.rows, own.order, own.held = &env, map[string]*tally{}, map[string]*tally{}, nil, 0
 		return newReading(&own, p, odd)
