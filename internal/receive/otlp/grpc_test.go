@@ -84,7 +84,7 @@ func TestTheSDKLosesNothing(t *testing.T) {
 	addr, _ := serve(t, in)
 	for name, exporter := range exporters(t, addr) {
 		before := len(in.Raws())
-		p := sdklog.NewLoggerProvider(sdklog.WithProcessor(sdklog.NewBatchProcessor(exporter, sdklog.WithExportMaxBatchSize(50), sdklog.WithMaxQueueSize(500))))
+		p := sdklog.NewLoggerProvider(sdklog.WithProcessor(sdklog.NewBatchProcessor(exporter, sdklog.WithExportMaxBatchSize(100), sdklog.WithMaxQueueSize(500))))
 		l := p.Logger("scope")
 		for i := range 100 {
 			var r otellog.Record
