@@ -3,6 +3,7 @@ package lumberjack
 import (
 	"bytes"
 	"context"
+	"crypto/rand"
 	"encoding/binary"
 	"io"
 	"slices"
@@ -318,16 +319,8 @@ func (s *session) hand(buf []byte) error {
 	p.build(buf, set, depth)
 	last := p.frames[len(p.frames)-1]
 	body := &receive.Body{Bytes: buf[p.frames[0].from : last.from+last.size], Wire: int64(p.wire)}
-	id := s.identify()
 	stop := s.alive()
-	var err error
-	if id.IsZero() {
-		ctx, cancel := context.WithTimeout(s.ctx, patience)
-		_, err = s.r.frame.Persist(ctx, s.c.From, set, body.Bytes)
-		cancel()
-	} else {
-		_, err = s.r.frame.Keep(s.ctx, patience, s.c.From, id, set, body)
-	}
+	_, err := s.r.frame.Keep(s.ctx, patience, s.c.From, s.identify(), set, body)
 	stop()
 	if err != nil {
 		return err
@@ -368,11 +361,14 @@ func (p *part) build(buf []byte, set *receive.Set, depth int) {
 	}
 }
 
-// identify returns the identity of a part by its content; none for one that does
-// not say when it happened.
+// identify returns the identity of a part: its content, or, for one that does not
+// say when it happened, a number that no other part has. With it a try that did
+// succeed in spite of its error is seen once.
 func (s *session) identify() record.BatchID {
 	if s.r.keep || !s.part.digest.timed {
-		return record.BatchID{}
+		var random [16]byte
+		rand.Read(random[:])
+		return receive.KeyID(s.c.From, Name, random[:])
 	}
 	sum := s.part.digest.sum()
 	at := slices.IndexFunc(s.repeats[:], func(r repeat) bool { return r.n > 0 && r.sum == sum })
