@@ -381,6 +381,7 @@ function addFilter(name, value, not) {
 // act is what a row can do.
 const act = {
   filter: addFilter,
+  trace: async (id, record) => (await request(...shape.traceRequest(id, record), asking.signal)).json(),
   around: async (record, n) => shape.readContext(await (await request(...shape.contextRequest(record, n), asking.signal)).json()),
 };
 
@@ -438,12 +439,12 @@ function move(step) {
   next?.focus();
 }
 
-// surround opens the record that has the focus, and what is around it.
-function surround() {
+// reveal opens the record that has the focus, and what one of its buttons shows.
+function reveal(button) {
   const item = document.activeElement?.closest("#rows > li");
   if (!item?.querySelector(".item")) return;
   if (!item.querySelector(".fields")) item.querySelector(".item").click();
-  item.querySelector(".around-button").click();
+  item.querySelector(button)?.click();
 }
 
 function showSide(open) {
@@ -462,7 +463,8 @@ function keys(e) {
     $("query").select();
   } else if (e.key === "l") $("live").click();
   else if (e.key === "f") $("side-toggle").click();
-  else if (e.key === "c") surround();
+  else if (e.key === "c") reveal(".around-button");
+  else if (e.key === "t") reveal(".trace-button");
   else if (e.key === "j") move(1);
   else if (e.key === "k") move(-1);
 }

@@ -1,6 +1,7 @@
 // The table of records: one line each, opened to show every field. Whatever
 // comes from a record becomes a text node, never markup.
 import { clock } from "./time.js";
+import { showTrace, traceOf } from "./trace.js";
 
 function element(name, props = {}, ...children) {
   const n = Object.assign(document.createElement(name), props);
@@ -75,8 +76,21 @@ function fieldTable(record, act) {
     around.setAttribute("aria-expanded", String(!place.hidden));
     if (!place.hidden && !place.childElementCount) surround(place, record, act, 10);
   };
-  return element("div", { className: "fields" }, element("table", {}, body),
-    element("div", { className: "foot-line" }, around, element("span", { textContent: foot })), place);
+  const line = element("div", { className: "foot-line" }, around);
+  const spans = element("div", { className: "around trace", hidden: true });
+  const id = traceOf(record.fields);
+  if (id) {
+    const trace = element("button", { type: "button", className: "trace-button", textContent: "Trace", title: "Spans and log records of its request (t)" });
+    trace.setAttribute("aria-expanded", "false");
+    trace.onclick = () => {
+      spans.hidden = !spans.hidden;
+      trace.setAttribute("aria-expanded", String(!spans.hidden));
+      if (!spans.hidden && !spans.childElementCount) showTrace(spans, id, record, act);
+    };
+    line.append(trace);
+  }
+  line.append(element("span", { textContent: foot }));
+  return element("div", { className: "fields" }, element("table", {}, body), line, place, spans);
 }
 
 // surround fills a place with the n records before and after one, of its stream,
@@ -135,8 +149,9 @@ export function hole(gap, load) {
 const shown = new WeakMap();
 export const recordOf = (item) => shown.get(item);
 
-// row renders one record as a list item. act has filter(name, value, not) and
-// around(record, n), which resolves to the records around it.
+// row renders one record as a list item. act has filter(name, value, not),
+// around(record, n), which resolves to the records around it, and trace(id, record),
+// which resolves to the spans and records of its trace.
 export function row(record, act) {
   const [level, label] = standing(record);
   const button = element("button", { type: "button", className: "row item " + level },

@@ -58,6 +58,9 @@ export const gapRequest = (a, after) => ["/api/v1/tail", { ...asked(a), after, c
 
 export const contextRequest = (r, n) => ["/api/v1/context", { time: r.time, ord: r.ord, before: n, after: n, class: r.class === "audit" ? "audit" : "" }];
 
+// The times only say about when the trace was: the server looks an hour around them.
+export const traceRequest = (id, r) => ["/api/v1/trace/" + encodeURIComponent(id), { from: new Date(r.ms).toISOString(), to: new Date(r.ms).toISOString() }];
+
 export const readContext = (o) => ({ labels: o.labels, records: o.records.map(record), at: o.at });
 
 export const facetsRequest = (a, w, fields, limit) => ["/api/v1/facets", { ...asked(a), from: instant(w.from), to: instant(w.to), fields: fields.join(","), limit }];
