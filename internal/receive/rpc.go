@@ -1,9 +1,6 @@
 package receive
 
 import (
-	"io"
-
-	"github.com/meshtrail/meshtrail/internal/fault"
 	"github.com/meshtrail/meshtrail/internal/httpd/rpc"
 )
 
@@ -28,9 +25,6 @@ func (f *Frame) Call(s *rpc.Stream, decode func(body *Body, set *Set) error, ans
 	}
 	from.answered = true
 	body, err := f.Message(s)
-	if err == io.EOF {
-		return fault.Errorf(fault.Invalid, "the request holds no message")
-	}
 	if err != nil {
 		return err
 	}

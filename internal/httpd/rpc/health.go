@@ -30,7 +30,7 @@ func Health(names ...string) Service {
 		}),
 		{Name: "Watch", Stream: true, Handle: func(s *Stream) error {
 			var in grpc_health_v1.HealthCheckRequest
-			if err := s.one(&in); err != nil {
+			if err := s.Recv(&in); err != nil {
 				return err
 			}
 			answer := serving

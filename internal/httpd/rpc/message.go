@@ -103,7 +103,7 @@ func Generated(desc *grpc.ServiceDesc, impl any, maxMessage int64) Service {
 	s := Service{Name: desc.ServiceName}
 	for _, d := range desc.Methods {
 		s.Methods = append(s.Methods, Method{Name: d.MethodName, MaxMessage: maxMessage, Handle: func(st *Stream) error {
-			answer, err := d.Handler(impl, st.Context(), func(m any) error { return st.one(m) }, nil)
+			answer, err := d.Handler(impl, st.Context(), func(m any) error { return st.Recv(m) }, nil)
 			if err != nil {
 				return err
 			}
@@ -118,15 +118,6 @@ func Generated(desc *grpc.ServiceDesc, impl any, maxMessage int64) Service {
 	return s
 }
 
-// one reads the message of a call that has one.
-func (s *Stream) one(m any) error {
-	err := s.Recv(m)
-	if ended(err) {
-		return fault.Errorf(fault.Invalid, "the request holds no message")
-	}
-	return err
-}
-
 // Unary returns a method that takes one message and answers one.
 func Unary[I any, P interface {
 	*I
@@ -134,7 +125,7 @@ func Unary[I any, P interface {
 }](name string, handle func(ctx context.Context, in P) (proto.Message, error)) Method {
 	return Method{Name: name, Handle: func(s *Stream) error {
 		in := P(new(I))
-		if err := s.one(in); err != nil {
+		if err := s.Recv(in); err != nil {
 			return err
 		}
 		out, err := handle(s.Context(), in)

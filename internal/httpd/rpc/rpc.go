@@ -114,6 +114,9 @@ func (m *Method) serve(w http.ResponseWriter, r *http.Request, intake bool) erro
 	if err == nil {
 		return s.finish()
 	}
+	if err == io.EOF { // a handler that did not expect the end
+		err = errNoMessage
+	}
 	if cause := context.Cause(ctx); cause != nil && fault.Is(err, fault.Canceled) {
 		err = cause // the server is stopping, or the deadline
 	}
@@ -173,6 +176,8 @@ func timeout(s string) (time.Duration, error) {
 	}
 	return time.Duration(v) * unit, nil
 }
+
+var errNoMessage = fault.Errorf(fault.Invalid, "the request holds no message")
 
 // ended reports whether err is the regular end of what a caller sends.
 func ended(err error) bool { return errors.Is(err, io.EOF) }
