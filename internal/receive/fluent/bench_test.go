@@ -10,6 +10,7 @@ import (
 	"time"
 
 	"github.com/meshtrail/meshtrail/internal/fault"
+	"github.com/meshtrail/meshtrail/internal/pipeline"
 	"github.com/meshtrail/meshtrail/internal/receive"
 	"github.com/meshtrail/meshtrail/internal/receive/listen"
 	mp "github.com/meshtrail/meshtrail/internal/receive/msgpack"
@@ -79,6 +80,39 @@ func TestDecodeAllocatesNothingPerRecord(t *testing.T) {
 			t.Errorf("%s: %v allocations for 1,000 records", name, n)
 		}
 	}
+}
+
+// TestMessagesAllocateNothingEach gathers messages of one record each, as loggers
+// without acknowledgements send them.
+func TestMessagesAllocateNothingEach(t *testing.T) {
+	if raceEnabled {
+		t.Skip("the race detector allocates")
+	}
+	one := containerEntry(1)[1:] // time and record, without the head of their array
+	in := bytes.Repeat(append(mp.AppendStr(mp.AppendArray(nil, 3), "app.x"), one...), 1000)
+	records := 0
+	nowhere := intake(func(req *pipeline.Request) { records += len(req.Raws) })
+	sh := receive.Shared{Intake: nowhere, Bodies: receive.NewBodies(receive.Limits{})}
+	r := &Receiver{frame: receive.NewFrame(Name, sh), max: 64 << 20}
+	run := func() {
+		c := listen.NewConn(&script{in: in, piece: 1 << 20}, receive.Sender{Tenant: "default", Name: "x", Source: "fluent/x"}, listen.Config{}, sh)
+		if err := r.serve(context.Background(), c); err != io.EOF {
+			t.Fatal(err)
+		}
+		c.Release()
+	}
+	run()
+	records = 0
+	if n := testing.AllocsPerRun(10, run); n > 120 || records != 11_000 {
+		t.Errorf("%v allocations for 1,000 messages; %d records of 11,000", n, records)
+	}
+}
+
+type intake func(*pipeline.Request)
+
+func (f intake) Ingest(_ context.Context, req *pipeline.Request) (pipeline.Outcome, error) {
+	f(req)
+	return pipeline.Outcome{}, nil
 }
 
 func BenchmarkDecode(b *testing.B) {
