@@ -40,6 +40,7 @@ func Info() receive.Info {
 		Over:       "HTTP: /_bulk, and the handshakes of Beats, Logstash and the official clients, also under /elastic",
 		Ack:        "each item answered when all are durable; overload answers 503 for the whole request; a repetition is seen once if every action has an _id, or with Idempotency-Key",
 		Credential: "token (Bearer, Basic, ApiKey)", Limits: "append-only: delete is refused, update appends its doc",
+		Tested: []string{"@elastic/elasticsearch 8.19.2", "pino-elasticsearch 9.0.0", "winston-elasticsearch 0.19.0", "Fluent Bit 5.1.1"},
 	}
 }
 

@@ -35,6 +35,7 @@ func Info() receive.Info {
 		Name: Name, Protocol: "Amazon Data Firehose HTTP endpoint", Versions: "1.0, with CloudWatch Logs subscriptions",
 		Over: "HTTP: /aws/firehose", Ack: "200 with the request's id when durable; a repetition is seen once",
 		Credential: "token as X-Amz-Firehose-Access-Key", Limits: "those of receive:, also for all records of a request together",
+		Tested: []string{"bodies in the form of Amazon's specification (replayed)"},
 	}
 }
 

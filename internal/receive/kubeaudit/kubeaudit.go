@@ -35,6 +35,7 @@ func Info() receive.Info {
 		Name: Name, Protocol: "Kubernetes audit webhook", Versions: "audit.k8s.io/v1",
 		Over: "HTTP: /kubernetes/audit", Ack: "200 when durable; a batch that is sent again is seen once (auditID)",
 		Credential: "token (Bearer)", Limits: "those of receive:",
+		Tested: []string{"bodies in the form of the API server's types (replayed)"},
 	}
 }
 
