@@ -496,6 +496,12 @@ func TestMutualTLS(t *testing.T) {
 	eventually(t, "the refusals are not counted: 3 handshakes and 4 certificates", func() bool {
 		return count(l, "refused", "handshake") == 3 && count(l, "refused", "certificate") == 4
 	})
+	// One that connects and says nothing is a balancer, or a heartbeat.
+	ended := count(l, "closed", "end")
+	dial(t, "tcp", addr).Close()
+	eventually(t, "a connection that says nothing is no refusal", func() bool {
+		return count(l, "closed", "end") > ended && count(l, "refused", "handshake") == 3
+	})
 	// A plaintext sender is refused, not taken for TLS.
 	plain := dial(t, "tcp", addr)
 	io.WriteString(plain, "<13>plain\n")

@@ -225,6 +225,10 @@ func (l *Listener) serve(ctx context.Context, nc net.Conn) {
 		hs, cancel := context.WithTimeout(ctx, handshakeTimeout)
 		err := tc.HandshakeContext(hs)
 		cancel()
+		if errors.Is(err, io.EOF) { // it says nothing: a balancer, or a heartbeat
+			l.count.closed("end")
+			return
+		}
 		if err != nil {
 			l.refuse(ctx, addr, "handshake", err)
 			return
