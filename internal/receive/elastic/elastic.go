@@ -97,9 +97,15 @@ func (e *Receiver) Routes() []httpd.Route {
 	var routes []httpd.Route
 	add := func(pattern string, max int64, h func(http.ResponseWriter, *http.Request) error) {
 		method, path := cut(pattern)
+		need := access.LogsWrite
+		if method == http.MethodGet || method == http.MethodHead {
+			// Whom one speaks to, and what was PUT in one's own tenant: clients that
+			// only read ask as well. The read side asks for its own permission.
+			need = access.Identified
+		}
 		for _, prefix := range []string{"", "/elastic"} {
 			routes = append(routes, httpd.Route{
-				Pattern: method + " " + prefix + path, Need: access.LogsWrite, MaxBody: max, Fail: e.Fail,
+				Pattern: method + " " + prefix + path, Need: need, MaxBody: max, Fail: e.Fail,
 				Handle: func(w http.ResponseWriter, r *http.Request) error {
 					w.Header().Set("X-Elastic-Product", "Elasticsearch")
 					return h(&reply{w, r}, r)
@@ -146,7 +152,7 @@ func (e *Receiver) Routes() []httpd.Route {
 			add("PUT "+kind.path+"/{name}", maxObject, e.put(kind))
 		}
 	}
-	return append(routes, httpd.Route{Pattern: "GET /elastic/{$}", Need: access.LogsWrite, Fail: e.Fail, Handle: e.Info})
+	return append(routes, httpd.Route{Pattern: "GET /elastic/{$}", Need: access.Identified, Fail: e.Fail, Handle: e.Info})
 }
 
 func cut(pattern string) (method, path string) {
