@@ -86,7 +86,7 @@ func (d *decoder) decode(b []byte) {
 	}
 	r.Service = receive.Str(service(&e))
 	d.set.Open()
-	d.set.Fields(d.fields)
+	d.set.Fields(receive.Join(d.set, d.fields)) // the journal may have a field several times
 	r.Attrs = d.set.Close()
 	d.set.Raws = append(d.set.Raws, r)
 }
@@ -152,21 +152,7 @@ func (d *decoder) field(e *entry, name, value []byte) error {
 	return d.add(known.name, record.StringValue(receive.Str(value)))
 }
 
-// add adds a field. The journal may have one several times: its values are then
-// separated by commas.
 func (d *decoder) add(name string, v record.Value) error {
-	for i := range d.fields {
-		f := &d.fields[i]
-		if f.Name != name {
-			continue
-		}
-		if f.Value.Kind != record.String || v.Kind != record.String {
-			return nil // a number that is given twice
-		}
-		both := append(append(append(d.set.Text(len(f.Value.Str)+1+len(v.Str)), f.Value.Str...), ','), v.Str...)
-		f.Value.Str = receive.Str(d.set.Keep(both))
-		return nil
-	}
 	if len(d.fields) >= maxFields {
 		return fault.Errorf(fault.TooLarge, "journal record has more than %d fields", maxFields)
 	}

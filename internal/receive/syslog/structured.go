@@ -27,6 +27,7 @@ func (d *decoder) structured(b []byte) []byte {
 		}
 		p = rest
 	}
+	d.sd = receive.Join(d.set, d.sd)
 	if len(p) > 0 && p[0] == ' ' {
 		return p[1:]
 	}
@@ -113,15 +114,6 @@ func (d *decoder) param(id, key, value []byte) {
 	text = append(text, id...)
 	if key != nil {
 		text = append(append(text, '.'), key...)
-	}
-	for i := range d.sd { // text is not kept yet: the name is there already
-		if d.sd[i].Name != string(text) {
-			continue
-		}
-		old := d.sd[i].Value.Str
-		both := append(append(append(d.set.Text(len(old)+1+len(value)), old...), ','), value...)
-		d.sd[i].Value = record.StringValue(receive.Str(d.set.Keep(both)))
-		return
 	}
 	d.sd = append(d.sd, record.Field{Name: receive.Str(d.set.Keep(text)), Value: record.StringValue(receive.Str(value))})
 }
