@@ -3,6 +3,7 @@ package query_test
 import (
 	"context"
 	"fmt"
+	"sync/atomic"
 	"testing"
 	"time"
 
@@ -16,13 +17,13 @@ import (
 type waiting struct {
 	store.Reader
 	inside, goOn chan struct{}
+	held         atomic.Bool
 }
 
 func (w *waiting) Scan(ctx context.Context, req store.ScanRequest, visit func([]record.Record) error) (store.Stats, error) {
 	stats, err := w.Reader.Scan(ctx, req, visit)
-	if w.inside != nil {
+	if w.held.CompareAndSwap(false, true) {
 		close(w.inside)
-		w.inside = nil
 		<-w.goOn
 	}
 	return stats, err
@@ -42,7 +43,6 @@ func TestMemoryOfAllQueries(t *testing.T) {
 	}
 	appendAll(t, s, func(int) bool { return true }, []*record.Batch{b})
 	w := &waiting{Reader: s, inside: make(chan struct{}), goOn: make(chan struct{})}
-	inside := w.inside
 	e := engine(t, w, func(o *query.Options) { o.Limits.MemoryBytes = 3 << 20 })
 	logs := query.Request{Query: `{}`, Start: at(0), End: at(time.Minute), Limit: 700}
 	first := make(chan error, 1)
@@ -50,7 +50,7 @@ func TestMemoryOfAllQueries(t *testing.T) {
 		_, err := e.Query(t.Context(), scopeOf(t), logs)
 		first <- err
 	}()
-	<-inside
+	<-w.inside
 	groups := query.Request{Query: `sum by (user) (count_over_time({}[1m]))`, End: at(time.Minute), Instant: true}
 	measures := query.Request{Query: `sum by (user) (sum_over_time({} | unwrap n [1m]))`, End: at(time.Minute), Instant: true}
 	facets := func() error {
