@@ -413,16 +413,20 @@ func AppendString(dst []byte, s []byte) []byte {
 	const digits = "0123456789abcdef"
 	dst = append(dst, '"')
 	for i := 0; i < len(s); {
-		c := s[i]
-		switch {
+		plain := i
+		for i < len(s) && asIs[s[i]] {
+			i++
+		}
+		if dst = append(dst, s[plain:i]...); i == len(s) {
+			break
+		}
+		switch c := s[i]; {
 		case c == '"' || c == '\\':
 			dst = append(dst, '\\', c)
 		case c == '\n':
 			dst = append(dst, '\\', 'n')
 		case c < 0x20:
 			dst = append(dst, '\\', 'u', '0', '0', digits[c>>4], digits[c&15])
-		case c < utf8.RuneSelf:
-			dst = append(dst, c)
 		default:
 			r, n := utf8.DecodeRune(s[i:])
 			dst = utf8.AppendRune(dst, r)
@@ -433,3 +437,12 @@ func AppendString(dst []byte, s []byte) []byte {
 	}
 	return append(dst, '"')
 }
+
+// asIs are the bytes that a JSON string holds as they are: ASCII but the quote,
+// the backslash and control characters.
+var asIs = func() (t [256]bool) {
+	for c := 0x20; c < utf8.RuneSelf; c++ {
+		t[c] = c != '"' && c != '\\'
+	}
+	return t
+}()

@@ -79,6 +79,9 @@ func (s *Stream) wake() func() {
 // Next returns the next message of the caller, io.EOF when there is none. What
 // was not read of the message before is skipped.
 func (s *Stream) Next() (Message, error) {
+	if err := s.pace(time.Time{}); err != nil {
+		return Message{}, err
+	}
 	if s.rest.N > 0 {
 		if _, err := io.Copy(io.Discard, &s.rest); err != nil {
 			return Message{}, s.broken(err)
@@ -92,6 +95,9 @@ func (s *Stream) Next() (Message, error) {
 			return Message{}, io.EOF
 		}
 		return Message{}, s.broken(err)
+	}
+	if err := s.pace(time.Now().Add(messageTimeout)); err != nil {
+		return Message{}, err
 	}
 	n := int64(binary.BigEndian.Uint32(s.head[1:]))
 	if n > s.max {
@@ -108,6 +114,22 @@ func (s *Stream) Next() (Message, error) {
 	s.rest = io.LimitedReader{R: s.r.Body, N: n}
 	m.Body = &s.rest
 	return m, nil
+}
+
+// messageTimeout is how long a message of a stream may take to arrive once it
+// began: it holds memory. (That of a call with one message is bounded as any
+// request is.)
+var messageTimeout = time.Minute
+
+// pace sets until when reading a stream may take; never, if at is zero.
+func (s *Stream) pace(at time.Time) error {
+	if !s.stream {
+		return nil
+	}
+	// Where there is no deadline to set, there is no connection to wait for.
+	http.NewResponseController(s.w).SetReadDeadline(at)
+	// The call may have ended just before, and wake's deadline is now gone.
+	return context.Cause(s.r.Context())
 }
 
 // broken says why reading failed: the call's end, before what the reader made
