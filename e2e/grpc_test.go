@@ -153,7 +153,7 @@ func TestAccessLogStream(t *testing.T) {
 		}
 	}
 	for name, want := range map[string]any{
-		"mesh.source.principal": "spiffe://cluster.local/ns/bookinfo/sa/bookinfo-reviews", "mesh.mtls": "mutual", "mesh.source.workload": "bookinfo-reviews",
+		"mesh.source.principal": "spiffe://cluster.local/ns/bookinfo/sa/bookinfo-reviews", "mesh.mtls": "mutual", "mesh.source.workload": "reviews-v2", "mesh.source.namespace": "bookinfo",
 		"trace_id": "0123456789abcdef0123456789abcdef", "tls.protocol.version": "TLSv1.3", "k8s.pod.name": "productpage-v1-6b746f74dc-9stvs", "mesh.duration_ns": 4.4e6,
 		"log.source": "als/admin",
 	} {

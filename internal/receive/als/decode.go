@@ -88,13 +88,59 @@ func (d *decoder) entry(b []byte, http bool) {
 	}
 	d.e.finish()
 	raw := record.Raw{Payload: d.set.Keep(append(d.e.b, '}')), JSON: true, Time: d.e.start, Attrs: d.node.fields, Service: d.node.service}
-	if d.e.tls != "" {
+	if d.e.tls != "" || d.e.peers[0] != nil || d.e.peers[1] != nil {
 		d.set.Open()
 		d.set.Fields(d.node.fields)
-		d.set.Field("mesh.mtls", d.e.tls)
+		if d.e.tls != "" {
+			d.set.Field("mesh.mtls", d.e.tls)
+		}
+		for side := range d.e.peers {
+			d.peer(&peerFields[side], d.e.peers[side])
+		}
 		raw.Attrs = d.set.Close()
 	}
 	d.set.Raws = append(d.set.Raws, raw)
+}
+
+// peerFields are what Istio's metadata of a peer says, as fields: of the source
+// and of the destination.
+var peerFields = [2][4]struct{ key, field string }{
+	{{"WORKLOAD_NAME", "mesh.source.workload"}, {"NAMESPACE", "mesh.source.namespace"}, {"NAME", "mesh.source.pod"}, {"CLUSTER_ID", "mesh.source.cluster"}},
+	{{"WORKLOAD_NAME", "mesh.destination.workload"}, {"NAMESPACE", "mesh.destination.namespace"}, {"NAME", "mesh.destination.pod"}, {"CLUSTER_ID", "mesh.destination.cluster"}},
+}
+
+// peer adds what a google.protobuf.Any that holds a Struct says of a peer. It was
+// read once already: what is wrong with it was told then.
+func (d *decoder) peer(names *[4]struct{ key, field string }, b []byte) {
+	kind, value, err := pair(b)
+	if err != nil || string(kind) != typePrefix+"Struct" {
+		return
+	}
+	for len(value) > 0 {
+		f, rest, err := pb.Next(value)
+		if err != nil {
+			return
+		}
+		if value = rest; f.Tag != 1<<3|pb.Length {
+			continue
+		}
+		key, v, err := pair(f.V)
+		if err != nil {
+			return
+		}
+		if len(v) == 0 {
+			continue
+		}
+		text, _, err := pb.Next(v)
+		if err != nil || text.Tag != 3<<3|pb.Length || len(text.V) == 0 || len(text.V) > maxNode {
+			continue
+		}
+		for i := range names {
+			if string(key) == names[i].key {
+				d.set.Field(names[i].field, receive.Str(text.V))
+			}
+		}
+	}
 }
 
 // A node is the proxy that a stream comes from. Its memory is its own.

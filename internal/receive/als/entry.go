@@ -16,7 +16,8 @@ type entry struct {
 	start int64  // ns since the epoch
 	tls   string // mesh.mtls: what TLS proves of the client, "" without TLS
 
-	duration, last int64 // ns; -1 if unknown
+	duration, last int64     // ns; -1 if unknown
+	peers          [2][]byte // what Istio's proxies told each other of themselves: source, destination
 	grpc           []byte
 	upstreamTime   []byte
 	has            [strong]bool
@@ -423,6 +424,12 @@ func (e *entry) mapped(b []byte, prefix string, isAny bool) error {
 		return err
 	}
 	if isAny {
+		switch string(key) {
+		case "downstream_peer", "wasm.downstream_peer":
+			e.peers[0] = value
+		case "upstream_peer", "wasm.upstream_peer":
+			e.peers[1] = value
+		}
 		e.within(prefix, key)
 		return e.any(value)
 	}
