@@ -113,10 +113,17 @@ func (s *server) run(ctx context.Context) error {
 	var beside sync.WaitGroup
 	beside.Go(func() { s.look(ctx, cancel) })
 	beside.Go(func() { s.expire(ctx) })
-	beside.Go(func() { s.receive(ctx, cancel) })
+	var receiver error // the first that failed
+	var once sync.Once
+	beside.Go(func() {
+		s.receive(ctx, func(err error) { once.Do(func() { receiver = err }); cancel(err) })
+	})
 	err := s.http.Run(ctx)
 	cancel(err)
 	beside.Wait()
+	if receiver != nil {
+		err = errors.Join(receiver, err)
+	}
 	if fatal := s.fatal.Load(); fatal != nil {
 		// Nothing may be acknowledged any more and nothing in memory can be
 		// trusted to reach the disk: leave, and let the next start recover.

@@ -1,10 +1,16 @@
 package app
 
 import (
+	"context"
 	"fmt"
 	"os"
+	"path/filepath"
 	"strings"
 	"testing"
+
+	"github.com/meshtrail/meshtrail/internal/fault"
+	"github.com/meshtrail/meshtrail/internal/httpd"
+	"github.com/meshtrail/meshtrail/internal/identity"
 )
 
 const receiversDoc = "../../docs/receivers.md"
@@ -73,5 +79,60 @@ func TestReceiversAreDocumented(t *testing.T) {
 	}
 	if err := os.WriteFile(receiversDoc, []byte(want), 0o644); err != nil {
 		t.Fatal(err)
+	}
+}
+
+// failing is a receiver that cannot go on.
+type failing struct{}
+
+func (failing) Run(context.Context) error { return fault.Errorf(fault.Unavailable, "cannot go on") }
+
+// TestAReceiverThatFailsEndsTheServer: half a server would lose records in
+// silence.
+func TestAReceiverThatFailsEndsTheServer(t *testing.T) {
+	s := opened(t)
+	s.cfg.Server.Listen = "127.0.0.1:0"
+	var err error
+	if s.http, err = httpd.New(httpd.Options{Config: s.cfg.Server, Keeper: s.keeper}); err != nil {
+		t.Fatal(err)
+	}
+	if _, err := s.http.Listen(); err != nil {
+		t.Fatal(err)
+	}
+	s.running = append(s.running, failing{})
+	if err := s.run(t.Context()); !fault.Is(err, fault.Unavailable) || !strings.Contains(err.Error(), "cannot go on") {
+		t.Errorf("%v", err)
+	}
+}
+
+// TestTokenFiles reads credentials as the configuration names them.
+func TestTokenFiles(t *testing.T) {
+	dir := t.TempDir()
+	f := func(content string, mode os.FileMode, want string) {
+		t.Helper()
+		name := filepath.Join(dir, "t")
+		os.Remove(name)
+		if err := os.WriteFile(name, []byte(content), mode); err != nil {
+			t.Fatal(err)
+		}
+		os.Chmod(name, mode) // whatever the umask is
+		_, err := readCredential(name)
+		if want == "" && err != nil || want != "" && (err == nil || !strings.Contains(err.Error(), want) || fault.HintOf(err) == "") {
+			t.Errorf("%.10q, mode %o: %v, want %q", content, mode, err, want)
+		}
+	}
+	token := identity.NewToken()
+	f(token, 0o600, "")
+	f(token, 0o440, "") // as Kubernetes mounts a secret for a group
+	f(token, 0o644, "mode")
+	f(token, 0o620, "mode")
+	f(identity.Hash(token), 0o644, "")
+	f(identity.Hash(token), 0o664, "mode")
+	f("short", 0o600, "at least")
+	if _, err := readCredential(dir); err == nil {
+		t.Error("a folder is a token")
+	}
+	if _, err := readCredential(filepath.Join(dir, "absent")); !fault.Is(err, fault.NotFound) {
+		t.Errorf("%v", err)
 	}
 }

@@ -47,6 +47,7 @@ type Conn struct {
 	mu       sync.Mutex
 	waiting  bool      // within Await's read
 	stopping time.Time // reads end then; zero: not stopping
+	quit     chan struct{}
 }
 
 // NewConn returns a Conn over nc as a listener of cfg would, for the tests of
@@ -119,6 +120,9 @@ func (c *Conn) wait(d time.Duration) error {
 func (c *Conn) stop(until time.Time) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
+	if c.stopping.IsZero() && c.quit != nil {
+		close(c.quit)
+	}
 	c.stopping = until
 	if c.waiting {
 		until = time.Unix(1, 0)
@@ -214,7 +218,7 @@ func (c *Conn) read() error {
 			c.bytes.Add(float64(n))
 		}
 		if d := c.bucket.take(n); d > 0 {
-			pause(d) // not the sender's time: the next message's begins later
+			c.pause(d) // not the sender's time: the message's begins anew
 			c.armed = false
 		}
 		return nil
@@ -242,6 +246,16 @@ func (c *Conn) ended(err error, between bool) error {
 		return refuse("cut_off", fault.Errorf(fault.Canceled, "connection ended within a message: %w", io.ErrUnexpectedEOF))
 	}
 	return refuse("broken", fault.Errorf(fault.Canceled, "read: %w", err))
+}
+
+// pause holds a sender back that sends too fast, until the server stops.
+func (c *Conn) pause(d time.Duration) {
+	t := time.NewTimer(d)
+	defer t.Stop()
+	select {
+	case <-t.C:
+	case <-c.quit:
+	}
 }
 
 // Peek returns the next n bytes without taking them, waiting for them as long as

@@ -561,3 +561,23 @@ func TestRate(t *testing.T) {
 		t.Errorf("320 KiB at 256 KiB a second took %v", d)
 	}
 }
+
+// TestStopDoesNotWaitForARate stops a listener while a sender is held back for
+// minutes.
+func TestStopDoesNotWaitForARate(t *testing.T) {
+	l, addr, stop := run(t, Config{BytesPerSecond: 1024}, receive.Shared{}, Streams(upper))
+	c := dial(t, "tcp", addr)
+	c.Write(make([]byte, 1<<20))
+	eventually(t, "nothing is held back", func() bool { return l.bucket.owes() > 10*1024 })
+	started := time.Now()
+	stop()
+	if d := time.Since(started); d > 5*time.Second {
+		t.Errorf("it took %v", d)
+	}
+}
+
+func (b *bucket) owes() float64 {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	return b.debt
+}

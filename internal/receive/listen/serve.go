@@ -29,7 +29,7 @@ const (
 // now is the clock of deadlines.
 var now = time.Now
 
-// pause holds the goroutine of a connection back that sends too fast.
+// pause lets a fault that repeats itself pass.
 func pause(d time.Duration) { <-time.After(d) }
 
 // Listen opens the port. After it, connections queue until Run accepts them.
@@ -248,7 +248,7 @@ func (l *Listener) serve(ctx context.Context, nc net.Conn) {
 	}
 	c := &Conn{
 		Conn: nc, From: from, Remote: remote(addr), bodies: l.shared.Bodies, bucket: l.bucket,
-		idle: l.cfg.Idle, message: l.cfg.Message, max: l.max, bytes: l.count.bytes,
+		idle: l.cfg.Idle, message: l.cfg.Message, max: l.max, bytes: l.count.bytes, quit: make(chan struct{}),
 	}
 	defer c.Release()
 	l.mu.Lock()
