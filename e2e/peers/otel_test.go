@@ -1,6 +1,9 @@
 package peers
 
-import "testing"
+import (
+	"strconv"
+	"testing"
+)
 
 // collector is an OpenTelemetry Collector that reads the file and keeps its queue
 // on the disk.
@@ -46,6 +49,27 @@ func TestCollector(t *testing.T) {
     endpoint: ${ADDR}
     tls: {insecure: true}`),
 	} {
+		t.Run(name, func(t *testing.T) { ship(t, sh) })
+	}
+}
+
+// TestTelemetrygen sends what the generator of OpenTelemetry makes, with the
+// exporters of its Go SDK. Its records are alike.
+func TestTelemetrygen(t *testing.T) {
+	for name, flags := range map[string][]string{"http": {"--otlp-http"}, "grpc": nil} {
+		sh := shipper{
+			client: "telemetrygen", protocol: "OTLP/" + map[string]string{"http": "HTTP", "grpc": "gRPC"}[name], binary: "telemetrygen",
+			alike: true, makes: true, repeats: lostAnswer,
+			setup: func(sc *scene) []string {
+				return append([]string{
+					"logs", "--otlp-insecure", "--otlp-endpoint", sc.expand("${ADDR}"), "--otlp-header", sc.expand(`Authorization="Bearer ${TOKEN}"`),
+					"--logs", strconv.Itoa(shipRecords), "--rate", "2000", "--body", "peer-000000- of telemetrygen", "--allow-export-failures",
+				}, flags...)
+			},
+		}
+		if name == "http" {
+			sh.loses = "the HTTP exporter of the Go SDK tries again on statuses only, not when nobody listens"
+		}
 		t.Run(name, func(t *testing.T) { ship(t, sh) })
 	}
 }
