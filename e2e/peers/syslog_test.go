@@ -54,6 +54,7 @@ type pourer struct {
 	// file that it follows.
 	drive func(j *jug, n int) <-chan struct{}
 	kills int
+	stops bool // the server is stopped well, not killed
 	// lossy is set for a transport that may lose without a death: UDP.
 	lossy bool
 }
@@ -82,7 +83,10 @@ func pour(t *testing.T, p pourer, n int) {
 		if got := sc.await(least, n, patience); got.seen < least {
 			t.Fatalf("only %d records came; the program said:\n%.4000s\nthe server:\n%.3000s", got.seen, prog.log.String(), sc.s.Log)
 		}
-		sc.kill()
+		if p.stops {
+			sc.s.Stop()
+		}
+		sc.kill() // kills nobody twice
 		sc.serve()
 	}
 	<-written
@@ -141,6 +145,13 @@ func TestRsyslog(t *testing.T) {
 func TestRsyslogAlive(t *testing.T) {
 	p := rsyslog(`protocol="tcp" template="RSYSLOG_SyslogProtocol23Format" TCP_Framing="octet-counted"`)
 	p.protocol = "syslog TCP"
+	pour(t, p, shipRecords)
+}
+
+// TestRsyslogRestarts: what two regular restarts of the server cost.
+func TestRsyslogRestarts(t *testing.T) {
+	p := rsyslog(`protocol="tcp" template="RSYSLOG_SyslogProtocol23Format" TCP_Framing="octet-counted"`)
+	p.protocol, p.kills, p.stops = "syslog TCP, regular restarts", 2, true
 	pour(t, p, shipRecords)
 }
 

@@ -49,6 +49,11 @@ type Config struct {
 // and as much again for its escapes.
 const maxMessage = 2 << 20
 
+// idle is the default of how long a connection may stand without a message. It is
+// long because a sender that does not notice a closed connection loses the next
+// message; TCP's own probes find the peers that are gone.
+const idle = 24 * time.Hour
+
 // Validate reports what would keep the receiver from starting.
 func (c Config) Validate() error {
 	return errors.Join(slices.Concat(receive.Part("udp", c.UDP.ValidateDatagrams()), receive.Part("tcp", c.TCP.Validate()))...)
@@ -87,6 +92,9 @@ func New(cfg Config, s receive.Shared) (*Receiver, error) {
 		r.listeners = append(r.listeners, l)
 	}
 	if cfg.TCP.On() {
+		if cfg.TCP.Idle == 0 {
+			cfg.TCP.Idle = idle
+		}
 		l, err := listen.New(Name, cfg.TCP, s, listen.Streams(r.stream), listen.MaxMessage(maxMessage+1))
 		if err != nil {
 			return nil, err

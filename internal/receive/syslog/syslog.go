@@ -56,6 +56,11 @@ type Config struct {
 	Message int `yaml:"message_bytes"`
 }
 
+// idle is the default of how long a connection may stand without a message. It is
+// long because a sender that does not notice a closed connection loses the next
+// message; TCP's own probes find the peers that are gone.
+const idle = 24 * time.Hour
+
 // maxMessage is the default of Config.Message.
 const maxMessage = 1 << 20
 
@@ -128,6 +133,9 @@ func New(cfg Config, s receive.Shared) (*Receiver, error) {
 	add := func(c listen.Config, opts ...listen.Option) error {
 		if !c.On() {
 			return nil
+		}
+		if c.Idle == 0 {
+			c.Idle = idle
 		}
 		l, err := listen.New(Name, c, s, append(opts, listen.MaxMessage(r.max+maxDigits+1))...)
 		r.listeners = append(r.listeners, l)
