@@ -79,20 +79,19 @@ func IsSpan(r *record.Record) bool {
 func Decode(r *record.Record) (Span, bool) {
 	s := Span{Start: r.Time}
 	var kind, resource, binary, events, links string
-	text := map[string]*string{
-		schema.RecordKind: &kind, "trace_id": &s.TraceID, "span_id": &s.SpanID, schema.SpanParent: &s.Parent,
-		schema.SpanName: &s.Name, schema.SpanKind: &s.Kind, schema.SpanStatus: &s.Status, schema.SpanStatusMessage: &s.Message,
-		schema.SpanState: &s.State, "trace_flags": &s.Flags, schema.SpanPeer: &s.Peer, schema.ScopeName: &s.Scope,
-		schema.ScopeVersion: &s.ScopeVersion, schema.SpanResource: &resource, schema.SpanBinary: &binary,
-		schema.SpanEvents: &events, schema.SpanLinks: &links,
-	}
 	rest := make([]record.Field, 0, len(r.Fields))
 	for _, f := range r.Fields {
-		if p := text[f.Name]; p != nil {
-			*p = f.Value.Text()
-			continue
-		}
 		switch f.Name {
+		case schema.RecordKind:
+			kind = f.Value.Text()
+		case schema.SpanResource:
+			resource = f.Value.Text()
+		case schema.SpanBinary:
+			binary = f.Value.Text()
+		case schema.SpanEvents:
+			events = f.Value.Text()
+		case schema.SpanLinks:
+			links = f.Value.Text()
 		case schema.SpanDuration:
 			s.Duration = f.Value.Int
 		case schema.SpanShared:
@@ -104,7 +103,11 @@ func Decode(r *record.Record) (Span, bool) {
 		case schema.SpanDroppedLinks:
 			s.DroppedLinks = f.Value.Int
 		default:
-			rest = append(rest, f)
+			if p := s.text(f.Name); p != nil {
+				*p = f.Value.Text()
+			} else {
+				rest = append(rest, f)
+			}
 		}
 	}
 	if kind != schema.KindSpan {
@@ -113,6 +116,37 @@ func Decode(r *record.Record) (Span, bool) {
 	s.sort(rest, listed(resource), listed(binary))
 	s.Events, s.Links = decodeEvents(events), decodeLinks(links)
 	return s, true
+}
+
+// text returns where the text of one of the span's own fields goes, or nil.
+func (s *Span) text(name string) *string {
+	switch name {
+	case "trace_id":
+		return &s.TraceID
+	case "span_id":
+		return &s.SpanID
+	case schema.SpanParent:
+		return &s.Parent
+	case schema.SpanName:
+		return &s.Name
+	case schema.SpanKind:
+		return &s.Kind
+	case schema.SpanStatus:
+		return &s.Status
+	case schema.SpanStatusMessage:
+		return &s.Message
+	case schema.SpanState:
+		return &s.State
+	case "trace_flags":
+		return &s.Flags
+	case schema.SpanPeer:
+		return &s.Peer
+	case schema.ScopeName:
+		return &s.Scope
+	case schema.ScopeVersion:
+		return &s.ScopeVersion
+	}
+	return nil
 }
 
 func listed(list string) (names []string) {

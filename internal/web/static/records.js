@@ -1,7 +1,7 @@
 // The table of records: one line each, opened to show every field. Whatever
 // comes from a record becomes a text node, never markup.
 import { clock } from "./time.js";
-import { showTrace, traceOf } from "./trace.js";
+import { showTrace, took, traceOf } from "./trace.js";
 
 function element(name, props = {}, ...children) {
   const n = Object.assign(document.createElement(name), props);
@@ -33,9 +33,13 @@ function who(fields) {
 }
 
 // summary says in one line what a record says: the access log of a mesh by what
-// matters of it, anything else by its own line.
+// matters of it, a span by what it did and how long, anything else by its own line.
 export function summary(record) {
   const f = record.fields;
+  if (f["record.kind"] === "span") {
+    const failed = f["span.status"] === "error" ? first(f, "span.status_message") || "error" : "";
+    return [first(f, "span.kind"), first(f, "span.name"), took(Number(f["mesh.duration_ns"] || 0)), failed].filter(Boolean).join("  ");
+  }
   const method = first(f, "http.request.method"), path = first(f, "url.path", "url.full"), verdict = first(f, "mesh.verdict");
   if (!first(f, "mesh.type") || !(method || path || verdict)) return record.line;
   const parts = [method, path, first(f, "http.response.status_code"), first(f, "mesh.response_flags")];

@@ -129,7 +129,8 @@ export async function showTrace(place, id, record, act) {
     const { rows, services, whole } = arrange(answer);
     const is = (row) => (row.record ? row.record.ord === record.ord : row.span.spanId === record.fields["span_id"] && record.fields["record.kind"] === "span");
     const failed = answer.spans.filter((s) => s.status === "error").length;
-    const says = [`${answer.spans.length} spans of ${services.length} services`, `${answer.records.length} log records`, took(whole)];
+    const many = (n, what) => `${n.toLocaleString()} ${what}${n === 1 ? "" : "s"}`;
+    const says = [`${many(answer.spans.length, "span")} of ${many(services.length, "service")}`, many(answer.records.length, "log record"), took(whole)];
     if (failed) says.push(`${failed} failed`);
     if (rows.length > most) says.push(`the first ${most} are shown`);
     const list = element("ol", { tabIndex: 0, ariaLabel: "Spans and log records of the trace" }, ...rows.slice(0, most).map((row) => drawn(row, services, is(row))));
