@@ -74,6 +74,7 @@ var known = []string{
 	// Envoy: traffic, and what became of its access logs
 	"envoy_cluster_upstream_rq_total", "envoy_cluster_upstream_cx_total", "envoy_http_downstream_rq_total", "envoy_http_downstream_cx_total",
 	"envoy_access_logs_grpc_access_log_logs_written", "envoy_access_logs_grpc_access_log_logs_dropped",
+	"envoy_access_logs_grpc_access_log_grpc_entries_flushed", "envoy_access_logs_grpc_access_log_grpc_entries_flush_failed",
 	"envoy_access_logs_open_telemetry_access_log_logs_written", "envoy_access_logs_open_telemetry_access_log_logs_dropped",
 	// Linkerd
 	"request_total", "response_total", "tcp_open_total", "tcp_close_total",
