@@ -1,7 +1,14 @@
 package peers
 
 import (
+	"crypto/ecdsa"
+	"crypto/elliptic"
+	"crypto/rand"
+	"crypto/x509"
+	"crypto/x509/pkix"
+	"encoding/pem"
 	"fmt"
+	"math/big"
 	"net"
 	"net/http"
 	"os"
@@ -48,7 +55,7 @@ func (j *jug) fill(text string) string {
 type pourer struct {
 	client, protocol, binary string
 	version                  []string
-	transport                string // of the listener: tcp or udp
+	transport                string // of the listener: tcp, udp or tls
 	setup                    func(j *jug) []string
 	// drive makes the program write n records; without it they are lines of the
 	// file that it follows.
@@ -65,7 +72,12 @@ func pour(t *testing.T, p pourer, n int) {
 	path := peer(t, p.binary)
 	sc := &jug{&scene{t: t, dir: t.TempDir(), data: harness.Init(t), wires: map[string]*wire{}}, map[string]string{}}
 	sc.file = sc.write("records.log", "")
-	config := fmt.Sprintf("receivers:\n  syslog:\n    %s: {listen: %q}\n", p.transport, sc.port("syslog"))
+	config := fmt.Sprintf("receivers:\n  syslog:\n    %s: {listen: %q", p.transport, sc.port("syslog"))
+	if p.transport == "tls" {
+		cert, key := certificate(sc.scene)
+		config += fmt.Sprintf(", tls_cert: %q, tls_key: %q", cert, key)
+	}
+	config += "}\n"
 	if err := os.WriteFile(filepath.Join(sc.data, "meshtrail.yaml"), []byte(config), 0o600); err != nil {
 		t.Fatal(err)
 	}
@@ -109,7 +121,7 @@ func rsyslog(action string) pourer {
 	return pourer{
 		client: "rsyslog", binary: "rsyslogd", version: []string{"-v"}, transport: "tcp",
 		setup: func(sc *jug) []string {
-			conf := sc.write("rsyslog.conf", sc.fill(`global(workDirectory="${DIR}")
+			conf := sc.write("rsyslog.conf", sc.fill(`global(workDirectory="${DIR}" defaultNetstreamDriverCAFile="${DIR}/cert.pem")
 module(load="imfile" mode="inotify")
 input(type="imfile" file="${FILE}" tag="peers" ruleset="out")
 ruleset(name="out" queue.type="LinkedList") {
@@ -139,6 +151,38 @@ func TestRsyslog(t *testing.T) {
 			pour(t, p, shipRecords)
 		})
 	}
+}
+
+// TestRsyslogTLS: RFC 5425, with OpenSSL at the other end.
+func TestRsyslogTLS(t *testing.T) {
+	p := rsyslog(`protocol="tcp" template="RSYSLOG_SyslogProtocol23Format" TCP_Framing="octet-counted" StreamDriver="ossl" StreamDriverMode="1" StreamDriverAuthMode="anon"`)
+	p.protocol, p.transport = "syslog TLS", "tls"
+	pour(t, p, shipRecords)
+}
+
+// certificate writes a certificate for 127.0.0.1, signed by itself, and its key.
+func certificate(sc *scene) (cert, key string) {
+	sc.t.Helper()
+	priv, err := ecdsa.GenerateKey(elliptic.P256(), rand.Reader)
+	if err != nil {
+		sc.t.Fatal(err)
+	}
+	x := x509.Certificate{
+		SerialNumber: big.NewInt(1), Subject: pkix.Name{CommonName: "localhost"}, IPAddresses: []net.IP{net.IPv4(127, 0, 0, 1)},
+		NotBefore: time.Now().Add(-time.Hour), NotAfter: time.Now().Add(time.Hour), IsCA: true, BasicConstraintsValid: true,
+	}
+	der, err := x509.CreateCertificate(rand.Reader, &x, &x, &priv.PublicKey, priv)
+	if err != nil {
+		sc.t.Fatal(err)
+	}
+	raw, err := x509.MarshalPKCS8PrivateKey(priv)
+	if err != nil {
+		sc.t.Fatal(err)
+	}
+	text := func(kind string, b []byte) string {
+		return string(pem.EncodeToMemory(&pem.Block{Type: kind, Bytes: b}))
+	}
+	return sc.write("cert.pem", text("CERTIFICATE", der)), sc.write("key.pem", text("PRIVATE KEY", raw))
 }
 
 // TestRsyslogAlive: without a death nothing is missing and nothing twice.
