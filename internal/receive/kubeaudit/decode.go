@@ -18,6 +18,7 @@ type decoder struct {
 	set   *receive.Set
 	lim   receive.Limits
 	named bool // every event had an auditID
+	body  []byte
 	ev    event
 }
 
@@ -31,6 +32,7 @@ type event struct {
 }
 
 func (d *decoder) list(body []byte) error {
+	d.body = body
 	j := receive.NewJSON(body, d.lim.Depth, d.set)
 	at, items, kind := j, false, ""
 	if !j.Begin('{') {
@@ -90,22 +92,18 @@ func (d *decoder) element(j *receive.JSON) error {
 	if len(d.set.Raws) >= d.lim.Items || d.set.Full() {
 		return fault.Errorf(fault.TooLarge, "request has more than %d audit events", len(d.set.Raws))
 	}
-	start := *j
+	start, at := *j, j.Pos()
 	d.ev = event{}
-	d.read(j)
-	again := start
-	text := again.Raw()
-	if again.Err() != nil {
-		if j.Err() == nil {
-			*j = again
+	if d.read(j); j.Err() != nil {
+		again := start
+		if again.Raw(); again.Err() != nil {
+			return nil // list finds the error in j
 		}
-		return nil // list finds the error in j
-	}
-	if j.Err() != nil {
 		d.set.Reject("malformed_event", j.Err().Error(), 1)
 		*j = again
 		return nil
 	}
+	text := bytes.TrimRight(d.body[at:j.Pos()], " \t\r\n")
 	d.named = d.named && len(d.ev.id) > 0
 	t := d.ev.time
 	if t == 0 {
