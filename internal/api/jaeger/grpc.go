@@ -20,7 +20,7 @@ import (
 	"github.com/meshtrail/meshtrail/internal/trace"
 )
 
-// The gRPC APIs: jaeger.api_v3.QueryService, and jaeger.storage.v2, by which a
+// The gRPC APIs: jaeger.api_v3.QueryService (and api_v2, see v2.go), and jaeger.storage.v2, by which a
 // Jaeger reads from us (jaeger-idl, proto/api_v3 and proto/storage/v2). The two
 // have the same messages but for the form of ids and attributes, so they are read
 // and written here field by field.
@@ -57,6 +57,13 @@ func (d *door) calls() []httpd.Route {
 			unary("GetOperations", func(ctx context.Context, who trace.Asker, in message) (message, error) {
 				return d.getOperations(ctx, who, in, true)
 			}),
+			unary("GetDependencies", d.getDependencies),
+		}},
+		rpc.Service{Name: "jaeger.api_v2.QueryService", Methods: []rpc.Method{
+			stream("GetTrace", d.getTraceV2),
+			stream("FindTraces", d.findTracesV2),
+			unary("GetServices", d.getServices),
+			unary("GetOperations", d.getOperationsV2),
 			unary("GetDependencies", d.getDependencies),
 		}},
 		rpc.Service{Name: "jaeger.storage.v2.TraceReader", Methods: []rpc.Method{

@@ -1,7 +1,7 @@
 // Package jaeger answers what Jaeger's query service answers, so that Grafana's
 // Jaeger data source, Jaeger's own UI and its clients can ask Meshtrail: the HTTP
-// API of version 1 and 3, the gRPC API of version 3, and the remote storage API of
-// version 2, by which a Jaeger of one's own reads from here. A trace by its id is
+// API of version 1 and 3, the gRPC API of version 2 and 3, and the remote storage
+// API of version 2, by which a Jaeger of one's own reads from here. A trace by its id is
 // answered in Tempo's form too.
 //
 // Shapes and codes are Jaeger's (jaegertracing/jaeger 2.20, jaeger-idl); where the

@@ -4,6 +4,7 @@ import (
 	"context"
 	"encoding/binary"
 	"flag"
+	"maps"
 	"net/http"
 	"net/http/httptest"
 	"net/url"
@@ -15,6 +16,7 @@ import (
 
 	otlp "go.opentelemetry.io/proto/otlp/trace/v1"
 	"google.golang.org/protobuf/encoding/protojson"
+	"google.golang.org/protobuf/encoding/protowire"
 	"google.golang.org/protobuf/proto"
 
 	"github.com/meshtrail/meshtrail/internal/access"
@@ -270,6 +272,44 @@ func TestCalls(t *testing.T) {
 	}
 	if out, status := call(t, h, "jaeger.storage.v2.TraceReader/FindTraceIDs", find()); status != "0" || len(out) != 1 || len(out[0]) != 40 {
 		t.Errorf("%s %q", status, out)
+	}
+}
+
+// TestCallsV2 reads a span of version 2 by its field numbers (model.proto).
+func TestCallsV2(t *testing.T) {
+	h := served(t)
+	out, status := call(t, h, "jaeger.api_v2.QueryService/GetTrace", message(nil).bytes(1, id(traceA)))
+	if status != "0" || len(out) != 1 {
+		t.Fatalf("status %s, %d messages", status, len(out))
+	}
+	var spans []message
+	message(out[0]).each(func(_ protowire.Number, v message, _ uint64) error { spans = append(spans, v); return nil })
+	fields := map[protowire.Number]int{}
+	var tags []string
+	if len(spans) != 2 {
+		t.Fatalf("%d spans", len(spans))
+	}
+	err := spans[1].each(func(num protowire.Number, v message, _ uint64) error {
+		if fields[num]++; num == 8 {
+			return v.each(func(num protowire.Number, v message, n uint64) error {
+				tags = append(tags, strings.TrimSpace(string(v))+strings.Repeat("!", int(n)))
+				return nil
+			})
+		}
+		return nil
+	})
+	want := map[protowire.Number]int{1: 1, 2: 1, 3: 1, 4: 2, 6: 1, 7: 1, 8: 4, 9: 1, 10: 1}
+	if err != nil || !maps.Equal(fields, want) || strings.Join(tags, " ") != "peer.service db span.kind client error ! ! otel.status_description boom" {
+		t.Errorf("%v, fields %v, tags %q", err, fields, tags)
+	}
+	for method, sizes := range map[string]int{"FindTraces": 2, "GetServices": 1, "GetOperations": 1, "GetDependencies": 1} {
+		q := message(nil).bytes(1, message(nil).stamp(4, noon.Add(-time.Hour).UnixNano()).stamp(5, noon.Add(time.Hour).UnixNano()))
+		if out, status := call(t, h, "jaeger.api_v2.QueryService/"+method, q); status != "0" || len(out) != sizes {
+			t.Errorf("%s: status %s, %d messages", method, status, len(out))
+		}
+	}
+	if _, status := call(t, h, "jaeger.api_v2.QueryService/GetTrace", message(nil).bytes(1, make([]byte, 16))); status != "5" {
+		t.Errorf("no trace: status %s", status)
 	}
 }
 
