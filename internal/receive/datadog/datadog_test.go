@@ -81,6 +81,7 @@ func TestLogs(t *testing.T) {
 	f("parameters", "/v1/input?ddsource=fastly&service=edge&ddtags=a:1&hostname=h", `{"message":"m"}`, 202, "{}", "m host.name=h service=edge ddsource=fastly a=1")
 	f("a tag that a member says", "/api/v2/logs", `{"message":"m","service":"web","ddtags":"service:web,ddsource:z,service:other"}`, 202, "{}", "m service=web ddsource=z ddtags=service:other")
 	f("numbers and nulls", "/api/v2/logs", `{"message":7,"status":null,"service":5,"hostname":true}`, 202, "{}", "7 host.name=true service=5")
+	f("no message but null", "/api/v2/logs", `{"message":null,"a":1}`, 202, "{}", `json {"a":1}`)
 	f("in a row", "/api/v2/logs", "{\"message\":\"a\"}\n{\"message\":\"b\"}", 202, "{}", "a", "b")
 	f("nothing", "/api/v2/logs", "  ", 400, `{"errors":[{"status":"400","title":"Bad Request","detail":"request without a body"}]}`)
 	f("not JSON", "/v1/input", "hello", 400, "")

@@ -117,6 +117,9 @@ func (d *decoder) members(j *receive.JSON, body []byte) bool {
 				l.message = j.String()
 			case '{':
 				l.message, l.object = j.Raw(), true
+			case 'n':
+				j.Scalar() // no message
+				continue
 			default:
 				l.message = j.Raw()
 			}
