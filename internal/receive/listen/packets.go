@@ -77,9 +77,6 @@ func (q *queue) take() []Packet {
 
 // runPackets reads the port until ctx ends, then hands on what has come in.
 func (l *Listener) runPackets(ctx, work context.Context, cancel context.CancelFunc) error {
-	if c, ok := l.packet.(*net.UDPConn); ok {
-		c.SetReadBuffer(kernelBuffer)
-	}
 	if err := l.shared.Bodies.Wait(2*queueBytes, memoryWait); err != nil {
 		return errors.Join(err, l.Close())
 	}
@@ -111,9 +108,9 @@ func (l *Listener) runPackets(ctx, work context.Context, cancel context.CancelFu
 
 // readPackets fills the queue until the port is closed.
 func (l *Listener) readPackets(q *queue) error {
-	buf := make([]byte, maxDatagram)
+	buf, oob, lost := make([]byte, maxDatagram), make([]byte, 128), uint32(0)
 	for {
-		n, from, err := l.readPacket(buf)
+		n, from, dropped, err := l.readPacket(buf, oob)
 		if errors.Is(err, net.ErrClosed) {
 			return nil
 		}
@@ -126,6 +123,10 @@ func (l *Listener) readPackets(q *queue) error {
 			continue
 		}
 		l.count.bytes.Add(float64(n))
+		if dropped != 0 && dropped != lost {
+			l.drop("kernel_queue_full", int(dropped-lost))
+			lost = dropped
+		}
 		switch {
 		case l.cfg.unix() == "" && !l.allow.allows(from.Addr(), false):
 			l.count.dropped("not_allowed", 1)
@@ -150,12 +151,19 @@ func (l *Listener) drop(reason string, n int) {
 	}
 }
 
-func (l *Listener) readPacket(buf []byte) (int, netip.AddrPort, error) {
-	if c, ok := l.packet.(*net.UDPConn); ok {
-		return c.ReadFromUDPAddrPort(buf)
+// readPacket also returns how many datagrams the kernel has dropped so far; 0 if
+// it does not say.
+func (l *Listener) readPacket(buf, oob []byte) (n int, from netip.AddrPort, dropped uint32, err error) {
+	c, ok := l.packet.(*net.UDPConn)
+	if !ok {
+		n, _, err = l.packet.ReadFrom(buf)
+		return n, from, 0, err
 	}
-	n, _, err := l.packet.ReadFrom(buf)
-	return n, netip.AddrPort{}, err
+	n, said, _, from, err := c.ReadMsgUDPAddrPort(buf, oob)
+	if said > 0 {
+		dropped, _ = overflow(oob[:said])
+	}
+	return n, from, dropped, err
 }
 
 // handOn gives the receiver what has come in, until stop is closed and nothing

@@ -58,6 +58,10 @@ func (l *Listener) Listen() error {
 		return fault.WithHint(fault.Errorf(fault.Conflict, "receiver %s: listen on %s: %w", l.name, l.cfg.Listen, err),
 			"another program may hold the port, or the port needs a privilege: below 1024 grant CAP_NET_BIND_SERVICE")
 	}
+	if c, ok := l.packet.(*net.UDPConn); ok {
+		c.SetReadBuffer(kernelBuffer)
+		countOverflow(c)
+	}
 	if path != "" {
 		if err := os.Chmod(path, 0o660); err != nil {
 			return errors.Join(fault.Errorf(fault.Unavailable, "set the mode of %s: %w", path, err), l.Close())
