@@ -91,7 +91,10 @@ func TestMessagesAllocateNothingEach(t *testing.T) {
 	one := containerEntry(1)[1:] // time and record, without the head of their array
 	in := bytes.Repeat(append(mp.AppendStr(mp.AppendArray(nil, 3), "app.x"), one...), 1000)
 	records := 0
-	nowhere := intake(func(req *pipeline.Request) { records += len(req.Raws) })
+	nowhere := handler(func(_ context.Context, req *pipeline.Request) (pipeline.Outcome, error) {
+		records += len(req.Raws)
+		return pipeline.Outcome{}, nil
+	})
 	sh := receive.Shared{Intake: nowhere, Bodies: receive.NewBodies(receive.Limits{})}
 	r := &Receiver{frame: receive.NewFrame(Name, sh), max: 64 << 20}
 	run := func() {
@@ -108,11 +111,10 @@ func TestMessagesAllocateNothingEach(t *testing.T) {
 	}
 }
 
-type intake func(*pipeline.Request)
+type handler func(context.Context, *pipeline.Request) (pipeline.Outcome, error)
 
-func (f intake) Ingest(_ context.Context, req *pipeline.Request) (pipeline.Outcome, error) {
-	f(req)
-	return pipeline.Outcome{}, nil
+func (f handler) Ingest(ctx context.Context, req *pipeline.Request) (pipeline.Outcome, error) {
+	return f(ctx, req)
 }
 
 func BenchmarkDecode(b *testing.B) {
@@ -208,15 +210,18 @@ func FuzzSession(f *testing.F) {
 	f.Add([]byte(" [] \n[\"a\",1,{}] \n \n[\"a\",1,{\"x\":1}]"))
 	f.Add([]byte("[\"a\",1,{}] \n \n[\"a\",1,{\"x\":1}]"))
 	f.Add([]byte(`["a",[[1,{"x":1}],[2,{"x":2}]],{"chunk":"c"}]["a",1,{}]`))
+	var store *receivetest.Intake // of the session at work
+	sh := receive.Shared{Bodies: receive.NewBodies(receive.Limits{Decoded: 1 << 20, Body: 1 << 20}), Intake: handler(func(ctx context.Context, req *pipeline.Request) (pipeline.Outcome, error) {
+		return store.Ingest(ctx, req)
+	})}
+	r := &Receiver{frame: receive.NewFrame(Name, sh), max: 1 << 20}
 	f.Fuzz(func(t *testing.T, in []byte) {
 		var seen [2]string
 		for i, piece := range []int{len(in) + 1, 1} {
 			if piece == 1 && len(in) > 2<<10 {
 				return
 			}
-			store := &receivetest.Intake{}
-			sh := receive.Shared{Intake: store, Bodies: receive.NewBodies(receive.Limits{Decoded: 1 << 20, Body: 1 << 20})}
-			r := &Receiver{frame: receive.NewFrame(Name, sh), max: 1 << 20}
+			store = &receivetest.Intake{}
 			sc := &script{in: in, piece: piece}
 			c := listen.NewConn(sc, receive.Sender{Tenant: "default", Name: "x", Source: "fluent/x"}, listen.Config{}, sh)
 			err := r.serve(t.Context(), c)

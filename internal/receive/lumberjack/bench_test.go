@@ -148,15 +148,18 @@ func FuzzSession(f *testing.F) {
 	f.Add(window(3, doc(1, `{}`), packed(d)))
 	f.Add(append(window(0), window(2, d)...))
 	f.Add([]byte("1W\x00\x00\x00\x011D\x00\x00\x00\x01\x00\x00\x00\x01\x00\x00\x00\x04line\x00\x00\x00\x01x"))
+	var store *receivetest.Intake // of the session at work
+	sh := receive.Shared{Bodies: receive.NewBodies(receive.Limits{Body: 1 << 20}), Intake: pipelineFunc(func(ctx context.Context, req *pipeline.Request) (pipeline.Outcome, error) {
+		return store.Ingest(ctx, req)
+	})}
+	r := newReceiver(Config{}, sh)
 	f.Fuzz(func(t *testing.T, in []byte) {
 		var seen [2]string
 		for i, piece := range []int{len(in) + 1, 1} {
 			if piece == 1 && len(in) > 2<<10 {
 				return
 			}
-			store := &receivetest.Intake{}
-			sh := receive.Shared{Intake: store, Bodies: receive.NewBodies(receive.Limits{Body: 1 << 20})}
-			r := newReceiver(Config{}, sh)
+			store = &receivetest.Intake{}
 			sc := &script{in: in, piece: piece}
 			c := listen.NewConn(sc, receive.Sender{Tenant: "default", Name: "x", Source: "lumberjack/x"}, listen.Config{}, sh)
 			err := r.serve(t.Context(), c)
