@@ -24,18 +24,20 @@ import (
 // whatever it was made from.
 const ratioFloor = 8 << 20
 
-// keepBody is the largest buffer that is kept for later requests.
-const keepBody = 8 << 20
+// rooms are the sizes of buffers, which are kept for later requests by size. A body
+// gets the next one when it has filled the last: what a slow sender holds is at
+// most eight times what it has sent, whatever it says is to come.
+var rooms = [...]int{4 << 10, 32 << 10, 256 << 10, 2 << 20, 8 << 20}
 
 // Bodies reads request bodies within Limits. One Bodies may serve all
 // receivers, so that Limits.Memory bounds them together. It is safe for
 // concurrent use.
 type Bodies struct {
 	lim  Limits
-	held atomic.Int64 // sum of the capacities of bodies out
-	bufs sync.Pool    // *Body
-	gzs  sync.Pool    // *gzip.Reader
-	zsts sync.Pool    // *zstd.Decoder
+	held atomic.Int64          // sum of the capacities of bodies out
+	bufs [len(rooms)]sync.Pool // *Body, by the largest of rooms that its buffer has
+	gzs  sync.Pool             // *gzip.Reader
+	zsts sync.Pool             // *zstd.Decoder
 }
 
 // NewBodies returns a reader of bodies.
@@ -105,18 +107,40 @@ func (d *Body) Release() {
 	own := d.own
 	own.held.Add(-d.held)
 	d.own, d.held, d.Wire, d.in = nil, 0, 0, wire{}
-	if cap(d.Bytes) > keepBody {
+	own.keep(d)
+}
+
+// keep keeps a buffer for later requests.
+func (b *Bodies) keep(d *Body) {
+	n := cap(d.Bytes)
+	if n > rooms[len(rooms)-1] {
 		return
 	}
-	d.Bytes = d.Bytes[:0]
-	own.bufs.Put(d)
+	for i := len(rooms) - 1; i >= 0; i-- {
+		if n >= rooms[i] {
+			d.Bytes = d.Bytes[:0]
+			b.bufs[i].Put(d)
+			return
+		}
+	}
+}
+
+// room returns a buffer of at least n bytes, which is not counted.
+func (b *Bodies) room(n int) *Body {
+	for i, size := range rooms {
+		if n > size {
+			continue
+		}
+		if d, _ := b.bufs[i].Get().(*Body); d != nil {
+			return d
+		}
+		return &Body{Bytes: make([]byte, 0, size)}
+	}
+	return &Body{Bytes: make([]byte, 0, n)}
 }
 
 func (b *Bodies) take() (*Body, error) {
-	d, _ := b.bufs.Get().(*Body)
-	if d == nil {
-		d = &Body{}
-	}
+	d := b.room(rooms[0])
 	d.own = b
 	return d, d.reserve(int64(cap(d.Bytes)))
 }
@@ -137,15 +161,28 @@ func (d *Body) grow(n int) error {
 	if have-len(d.Bytes) >= n {
 		return nil
 	}
-	want := max(2*have, len(d.Bytes)+n, 64<<10)
+	want := len(d.Bytes) + n
+	if have >= rooms[len(rooms)-1] {
+		want = max(want, 2*have)
+	}
 	if lim := int(d.own.lim.Decoded) + 512; want > lim && len(d.Bytes)+n <= lim {
 		want = lim
+	}
+	for _, size := range rooms {
+		if want <= size {
+			want = size
+			break
+		}
 	}
 	if err := d.reserve(int64(want - have)); err != nil {
 		return err
 	}
-	d.Bytes = append(make([]byte, 0, want), d.Bytes...)
-	return nil
+	x := d.own.room(want)
+	x.Bytes = append(x.Bytes, d.Bytes...)
+	d.Bytes, x.Bytes = x.Bytes, d.Bytes
+	d.own.keep(x)
+	// A kept buffer may be larger than what was asked for.
+	return d.reserve(int64(cap(d.Bytes) - want))
 }
 
 // wire counts the bytes of the body as received and remembers why reading it
@@ -214,7 +251,7 @@ func (b *Bodies) read(r io.Reader, length, limit int64, encoding string) (*Body,
 	}
 	w := &d.in
 	*w = wire{r: r, lim: limit}
-	err = b.decode(d, w, encoding, length)
+	err = b.decode(d, w, encoding)
 	d.Wire = w.n
 	if err == nil {
 		w.r = nil
@@ -234,14 +271,9 @@ func (b *Bodies) read(r io.Reader, length, limit int64, encoding string) (*Body,
 	return nil, err
 }
 
-func (b *Bodies) decode(d *Body, w *wire, encoding string, length int64) error {
+func (b *Bodies) decode(d *Body, w *wire, encoding string) error {
 	switch strings.ToLower(strings.TrimSpace(encoding)) {
 	case "", "identity":
-		if length > 0 {
-			if err := d.grow(int(min(length+1, 1<<20))); err != nil {
-				return err
-			}
-		}
 		return d.fill(w, nil)
 	case "gzip", "x-gzip":
 		z, _ := b.gzs.Get().(*gzip.Reader)

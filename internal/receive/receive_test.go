@@ -11,6 +11,7 @@ import (
 	"net/http"
 	"net/http/httptest"
 	"runtime"
+	"sync"
 	"strings"
 	"testing"
 
@@ -132,6 +133,51 @@ func TestMemoryIsBounded(t *testing.T) {
 	runtime.ReadMemStats(&after)
 	if n := after.TotalAlloc - before.TotalAlloc; n > 64<<20 {
 		t.Errorf("a bomb made %d bytes be allocated", n)
+	}
+}
+
+// TestSlowSendersHoldLittle: what a body holds follows what has come of it, not
+// what its sender says is to come.
+func TestSlowSendersHoldLittle(t *testing.T) {
+	b := NewBodies(Limits{})
+	const senders = 300
+	var done sync.WaitGroup
+	pipes := make([]*io.PipeWriter, senders)
+	for i := range pipes {
+		r, w := io.Pipe()
+		pipes[i] = w
+		done.Go(func() {
+			req := httptest.NewRequest("POST", "/", r)
+			req.ContentLength = 8 << 20
+			d, err := b.Read(req, "")
+			if err != nil {
+				t.Error(err)
+				return
+			}
+			if len(d.Bytes) != 30_001 {
+				t.Errorf("a body of %d bytes", len(d.Bytes))
+			}
+			d.Release()
+		})
+	}
+	send := func(n int) {
+		for _, w := range pipes {
+			w.Write(make([]byte, n)) // returns when it was read
+		}
+	}
+	send(1)
+	if held := b.Held(); held > int64(senders*rooms[0]) {
+		t.Errorf("a byte of each of %d senders takes %d bytes", senders, held)
+	}
+	send(30_000)
+	if held := b.Held(); held > int64(senders*rooms[2]) {
+		t.Errorf("30,001 bytes of each of %d senders take %d bytes", senders, held)
+	}
+	for _, w := range pipes {
+		w.Close()
+	}
+	if done.Wait(); b.Held() != 0 {
+		t.Errorf("%d bytes are held after all", b.Held())
 	}
 }
 
