@@ -38,6 +38,8 @@ type shipper struct {
 	// loses is set where nothing tells the sender what arrived: what is missing is
 	// counted and no failure.
 	loses string
+	// feed hands the shipper lines where it follows no file.
+	feed func(sc *scene, lines string) error
 	// alike is set where all records are the same: they are counted in all.
 	alike bool
 	// makes is set for a program that makes its records itself, and then ends.
@@ -49,6 +51,7 @@ type scene struct {
 	t     *testing.T
 	dir   string
 	alike bool
+	feed  func(sc *scene, lines string) error
 	file  string // the shipper reads records from it, one JSON object a line
 	data  string
 	s     *harness.Server
@@ -162,7 +165,11 @@ func (sc *scene) lines(n int) <-chan struct{} {
 				fmt.Fprintf(&b, `{"n":%d,"message":"peer-%06d- took %d ms","app":"peers"}`+"\n", i, i, i%97)
 				i++
 			}
-			if _, err := f.WriteString(b.String()); err != nil {
+			_, err := f.WriteString(b.String())
+			if sc.feed != nil && err == nil {
+				err = sc.feed(sc, b.String())
+			}
+			if err != nil {
 				sc.t.Errorf("write: %v", err)
 				return
 			}
@@ -255,7 +262,7 @@ func (sc *scene) await(n, of int, patience time.Duration) tally {
 // restarted twice, and counts what arrived. What it logs is a line of the table.
 func ship(t *testing.T, sh shipper) {
 	path := peer(t, sh.binary)
-	sc := &scene{t: t, dir: t.TempDir(), data: harness.Init(t), alike: sh.alike, wires: map[string]*wire{}}
+	sc := &scene{t: t, dir: t.TempDir(), data: harness.Init(t), alike: sh.alike, feed: sh.feed, wires: map[string]*wire{}}
 	sc.file = sc.write("records.log", "")
 	if sh.receivers != nil {
 		config := "receivers:\n" + sh.receivers(sc)

@@ -27,6 +27,7 @@ import (
 	"github.com/meshtrail/meshtrail/internal/receive/scrape"
 	"github.com/meshtrail/meshtrail/internal/receive/splunk"
 	"github.com/meshtrail/meshtrail/internal/receive/syslog"
+	"github.com/meshtrail/meshtrail/internal/receive/victorialogs"
 	"github.com/meshtrail/meshtrail/internal/receive/zipkin"
 	"github.com/meshtrail/meshtrail/internal/vfs"
 )
@@ -74,6 +75,9 @@ var protocols = []protocol{
 	{splunk.Info(), func(_ *server, sh receive.Shared) (any, error) { return splunk.New(splunk.Config{}, sh) }},
 	{kubeaudit.Info(), func(_ *server, sh receive.Shared) (any, error) { return kubeaudit.New(kubeaudit.Config{}, sh) }},
 	{firehose.Info(), func(_ *server, sh receive.Shared) (any, error) { return firehose.New(firehose.Config{}, sh) }},
+	{victorialogs.Info(), func(_ *server, sh receive.Shared) (any, error) {
+		return victorialogs.New(victorialogs.Config{}, sh)
+	}},
 	{httpjson.Info(), func(_ *server, sh receive.Shared) (any, error) { return httpjson.New(httpjson.Config{}, sh) }},
 	{gelf.Info(), func(s *server, sh receive.Shared) (any, error) { return gelf.New(s.cfg.Receivers.GELF, sh) }},
 	{journald.Info(), func(_ *server, sh receive.Shared) (any, error) { return journald.New(sh) }},
