@@ -156,15 +156,15 @@ func listed(list string) (names []string) {
 
 // sort gives each field that is not the span's own to what it is an attribute of.
 func (s *Span) sort(fields []record.Field, resource, binary []string) {
-	has := func(name string) bool {
-		return slices.ContainsFunc(fields, func(f record.Field) bool { return f.Name == name })
-	}
+	in := setOf(resource)
+	isBytes := setOf(binary)
 	s.Resource = make([]Attr, 0, len(resource))
 	for _, f := range fields {
-		a := Attr{Key: f.Name, Value: f.Value, Bytes: slices.Contains(binary, f.Name)}
+		a := Attr{Key: f.Name, Value: f.Value, Bytes: isBytes(f.Name)}
 		switch {
 		case intake(f.Name):
-		case slices.Contains(resource, f.Name):
+		case in(f.Name):
+			s.Resource = append(s.Resource, a)
 			if f.Name == schema.ServiceName {
 				s.Service = f.Value.Text()
 			}
@@ -178,15 +178,40 @@ func (s *Span) sort(fields []record.Field, resource, binary []string) {
 			s.Attributes = append(s.Attributes, a)
 		}
 	}
-	for _, name := range resource { // in the sender's order
-		for _, f := range fields {
-			if f.Name == name {
-				key := unprefixed(name, schema.ResourcePrefix, func(n string) bool { return has(n) || ownField(n) })
-				s.Resource = append(s.Resource, Attr{Key: key, Value: f.Value})
-				break
-			}
-		}
+	inOrder(s.Resource, resource)
+	for i := range s.Resource {
+		a := &s.Resource[i]
+		a.Key = unprefixed(a.Key, schema.ResourcePrefix, func(n string) bool {
+			return ownField(n) || slices.ContainsFunc(fields, func(f record.Field) bool { return f.Name == n })
+		})
 	}
+}
+
+// few is how many names are compared one by one.
+const few = 32
+
+// setOf returns what tells whether a name is one of names.
+func setOf(names []string) func(string) bool {
+	if len(names) <= few {
+		return func(n string) bool { return slices.Contains(names, n) }
+	}
+	set := make(map[string]bool, len(names))
+	for _, n := range names {
+		set[n] = true
+	}
+	return func(n string) bool { return set[n] }
+}
+
+// inOrder puts attributes in the order of names, which is their sender's.
+func inOrder(attrs []Attr, names []string) {
+	if len(attrs) < 2 {
+		return
+	}
+	at := make(map[string]int, len(names))
+	for i, n := range names {
+		at[n] = i
+	}
+	slices.SortStableFunc(attrs, func(a, b Attr) int { return at[a.Key] - at[b.Key] })
 }
 
 // unprefixed takes a prefix off a name that it was put before because the name
