@@ -27,7 +27,11 @@ test: build ## every test, with 50 cycles of kill -9 (under 15 minutes on 2 core
 
 check: lint race ## everything: the long tests, race, lint, fuzzing (under 60 minutes)
 	MESHTRAIL_LONG=1 $(GO) test -count=1 -timeout 50m ./...
-	$(MAKE) fuzz FUZZTIME=30s
+	./e2e/fuzz.sh 1000000x $(DECODERS)
+	./e2e/fuzz.sh 8s but $(DECODERS)
+
+# What reads bytes of senders: a million executions of each target in make check.
+DECODERS := internal/receive internal/httpd
 
 race: ## the race detector on the packages with goroutines
 	$(GO) test -race -timeout 20m $(RACE)

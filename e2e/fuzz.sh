@@ -1,9 +1,12 @@
 #!/usr/bin/env bash
-# Runs every fuzz target of the module for the given time, two at a time with
-# one worker each. It fails with the first failing target, and when it finds no
-# target at all.
+# Runs every fuzz target of the module for the given time or number of
+# executions, two at a time with one worker each. Folders after it narrow the
+# targets down to theirs; with "but" before them, to all others. It fails with
+# the first failing target, and when it finds no target at all.
 #
 #   e2e/fuzz.sh 30s
+#   e2e/fuzz.sh 1000000x internal/receive
+#   e2e/fuzz.sh 10s but internal/receive
 set -euo pipefail
 cd "$(dirname "$0")/.."
 
@@ -25,8 +28,17 @@ fuzz() {
 }
 export -f fuzz
 
-targets=$(git ls-files '*_test.go' | xargs grep -oE '^func Fuzz[A-Za-z0-9_]+' | sort -u |
+time=${1:-30s}
+shift || true
+match=(-E)
+if [ "${1:-}" = but ]; then
+	match+=(-v)
+	shift
+fi
+folders=.
+[ $# -eq 0 ] || folders=$(printf '|^%s/' "$@")
+targets=$(git ls-files '*_test.go' | grep "${match[@]}" "${folders#|}" | xargs grep -oE '^func Fuzz[A-Za-z0-9_]+' | sort -u |
 	sed -E 's|^(.*)/[^/]+:func (.*)$|./\1 \2|')
 [ -n "$targets" ] || { echo "no fuzz target found"; exit 1; }
-xargs -P 2 -L 1 bash -c 'fuzz "$1" "$2" "$0"' "${1:-30s}" <<<"$targets"
+xargs -P 2 -L 1 bash -c 'fuzz "$1" "$2" "$0"' "$time" <<<"$targets"
 echo "fuzzed $(wc -l <<<"$targets") targets"
