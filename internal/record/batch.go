@@ -327,6 +327,27 @@ func (b *Batch) RewriteStrings(f func(dst []byte, name string, v []byte) (out []
 	}
 }
 
+// SetAll gives every record the same string value under name, whatever values of
+// whatever kind they had.
+func (b *Batch) SetAll(name, value string) {
+	i, ok := b.index[colKey{name, String}]
+	if !ok {
+		i = b.addColumn(name, String)
+	}
+	all := b.cols[i]
+	for _, c := range b.cols {
+		if c.Name == name {
+			c.Rows, c.Nums, c.Ends, c.Data = c.Rows[:0], c.Nums[:0], c.Ends[:0], c.Data[:0]
+			c.Entries, c.Codes = c.Entries[:0], c.Codes[:0]
+		}
+	}
+	for row := range b.times {
+		all.Rows = append(all.Rows, uint32(row))
+		all.Data = append(all.Data, value...)
+		all.Ends = append(all.Ends, uint32(len(all.Data)))
+	}
+}
+
 // Keep drops every record i for which keep(i) is false.
 func (b *Batch) Keep(keep func(i int) bool) {
 	b.forget()

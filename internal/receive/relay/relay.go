@@ -8,9 +8,10 @@
 // It speaks to a record.Appender, not to the pipeline: the agent has one of its
 // own. Nothing that an agent says about itself is trusted. The tenant is the
 // credential's; source and origin are put under a prefix, so that no agent can
-// speak for another source, or make another tenant's batch look like a
-// repetition; the class of audit records is refused. A batch without an ID is
-// refused, because it could not be sent again safely.
+// speak for another source, in its records' log.source neither, or make another
+// sender's batch look like a repetition; no record came in later than now; the
+// class of audit records is refused, and so are records that claim to be evidence.
+// A batch without an ID is refused, because it could not be sent again safely.
 //
 // On a failure the answer says how many batches came before it, and those need
 // not come again. 400 is for bytes that no retry repairs; everything transient
@@ -22,14 +23,17 @@ import (
 	"encoding/binary"
 	"fmt"
 	"net/http"
+	"net/url"
 	"strconv"
 	"sync"
+	"time"
 
 	"github.com/meshtrail/meshtrail/internal/access"
 	"github.com/meshtrail/meshtrail/internal/fault"
 	"github.com/meshtrail/meshtrail/internal/httpd"
 	"github.com/meshtrail/meshtrail/internal/receive"
 	"github.com/meshtrail/meshtrail/internal/record"
+	"github.com/meshtrail/meshtrail/internal/schema"
 )
 
 // Name is the receiver's name in sources and metrics.
@@ -128,7 +132,7 @@ func (v *Receiver) relay(w http.ResponseWriter, r *http.Request) error {
 	for rest := body.Bytes; len(rest) > 0; acked++ {
 		var frame []byte
 		if frame, rest, err = next(rest); err == nil {
-			if err = accept(frame, from, b); err == nil {
+			if err = accept(frame, from, time.Now(), b); err == nil {
 				records += b.Len()
 				if err = v.to.Append(r.Context(), b); err == nil {
 					v.frame.Appended(b, len(frame))
@@ -160,8 +164,8 @@ func next(b []byte) (frame, rest []byte, err error) {
 	return b[:n], b[n:], nil
 }
 
-// accept decodes a frame into b and makes it the sender's.
-func accept(frame []byte, from receive.Sender, b *record.Batch) error {
+// accept decodes a frame that came in at now into b and makes it the sender's.
+func accept(frame []byte, from receive.Sender, now time.Time, b *record.Batch) error {
 	if err := record.Decode(frame, b); err != nil {
 		return fault.Wrap(fault.Invalid, err)
 	}
@@ -173,8 +177,25 @@ func accept(frame []byte, from receive.Sender, b *record.Batch) error {
 			return fault.Errorf(fault.Denied, "relayed batch holds a record of class %s", access.AuditClass)
 		}
 	}
+	for _, c := range b.Columns() {
+		if c.Name == schema.RecordKind && c.Kind == record.String && holds(c, schema.KindEvidence) {
+			return fault.Errorf(fault.Denied, "relayed batch holds a record of %s %s", schema.RecordKind, schema.KindEvidence)
+		}
+	}
 	b.Tenant = from.Tenant
 	b.Source = receive.SourceName(from.Source + "/" + b.Source)
-	b.ID.Origin = receive.SourceName("relay/" + string(from.Tenant) + "/" + b.ID.Origin)
+	b.SetAll("log.source", b.Source)
+	// Of a time that is still to come retention would never end.
+	b.Ingest = min(b.Ingest, now.UnixNano())
+	b.ID.Origin = receive.SourceName("relay/" + string(from.Tenant) + "/" + url.PathEscape(from.Name) + "/" + b.ID.Origin)
 	return nil
+}
+
+func holds(c *record.Column, value string) bool {
+	for i := range c.Rows {
+		if string(c.Bytes(i)) == value {
+			return true
+		}
+	}
+	return false
 }

@@ -92,7 +92,7 @@ func TestRelay(t *testing.T) {
 		}
 	}
 	mine := func(seq uint64, rows int) kept {
-		return kept{record.BatchID{Origin: "relay/acme/agent-1/files", Epoch: 7, Seq: seq}, "acme", "relay/tester/file/app", rows}
+		return kept{record.BatchID{Origin: "relay/acme/tester/agent-1/files", Epoch: 7, Seq: seq}, "acme", "relay/tester/file/app", rows}
 	}
 	f("two batches", frames(one, two), &store{}, 200, `{"acked":2}`, mine(0, 3), mine(3, 2))
 	f("no batch", nil, &store{}, 400, `{"acked":0,"error":{"kind":"invalid","reason":"relay request without a batch"}}`)
@@ -106,6 +106,71 @@ func TestRelay(t *testing.T) {
 	f("bug", frames(one), &store{err: errors.New("secret")}, 503, `{"acked":0,"error":{"kind":"internal","reason":"the request could not be kept`)
 }
 
+// TestNoAgentSpeaksForAnother forges what only intake may say.
+func TestNoAgentSpeaksForAnother(t *testing.T) {
+	now := time.Unix(1_700_000_000, 0)
+	forge := func(fields ...record.Field) []byte {
+		b := &record.Batch{ID: id(0), Tenant: "x", Source: "syslog/bank", Ingest: now.Add(200 * 365 * 24 * time.Hour).UnixNano()}
+		for i := range 3 {
+			b.Begin(int64(i), "ops")
+			b.Str(record.Body, "line")
+			if i != 1 { // not every record has it
+				for _, f := range fields {
+					b.Set(f.Name, f.Value)
+				}
+			}
+			b.End()
+		}
+		b.Account.Received = 3
+		return b.AppendEncoded(nil)
+	}
+	from := receive.Sender{Tenant: "acme", Name: "edge", Source: "relay/edge"}
+	for _, v := range []record.Value{record.StringValue("syslog/bank"), record.IntValue(7), {}} {
+		var fields []record.Field
+		if v.Kind != 0 {
+			fields = append(fields, record.Field{Name: "log.source", Value: v})
+		}
+		b := new(record.Batch)
+		if err := accept(forge(fields...), from, now, b); err != nil {
+			t.Fatal(err)
+		}
+		if b.Ingest != now.UnixNano() {
+			t.Errorf("received at %v", time.Unix(0, b.Ingest))
+		}
+		var again record.Batch
+		if err := record.Decode(b.AppendEncoded(nil), &again); err != nil {
+			t.Fatal(err)
+		}
+		for i := range again.Len() {
+			r := again.Record(i)
+			n := 0
+			for _, f := range r.Fields {
+				if f.Name == "log.source" {
+					n++
+				}
+			}
+			if got, _ := r.Get("log.source"); n != 1 || got.Str != "relay/edge/syslog/bank" {
+				t.Errorf("record %d: %d of log.source, %v", i, n, got)
+			}
+		}
+	}
+	if err := accept(forge(record.Field{Name: "record.kind", Value: record.StringValue("evidence")}), from, now, new(record.Batch)); !fault.Is(err, fault.Denied) {
+		t.Errorf("evidence: %v", err)
+	}
+	// Whose origin is another's, letter by letter, is still another.
+	origins := map[string]bool{}
+	for _, s := range []struct{ name, origin string }{{"edge", "a"}, {"other", "a"}, {"edge/a", "b"}, {"edge", "a/b"}} {
+		b := new(record.Batch)
+		if err := accept(batch(record.BatchID{Origin: s.origin, Seq: 1}, "ops", 1), receive.Sender{Tenant: "acme", Name: s.name, Source: "relay/" + s.name}, now, b); err != nil {
+			t.Fatal(err)
+		}
+		origins[b.ID.Origin] = true
+	}
+	if len(origins) != 4 {
+		t.Errorf("origins: %v", origins)
+	}
+}
+
 func FuzzRelay(f *testing.F) {
 	f.Add(frames(batch(id(0), "ops", 3)))
 	f.Add(frames(batch(id(0), "audit", 1), []byte{1}))
@@ -117,7 +182,7 @@ func FuzzRelay(f *testing.F) {
 				return
 			}
 			body = rest
-			if accept(frame, receive.Sender{Tenant: "acme", Source: "relay/x"}, b) == nil && (b.Tenant != "acme" || b.ID.IsZero() || len(b.Source) > 128) {
+			if accept(frame, receive.Sender{Tenant: "acme", Source: "relay/x"}, time.Now(), b) == nil && (b.Tenant != "acme" || b.ID.IsZero() || len(b.Source) > 128) {
 				t.Fatalf("accepted %v %q %q", b.ID, b.Tenant, b.Source)
 			}
 		}
