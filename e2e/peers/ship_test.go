@@ -1,6 +1,7 @@
 package peers
 
 import (
+	"debug/buildinfo"
 	"fmt"
 	"net"
 	"os"
@@ -347,6 +348,9 @@ func version(path string, args []string, env ...string) string {
 	out, _ := cmd.CombinedOutput() // one that fails says it, too
 	if v := dotted.FindString(string(out)); v != "" {
 		return v
+	}
+	if info, err := buildinfo.ReadFile(path); err == nil { // a Go program that does not
+		return info.Main.Version
 	}
 	return "?"
 }

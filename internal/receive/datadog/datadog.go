@@ -36,7 +36,7 @@ func Info() receive.Info {
 		Name: Name, Protocol: "Datadog logs intake", Versions: "v1 and v2, JSON and plain text",
 		Over: "HTTP: /api/v2/logs, /v1/input", Ack: "202 when durable; a repetition is seen once with Idempotency-Key",
 		Credential: "token as DD-API-KEY", Limits: "those of receive:; 100 tags of a record become fields",
-		Tested: []string{"@datadog/datadog-api-client 1.64.0 of npm (plain, gzip, deflate)", "Fluent Bit 5.1.1"},
+		Tested: []string{"@datadog/datadog-api-client 1.64.0 of npm (plain, gzip, deflate)", "Fluent Bit 5.1.1: 0 lost, 680 twice"},
 	}
 }
 

@@ -40,7 +40,10 @@ func Info() receive.Info {
 		Over:       "HTTP: /_bulk, and the handshakes of Beats, Logstash and the official clients, also under /elastic",
 		Ack:        "each item answered when all are durable; overload answers 503 for the whole request; a repetition is seen once if every action has an _id, or with Idempotency-Key",
 		Credential: "token (Bearer, Basic, ApiKey)", Limits: "append-only: delete is refused, update appends its doc",
-		Tested: []string{"@elastic/elasticsearch 8.19.2", "pino-elasticsearch 9.0.0", "winston-elasticsearch 0.19.0", "Fluent Bit 5.1.1"},
+		Tested: []string{
+			"Fluent Bit 5.1.1: 0 lost, 380 twice; with Generate_ID 0 twice", "Fluentd 1.16.11 with fluent-plugin-elasticsearch 5.1.5: 0 lost, 4,020 twice; with id_key 0 twice",
+			"@elastic/elasticsearch 8.19.2 (bulk helper, _id): 0 lost, 0 twice", "pino-elasticsearch 9.0.0", "winston-elasticsearch 0.19.0",
+		},
 	}
 }
 

@@ -164,7 +164,7 @@ func Info() receive.Info {
 		Ack:        "the chunk, once durable, to senders that ask (require_ack_response); a chunk sent again is seen once",
 		Credential: "the listener (allow, client certificate), shared key, user and password",
 		Limits:     "one message receive.decoded_bytes",
-		Tested:     []string{"fluent-logger-golang 1.10.2", "@fluent-org/logger 1.0.10", "Fluent Bit 5.1.1", "Fluentd 1.16.11"},
+		Tested:     []string{"fluent-logger-golang 1.10.2", "@fluent-org/logger 1.0.10: 0 lost, 540 twice (it gives a chunk another id)", "Fluent Bit 5.1.1: 0 lost, 0 twice", "Fluentd 1.16.11: 0 lost, 0 twice"},
 	}
 }
 

@@ -67,7 +67,7 @@ func Info() receive.Info {
 		Ack:        "HTTP: 202 when durable. UDP and TCP: none, so their sources are lossy",
 		Credential: "HTTP: a token; otherwise the listener: its networks, or client certificates",
 		Limits:     "2 MiB a message; 128 chunks of a message, all within 5 s; 1,024 messages and 16 MiB of chunks a port",
-		Tested:     []string{"go-gelf v2.0.0 (UDP with gzip, zlib and chunks, TCP)", "gelf 2.0.1 of npm (UDP with zlib)"},
+		Tested:     []string{"go-gelf v2.0.0 (UDP with gzip, zlib and chunks, TCP)", "gelf 2.0.1 of npm (UDP with zlib)", "Fluent Bit 5.1.1 (TCP): 380 lost"},
 	}
 }
 

@@ -38,7 +38,7 @@ func Info() receive.Info {
 		Name: Name, Protocol: "JSON, lines or MessagePack over HTTP (Fluentd, Fluent Bit, Vector, Logstash, curl)", Versions: "NDJSON, arrays, objects in a row, text, Fluent Bit's msgpack",
 		Over: "HTTP: /api/v1/ingest", Ack: "200 when durable; a repetition is seen once with Idempotency-Key",
 		Credential: "token (Bearer, Basic)", Limits: "those of receive:; 32 parameters as fields",
-		Tested: []string{"Fluent Bit 5.1.1 (msgpack, json, json_stream, json_lines)", "curl"},
+		Tested: []string{"Fluent Bit 5.1.1 (msgpack, json, json_stream, json_lines): 0 lost, 380 twice", "Fluentd 1.16.11: 0 lost, 4,820 twice", "curl"},
 	}
 }
 

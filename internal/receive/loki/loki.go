@@ -36,6 +36,7 @@ func Info() receive.Info {
 		Name: Name, Protocol: "Loki push", Versions: "v1 (protobuf and JSON), /api/prom/push",
 		Over: "HTTP: /loki/api/v1/push", Ack: "204 when durable; the same push again is seen once",
 		Credential: "token (Bearer, Basic)", Limits: "one bad line does not cost the others: 400 with the count",
+		Tested: []string{"Promtail 3.6.15: 0 lost, 0 twice", "Fluent Bit 5.1.1: 0 lost, 0 twice", "winston-loki 6.1.7: 0 lost, 0 twice"},
 	}
 }
 
@@ -88,7 +89,7 @@ var noStreams = receive.WithStatus(http.StatusUnprocessableEntity,
 	fault.Errorf(fault.Invalid, "error at least one valid stream is required for ingestion"))
 
 func (l *Receiver) push(w http.ResponseWriter, r *http.Request) error {
-	from, err := receive.Identify(r, Name)
+	from, err := l.frame.Identify(r)
 	if err != nil {
 		return err
 	}

@@ -45,7 +45,7 @@ func Info() receive.Info {
 		Over:       "HTTP: /services/collector",
 		Ack:        "200 when durable; acknowledgement channel (ackId, /services/collector/ack), also over restarts; a repetition is seen once with Idempotency-Key",
 		Credential: "token as Splunk T or Basic", Limits: "those of receive:",
-		Tested: []string{"splunk-logging 0.11.1 of npm", "Fluent Bit 5.1.1"},
+		Tested: []string{"splunk-logging 0.11.1 of npm: 0 lost, 3,800 twice", "Fluent Bit 5.1.1: 0 lost, 780 twice"},
 	}
 }
 

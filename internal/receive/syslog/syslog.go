@@ -103,7 +103,7 @@ func Info() receive.Info {
 		Limits:     "1 MiB a message; 256 parameters of structured data (more stay text)",
 		Tested: []string{
 			"rsyslog 8.2302 (omfwd: LF, octet-counted, UDP, TLS)", "syslog-ng 3.38 (network, syslog, UDP)",
-			"util-linux logger 2.38", "nginx 1.22", "HAProxy 2.6 (UDP, TCP ring)",
+			"util-linux logger 2.38", "nginx 1.22", "HAProxy 2.6 (UDP, TCP ring)", "Fluent Bit 5.1.1 (TCP)",
 		},
 	}
 }
