@@ -215,7 +215,9 @@ func (w *wire) Read(p []byte) (int, error) {
 
 // Read reads the whole body of r and undoes the content encoding: "", identity,
 // gzip (several members in a row too), deflate (zlib or bare), zstd, or snappy
-// (block or framed). The caller releases the Body.
+// (block or framed). The caller releases the Body. Nothing is decoded before all
+// of it is there: else a few bytes of a sender who then stops would hold what they
+// decode to, and the decoder's window.
 //
 // A body over a limit is fault.TooLarge, one that does not decode fault.Invalid,
 // a connection that breaks fault.Unavailable.
@@ -251,7 +253,12 @@ func (b *Bodies) read(r io.Reader, length, limit int64, encoding string) (*Body,
 	}
 	w := &d.in
 	*w = wire{r: r, lim: limit}
-	err = b.decode(d, w, encoding)
+	encoding = strings.ToLower(strings.TrimSpace(encoding))
+	if _, there := r.(*bytes.Reader); there || !unpacked(encoding) {
+		err = b.decode(d, w, encoding)
+	} else if err = d.fill(w, nil); err == nil {
+		return b.decoded(d, encoding)
+	}
 	d.Wire = w.n
 	if err == nil {
 		w.r = nil
@@ -271,8 +278,28 @@ func (b *Bodies) read(r io.Reader, length, limit int64, encoding string) (*Body,
 	return nil, err
 }
 
+// decoded returns a new Body with what in is when it is decoded, and releases in.
+func (b *Bodies) decoded(in *Body, encoding string) (*Body, error) {
+	defer in.Release()
+	n := int64(len(in.Bytes))
+	d, err := b.read(bytes.NewReader(in.Bytes), n, n, encoding)
+	if err == nil {
+		d.Wire = n
+	}
+	return d, err
+}
+
+// unpacked reports whether decode reads this encoding bit by bit.
+func unpacked(encoding string) bool {
+	switch encoding {
+	case "gzip", "x-gzip", "deflate", "zstd":
+		return true
+	}
+	return false
+}
+
 func (b *Bodies) decode(d *Body, w *wire, encoding string) error {
-	switch strings.ToLower(strings.TrimSpace(encoding)) {
+	switch encoding {
 	case "", "identity":
 		return d.fill(w, nil)
 	case "gzip", "x-gzip":

@@ -11,8 +11,8 @@ import (
 	"net/http"
 	"net/http/httptest"
 	"runtime"
-	"sync"
 	"strings"
+	"sync"
 	"testing"
 
 	"github.com/klauspost/compress/s2"
@@ -178,6 +178,34 @@ func TestSlowSendersHoldLittle(t *testing.T) {
 	}
 	if done.Wait(); b.Held() != 0 {
 		t.Errorf("%d bytes are held after all", b.Held())
+	}
+}
+
+// TestSendersOfALittleHoldNoBomb: what has come of a body is not decoded before
+// the rest of it is there.
+func TestSendersOfALittleHoldNoBomb(t *testing.T) {
+	zeros := make([]byte, 1<<20)
+	zst := []byte("\x28\xb5\x2f\xfd\x00\x68") // a window of 8 MiB
+	for range 8 {
+		zst = append(zst, 0x02, 0x00, 0x10, 0) // 128 KiB of one byte
+	}
+	for encoding, begin := range map[string][]byte{"gzip": gz(zeros)[:1000], "zstd": zst, "deflate": gz(zeros)[10:1000]} {
+		b := NewBodies(Limits{})
+		r, w := io.Pipe()
+		failed := make(chan error, 1)
+		go func() {
+			_, err := b.Read(httptest.NewRequest("POST", "/", r), encoding)
+			failed <- err
+		}()
+		w.Write(begin)
+		w.Write(nil) // returns when what was written before was used
+		if held := b.Held(); held > int64(rooms[0]) {
+			t.Errorf("%s: %d bytes hold %d", encoding, len(begin), held)
+		}
+		w.Close()
+		if err := <-failed; !fault.Is(err, fault.Invalid) || b.Held() != 0 {
+			t.Errorf("%s: %v, %d bytes are held", encoding, err, b.Held())
+		}
 	}
 }
 

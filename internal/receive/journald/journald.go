@@ -47,6 +47,7 @@ const (
 	portionRecords = 8192
 	maxRecord      = 2 << 20
 	readBytes      = 64 << 10
+	firstBytes     = 4 << 10
 	uploadBytes    = 1 << 40
 	patience       = 30 * time.Second // with which a portion is tried again
 	silence        = time.Minute      // how long a client may send nothing
@@ -101,7 +102,7 @@ func (r *Receiver) upload(w http.ResponseWriter, req *http.Request) error {
 	if e := req.Header.Get("Content-Encoding"); e != "" && !strings.EqualFold(e, "identity") {
 		return receive.WithStatus(http.StatusUnsupportedMediaType, fault.WithHint(fault.Errorf(fault.Invalid, "Content-Encoding %q is not read here", e), "set Compression= to nothing in journal-upload.conf"))
 	}
-	from, err := receive.Identify(req, Name)
+	from, err := r.frame.IdentifyStream(req)
 	if err != nil {
 		return err
 	}
@@ -144,6 +145,9 @@ func (u *upload) run() error {
 			if err := u.keep(false); err != nil {
 				return err
 			}
+			if err := u.r.frame.Hold(u.req.Context(), u.from); err != nil {
+				return err
+			}
 		}
 		switch {
 		case errors.Is(err, io.EOF):
@@ -156,8 +160,9 @@ func (u *upload) run() error {
 
 // read appends what comes to buf and returns how much it was.
 func (u *upload) read() (int, error) {
-	if cap(u.buf)-len(u.buf) < readBytes {
-		want := max(2*cap(u.buf), 2*readBytes)
+	if len(u.buf) == cap(u.buf) {
+		// Of a client that sends little, little is held.
+		want := min(max(8*cap(u.buf), firstBytes), max(2*cap(u.buf), 4*readBytes))
 		if err := u.r.frame.Bodies.Wait(int64(want)-u.held, memoryWait); err != nil {
 			return 0, err
 		}
@@ -165,7 +170,7 @@ func (u *upload) read() (int, error) {
 		u.buf = append(make([]byte, 0, want), u.buf...)
 	}
 	u.rc.SetReadDeadline(u.r.now().Add(silence)) // not every connection has one
-	n, err := u.req.Body.Read(u.buf[len(u.buf) : len(u.buf)+readBytes])
+	n, err := u.req.Body.Read(u.buf[len(u.buf):min(len(u.buf)+readBytes, cap(u.buf))])
 	u.buf = u.buf[:len(u.buf)+n]
 	if err != nil && !errors.Is(err, io.EOF) {
 		kind := fault.Unavailable

@@ -53,6 +53,35 @@ func show(raws []record.Raw) string {
 	return b.String()
 }
 
+// TestSlowUploadsHoldLittle: a client may be silent for a minute at a time.
+func TestSlowUploadsHoldLittle(t *testing.T) {
+	bodies := receive.NewBodies(receive.Limits{})
+	v, err := New(receive.Shared{Intake: &receivetest.Intake{}, Bodies: bodies})
+	if err != nil {
+		t.Fatal(err)
+	}
+	h := receivetest.Handler(v.Routes())
+	in, out := io.Pipe()
+	done := make(chan struct{})
+	go func() {
+		defer close(done)
+		req := httptest.NewRequest("POST", "/upload", in)
+		req.Header.Set("Content-Type", contentType)
+		h.ServeHTTP(httptest.NewRecorder(), req)
+	}()
+	for _, v := range []struct{ send, hold int }{{1, 4 << 10}, {9_000, 128 << 10}, {100_000, 1 << 20}} {
+		out.Write(bytes.Repeat([]byte("x"), v.send))
+		if held := bodies.Held(); held > int64(v.hold) || held == 0 {
+			t.Errorf("%d bytes more hold %d", v.send, held)
+		}
+	}
+	out.Close()
+	<-done
+	if bodies.Held() != 0 {
+		t.Errorf("%d bytes are held after all", bodies.Held())
+	}
+}
+
 func captured(t testing.TB) []byte {
 	t.Helper()
 	b, err := os.ReadFile("testdata/upload.export")
