@@ -19,12 +19,11 @@ func (n *Normaliser) generic(o *jsonscan.Object, l *layout, platform string) {
 	}
 	body := l.body(o)
 	when, ns := l.time(o)
-	bare := len(n.out.Attrs) == 0
 	for i, op := range l.ops {
 		switch {
 		case i == body || i == when:
-		case op.plain && bare:
-			n.own.put(n.out.B, op.id, &o.Members[i])
+		case op.plain:
+			n.plain(op.id, &o.Members[i])
 		default:
 			n.member(&o.Members[i])
 		}
@@ -61,27 +60,38 @@ func (n *Normaliser) message(o *jsonscan.Object, body, when int, platform string
 		n.object(&n.inner, platform)
 		return
 	}
-	taken := n.out.Attrs
 	n.envelop(o, body, when)
 	if n.platformText(inner, platform) {
 		text = bytes.TrimRight(text, "\r\n")
 	} else {
 		n.out.Format, n.out.Status = "json", status
 	}
-	n.out.Attrs = taken // an envelope has no second body
+	n.out.Around = nil // an envelope has no second body
 	n.out.Str(field.Body, text)
 }
 
 // envelop makes the names of o's members taken, so that the record within it
 // overwrites none of them.
 func (n *Normaliser) envelop(o *jsonscan.Object, body, when int) {
-	n.attrs = append(n.attrs[:0], n.out.Attrs...)
+	n.around = n.around[:0]
 	for i := range o.Members {
 		if i != body && i != when {
-			n.attrs = append(n.attrs, record.Field{Name: o.Members[i].Name.Text})
+			n.around = append(n.around, record.Field{Name: o.Members[i].Name.Text})
 		}
 	}
-	n.out.Attrs = n.attrs
+	n.out.Around = n.around
+}
+
+// plain writes a member whose name may stand as it is, if it is free.
+func (n *Normaliser) plain(id int32, m *jsonscan.Member) {
+	switch {
+	case len(n.out.Around) > 0:
+		n.member(m)
+	case n.out.Attrs != nil && n.own.taken(n.out.Attrs, id, m):
+		n.own.put(n.out.B, id, m, true)
+	default:
+		n.own.put(n.out.B, id, m, false)
+	}
 }
 
 // member writes a member under its own name.
@@ -93,11 +103,15 @@ func (n *Normaliser) member(m *jsonscan.Member) {
 	case m.Name.Mark&stream != 0 && (string(m.Text) == "stdout" || string(m.Text) == "stderr"):
 		name = "log.iostream"
 	}
-	if m.Name.Mark&reserved != 0 || len(n.out.Attrs) > 0 {
+	if m.Name.Mark&(reserved|stream) == 0 && len(n.out.Around) == 0 {
+		n.plain(int32(m.Name.ID), m)
+		return
+	}
+	if m.Name.Mark&reserved != 0 || !n.out.Bare() {
 		name = n.out.Own(name)
 	}
 	if len(name) == len(m.Name.Text) && name == m.Name.Text {
-		n.own.put(n.out.B, int32(m.Name.ID), m)
+		n.own.put(n.out.B, int32(m.Name.ID), m, false)
 	} else {
 		Put(n.out.B, name, m)
 	}
@@ -105,34 +119,54 @@ func (n *Normaliser) member(m *jsonscan.Member) {
 
 // ownColumns remembers where members are kept that have no canonical name, by
 // the ID of their name and by kind.
-type ownColumns struct {
-	epoch int
-	cols  [][kinds]*record.Column
+type ownColumns struct{ names []ownName }
+
+type ownName struct {
+	name  *jsonscan.Name // whose columns these are: IDs are given anew in another epoch
+	cols  [kinds]*record.Column
+	taken [kinds]*record.Column // of NAME_extracted
+	attr  facts.Place
 }
 
 // kinds bounds jsonscan's kinds. JSON is kept as text.
 const kinds = jsonscan.JSON
 
-func (w *ownColumns) forget(epoch int) {
-	clear(w.cols)
-	w.epoch = epoch
-}
+func (w *ownColumns) forget() { clear(w.names) }
 
 var recordKinds = [kinds]record.Kind{jsonscan.String: record.String, jsonscan.Int: record.Int, jsonscan.Float: record.Float, jsonscan.Bool: record.Bool}
 
-// put writes a member's value under its name, whose ID is id.
-func (w *ownColumns) put(b *record.Batch, id int32, m *jsonscan.Member) {
+// of returns what is remembered of a member's name, whose ID is id.
+func (w *ownColumns) of(id int32, m *jsonscan.Member) *ownName {
+	if int(id) >= len(w.names) {
+		w.names = append(w.names, make([]ownName, int(id)+64-len(w.names))...)
+	}
+	own := &w.names[id]
+	if own.name != m.Name {
+		*own = ownName{name: m.Name}
+	}
+	return own
+}
+
+// taken reports whether an attribute of the open record has a member's name,
+// whose ID is id.
+func (w *ownColumns) taken(attrs *facts.Attributes, id int32, m *jsonscan.Member) bool {
+	return attrs.Holds(&w.of(id, m).attr, m.Name.Text)
+}
+
+// put writes a member's value under its name, whose ID is id, or if that is taken
+// under NAME_extracted.
+func (w *ownColumns) put(b *record.Batch, id int32, m *jsonscan.Member, taken bool) {
 	k := m.Kind
 	if k == jsonscan.JSON {
 		k = jsonscan.String
 	}
-	if int(id) >= len(w.cols) {
-		w.cols = append(w.cols, make([][kinds]*record.Column, int(id)+64-len(w.cols))...)
+	own := w.of(id, m)
+	c := own.cols[k]
+	if taken {
+		c = own.taken[k]
 	}
-	c := w.cols[id][k]
 	if c == nil {
-		c = b.Open(m.Name.Text, recordKinds[k])
-		w.cols[id][k] = c
+		c = own.open(b, m.Name.Text, k, taken)
 	}
 	switch k {
 	case jsonscan.String:
@@ -142,6 +176,15 @@ func (w *ownColumns) put(b *record.Batch, id int32, m *jsonscan.Member) {
 	default:
 		b.PutNum(c, uint64(m.Int))
 	}
+}
+
+func (o *ownName) open(b *record.Batch, name string, k jsonscan.Kind, taken bool) *record.Column {
+	if taken {
+		o.taken[k] = b.Open(name+facts.Extracted, recordKinds[k])
+		return o.taken[k]
+	}
+	o.cols[k] = b.Open(name, recordKinds[k])
+	return o.cols[k]
 }
 
 // Put writes a member's value under a name.

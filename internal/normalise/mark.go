@@ -1,6 +1,11 @@
 package normalise
 
-import "github.com/meshtrail/meshtrail/internal/normalise/facts"
+import (
+	"unicode/utf8"
+
+	"github.com/meshtrail/meshtrail/internal/normalise/facts"
+	"github.com/meshtrail/meshtrail/internal/record"
+)
 
 // A name's mark says what it may mean, so that shape checks and the readers of
 // known keys cost no comparison of strings per record.
@@ -49,4 +54,24 @@ func mark(name string) (m, count uint64) {
 	}
 	p, count := platformMark(name)
 	return m | p, count
+}
+
+// The marks of the names of attributes.
+const (
+	ordinary   uint8 = iota
+	ofMesh           // the sender says which mesh
+	ofIntake         // only intake may set the name
+	unreadable       // not UTF-8
+)
+
+func markAttribute(name string) uint8 {
+	switch {
+	case !utf8.ValidString(name):
+		return unreadable
+	case name == "mesh" || name == "mesh.type":
+		return ofMesh
+	case facts.Reserved(name) && name != record.Labels:
+		return ofIntake
+	}
+	return ordinary
 }

@@ -55,14 +55,15 @@ type Normaliser struct {
 	services     answering // to the name of the service
 	levels       answering // to that of the severity
 	out          facts.Out
-	attrs        []record.Field // Attrs and the names of an envelope
+	attrs        *facts.Attributes
+	around       []record.Field // the names of an envelope
 	clean        []byte
 	platforms
 }
 
 // New returns a Normaliser.
 func New() *Normaliser {
-	return &Normaliser{names: jsonscan.NewNames(mark)}
+	return &Normaliser{names: jsonscan.NewNames(mark), attrs: facts.NewAttributes(markAttribute)}
 }
 
 // Append appends exactly one record to b, or none when it returns a *Refusal.
@@ -74,11 +75,11 @@ func (n *Normaliser) Append(b *record.Batch, raw *record.Raw, opt *Options) erro
 			return refuse(err)
 		}
 	}
-	if n.cols.Bind(b) || n.own.epoch != n.names.Epoch() {
-		n.own.forget(n.names.Epoch())
+	if n.cols.Bind(b) {
+		n.own.forget()
 	}
 	b.Begin(opt.Now, opt.Class)
-	n.out = facts.Out{B: b, Cols: &n.cols, Attrs: raw.Attrs, Fixed: raw.Time != 0, Format: "none"}
+	n.out = facts.Out{B: b, Cols: &n.cols, Fixed: raw.Time != 0, Format: "none"}
 	if len(raw.Attrs) > 0 {
 		n.attributes(raw.Attrs)
 	}
@@ -114,29 +115,33 @@ func (n *Normaliser) Append(b *record.Batch, raw *record.Raw, opt *Options) erro
 // number of fields of a record, or has no usable name, goes whole into one field.
 func (n *Normaliser) attributes(attrs []record.Field) {
 	b := n.out.B
+	n.out.Attrs = n.attrs
 	var spilled []record.Field
+	last := n.attrs.Begin()
 	for i := range attrs {
 		a := &attrs[i]
-		switch {
-		case i >= jsonscan.MaxMembers || a.Name == "" || len(a.Name) > jsonscan.MaxName:
+		if i >= jsonscan.MaxMembers || a.Name == "" || len(a.Name) > jsonscan.MaxName {
 			spilled = append(spilled, *a)
-		case !utf8.ValidString(a.Name) || !utf8.ValidString(a.Value.Str):
+			continue
+		}
+		last = n.attrs.Next(last, a.Name)
+		switch {
+		case last.Mark == unreadable || a.Value.Kind == record.String && !utf8.ValidString(a.Value.Str):
 			v := a.Value
 			v.Str = string(jsonscan.EscapeUTF8(nil, []byte(v.Str), `\x`))
 			b.Set(string(jsonscan.EscapeUTF8(nil, []byte(a.Name), `\x`)), v)
 			b.Bool(field.ParseEscaped.String(), true)
-		case facts.Reserved(a.Name) && a.Name != record.Labels:
+			continue
+		case last.Mark == ofIntake:
 			b.Set(a.Name+facts.Extracted, a.Value)
-		default:
-			if (a.Name == "mesh" || a.Name == "mesh.type") && a.Value.Kind == record.String {
-				n.out.Mesh = true
-			}
-			b.Set(a.Name, a.Value)
+			continue
+		case last.Mark == ofMesh && a.Value.Kind == record.String:
+			n.out.Mesh = true
 		}
+		last.Put(b, &a.Value)
 	}
 	if len(spilled) > 0 {
 		b.Str("overflow.attributes", string(match.AppendJSON(nil, spilled)))
-		n.out.Attrs = attrs[:min(len(attrs), jsonscan.MaxMembers)]
 	}
 }
 

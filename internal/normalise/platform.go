@@ -105,15 +105,14 @@ func (n *Normaliser) envoyObject(o *jsonscan.Object, l *layout, declared string)
 		_, found = timeOf(&o.Members[l.start])
 	}
 	when, ns := n.spare(o, l, found)
-	bare := len(n.out.Attrs) == 0
 	for i, op := range l.ops {
 		m := &o.Members[i]
 		switch {
 		case i == when:
 			n.out.Time = ns
 		case op.envoy != envoy.None && a.Set(op.envoy, m):
-		case op.plain && bare:
-			n.own.put(n.out.B, op.id, m)
+		case op.plain:
+			n.plain(op.id, m)
 		default:
 			n.member(m)
 		}

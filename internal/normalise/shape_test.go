@@ -7,6 +7,8 @@ import (
 	"path/filepath"
 	"reflect"
 	"slices"
+	"strconv"
+	"strings"
 	"testing"
 
 	"github.com/meshtrail/meshtrail/internal/record"
@@ -121,6 +123,39 @@ func TestColumnsThatGoAway(t *testing.T) {
 	}
 	b.Reset()
 	check("after the batch let its columns go")
+}
+
+// TestManyNames holds records to their own names while the tables of names start
+// anew, wherever that happens: of text that turns out to be JSON, of JSON in JSON,
+// of attributes.
+func TestManyNames(t *testing.T) {
+	n, b, opt := New(), &record.Batch{}, Options{Now: 1, Class: "app"}
+	for i := range 60_000 {
+		name := "n" + strconv.Itoa(i)
+		raw := record.Raw{Attrs: []record.Field{{Name: "a" + name, Value: record.StringValue("a")}, {Name: "both", Value: record.StringValue("attribute")}}}
+		switch i % 3 {
+		case 0:
+			members := []string{`"same":"` + name + `"`, `"both":"` + name + `"`, `"` + name + `":"` + name + `"`}
+			r := i / 3 % 3 // IDs are given in the order of names
+			raw.Payload = []byte("{" + strings.Join(slices.Concat(members[r:], members[:r]), ",") + "}")
+		case 1:
+			raw.Payload, raw.JSON = []byte(`{"same":"`+name+`","both":"`+name+`","log":"{\"`+name+`\":\"`+name+`\"}","time":"x"}`), true
+		case 2:
+			raw.Payload, raw.JSON = []byte(`{"log":"{\"`+name+`\":\"`+name+`\",\"same\":\"`+name+`\"}","both":"`+name+`"}`), true
+		}
+		if i%500 == 0 {
+			b.Reset()
+		}
+		if err := n.Append(b, &raw, &opt); err != nil {
+			t.Fatal(err)
+		}
+		r := b.Record(b.Len() - 1)
+		for field, want := range map[string]string{name: name, "same": name, "both_extracted": name, "both": "attribute", "a" + name: "a"} {
+			if v, _ := r.Get(field); v.Str != want {
+				t.Fatalf("record %d: %s is %q, want %q: %+v", i, field, v.Str, want, r.Fields)
+			}
+		}
+	}
 }
 
 // FuzzKnownShapes holds any two payloads to one result each, whatever their order.

@@ -1,6 +1,9 @@
 package record
 
-import "sync/atomic"
+import (
+	"math"
+	"sync/atomic"
+)
 
 // layouts numbers the layouts of all batches, so that a batch which was emptied
 // by assignment has none of its old numbers.
@@ -54,6 +57,24 @@ func (b *Batch) PutStr(c *Column, v string) {
 func (b *Batch) PutNum(c *Column, v uint64) {
 	c.begin(b)
 	c.Nums = append(c.Nums, v)
+}
+
+// PutValue sets the open record's value of a column of b that is of v's kind.
+func (b *Batch) PutValue(c *Column, v *Value) {
+	switch v.Kind {
+	case String:
+		b.PutStr(c, v.Str)
+	case Float:
+		b.PutNum(c, math.Float64bits(v.Flt))
+	case Bool:
+		var n uint64
+		if v.Int != 0 {
+			n = 1
+		}
+		b.PutNum(c, n)
+	default:
+		b.PutNum(c, uint64(v.Int))
+	}
 }
 
 // Holds reports whether the open record has a value in a column of b.

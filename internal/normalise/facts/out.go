@@ -34,6 +34,10 @@ type Columns struct {
 	layout uint64
 	strs   [field.Count]*record.Column
 	ints   [field.Count]*record.Column
+
+	// Of NAME_extracted.
+	takenStrs [field.Count]*record.Column
+	takenInts [field.Count]*record.Column
 }
 
 // Bind makes b the batch that is written, and reports whether what was
@@ -51,9 +55,10 @@ func (c *Columns) Bind(b *record.Batch) (forgot bool) {
 // value of the payload under the same name is kept under NAME_extracted, as
 // LogQL names it, and a derived one is left out.
 type Out struct {
-	B     *record.Batch
-	Cols  *Columns // bound to B
-	Attrs []record.Field
+	B      *record.Batch
+	Cols   *Columns       // bound to B
+	Attrs  *Attributes    // nil: the receiver gave nothing beside the payload
+	Around []record.Field // whose names the object around this one has
 
 	Time   int64  // the record's own time, ns; 0 until found
 	Fixed  bool   // the protocol gave the time: the record's own is a field
@@ -61,6 +66,9 @@ type Out struct {
 	Format string // layout that matched
 	Status Status
 }
+
+// Bare reports whether every name is free.
+func (o *Out) Bare() bool { return o.Attrs == nil && len(o.Around) == 0 }
 
 // Extracted is the end of a name that was taken.
 const Extracted = "_extracted"
@@ -76,9 +84,20 @@ func Reserved(name string) bool {
 	return false
 }
 
-func (o *Out) taken(name string) bool {
-	for i := range o.Attrs {
-		if a := o.Attrs[i].Name; len(a) == len(name) && a == name {
+// taken reports whether a field has its name already.
+func (o *Out) taken(f field.ID) bool {
+	if o.Attrs != nil {
+		if a := o.Attrs.fields[f]; a != nil && a.seen == o.Attrs.record {
+			return true
+		}
+	}
+	return len(o.Around) > 0 && o.within(f.String())
+}
+
+// within reports whether the object around has the name.
+func (o *Out) within(name string) bool {
+	for i := range o.Around {
+		if a := o.Around[i].Name; len(a) == len(name) && a == name {
 			return true
 		}
 	}
@@ -86,7 +105,7 @@ func (o *Out) taken(name string) bool {
 }
 
 func (o *Out) free(name string) string {
-	if len(o.Attrs) > 0 && o.taken(name) {
+	if o.Attrs != nil && o.Attrs.has(name) || o.within(name) {
 		return name + Extracted
 	}
 	return name
@@ -103,7 +122,7 @@ func (o *Out) Own(name string) string {
 
 // Str writes a value of the payload.
 func (o *Out) Str(f field.ID, v []byte) {
-	if c := o.Cols.strs[f]; c != nil && len(o.Attrs) == 0 {
+	if c := o.Cols.strs[f]; c != nil && o.Bare() {
 		o.B.PutBytes(c, v)
 		return
 	}
@@ -111,8 +130,8 @@ func (o *Out) Str(f field.ID, v []byte) {
 }
 
 func (o *Out) str(f field.ID, v []byte) {
-	if len(o.Attrs) > 0 && o.taken(f.String()) {
-		o.B.StrBytes(f.String()+Extracted, v)
+	if o.taken(f) {
+		o.B.PutBytes(o.extracted(&o.Cols.takenStrs, f, record.String), v)
 		return
 	}
 	o.B.PutBytes(o.text(f), v)
@@ -128,10 +147,20 @@ func (o *Out) text(f field.ID) *record.Column {
 	return c
 }
 
+// extracted returns the column of a field whose name is taken.
+func (o *Out) extracted(cols *[field.Count]*record.Column, f field.ID, k record.Kind) *record.Column {
+	c := cols[f]
+	if c == nil {
+		c = o.B.Open(f.String()+Extracted, k)
+		cols[f] = c
+	}
+	return c
+}
+
 // Int writes a value of the payload.
 func (o *Out) Int(f field.ID, v int64) {
-	if len(o.Attrs) > 0 && o.taken(f.String()) {
-		o.B.Int(f.String()+Extracted, v)
+	if o.taken(f) {
+		o.B.PutNum(o.extracted(&o.Cols.takenInts, f, record.Int), uint64(v))
 		return
 	}
 	c := o.Cols.ints[f]
@@ -150,14 +179,14 @@ func (o *Out) Put(f field.ID, v string) { o.B.PutStr(o.text(f), v) }
 
 // Derive writes a fact that the payload only implies.
 func (o *Out) Derive(f field.ID, v string) {
-	if len(o.Attrs) == 0 || !o.taken(f.String()) {
+	if !o.taken(f) {
 		o.B.PutStr(o.text(f), v)
 	}
 }
 
 // DeriveBytes is Derive for bytes, which are copied. Empty derives nothing.
 func (o *Out) DeriveBytes(f field.ID, v []byte) {
-	if len(v) > 0 && (len(o.Attrs) == 0 || !o.taken(f.String())) {
+	if len(v) > 0 && !o.taken(f) {
 		o.B.PutBytes(o.text(f), v)
 	}
 }

@@ -232,3 +232,17 @@ var names = [Count]string{
 
 // String returns the name.
 func (f ID) String() string { return names[f] }
+
+var ids = func() map[string]ID {
+	m := make(map[string]ID, Count)
+	for id, name := range names {
+		m[name] = ID(id)
+	}
+	return m
+}()
+
+// Of returns the number of a name, if it has one.
+func Of(name string) (ID, bool) {
+	id, ok := ids[name]
+	return id, ok
+}
