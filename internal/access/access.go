@@ -4,6 +4,7 @@ package access
 
 import (
 	"github.com/meshtrail/meshtrail/internal/fault"
+	"github.com/meshtrail/meshtrail/internal/identity"
 	"github.com/meshtrail/meshtrail/internal/match"
 	"github.com/meshtrail/meshtrail/internal/record"
 )
@@ -32,6 +33,7 @@ type Principal struct {
 	Name   string // for the audit record
 	Tenant record.TenantID
 	Grants []Permission
+	Sends  identity.Sending // what is declared of the records that it hands in
 }
 
 // May reports whether the principal holds the permission.

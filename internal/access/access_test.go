@@ -22,6 +22,7 @@ func TestForEveryRole(t *testing.T) {
 		identity.SenderRole:  {Identified, LogsWrite},
 		identity.ReaderRole:  {Identified, LogsRead},
 		identity.AuditorRole: {Identified, LogsRead, AuditRead, Evidence},
+		identity.MonitorRole: {Metrics},
 	}
 	for _, role := range identity.Roles {
 		p, err := For(identity.Identity{Name: "x", Tenant: "default", Role: role})

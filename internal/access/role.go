@@ -24,6 +24,7 @@ var roles = map[string][]Permission{
 	identity.SenderRole:    {Identified, LogsWrite},
 	identity.ReaderRole:    {Identified, LogsRead},
 	identity.AuditorRole:   {Identified, LogsRead, AuditRead, Evidence},
+	identity.MonitorRole:   {Metrics},
 }
 
 // For returns the principal that an identity acts as. An unknown role is
@@ -33,5 +34,5 @@ func For(id identity.Identity) (*Principal, error) {
 	if !ok || id.Name == "" || id.Tenant == "" {
 		return nil, fault.Errorf(fault.Denied, "identity %q has no usable role", id.Name)
 	}
-	return &Principal{Name: id.Name, Tenant: id.Tenant, Grants: grants}, nil
+	return &Principal{Name: id.Name, Tenant: id.Tenant, Grants: grants, Sends: id.Sends}, nil
 }

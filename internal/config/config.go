@@ -24,6 +24,7 @@ import (
 	"github.com/meshtrail/meshtrail/internal/fault"
 	"github.com/meshtrail/meshtrail/internal/httpd"
 	"github.com/meshtrail/meshtrail/internal/identity"
+	"github.com/meshtrail/meshtrail/internal/pipeline"
 	"github.com/meshtrail/meshtrail/internal/policy"
 	"github.com/meshtrail/meshtrail/internal/query"
 	"github.com/meshtrail/meshtrail/internal/receive"
@@ -190,6 +191,7 @@ func (c *Config) validate(places map[string]place) []Problem {
 		// The paths of these begin at the root.
 		{"", policy.ValidateHolds(c.Holds)},
 		{"", identity.ValidateConfig(c.Tokens, c.Certificates)},
+		{"", c.platforms()},
 		{"", receive.ValidateExpectations(c.Sources)},
 	}
 	for _, part := range append(parts, c.Receivers.validate()...) {
@@ -198,6 +200,24 @@ func (c *Config) validate(places map[string]place) []Problem {
 		}
 	}
 	return out
+}
+
+// platforms reports platforms that credentials declare and nobody knows: package
+// identity knows nothing of them.
+func (c *Config) platforms() error {
+	var errs []error
+	check := func(list string, i int, platform string) {
+		if !pipeline.KnownPlatform(platform) {
+			errs = append(errs, fault.WithHint(fault.Errorf(fault.Invalid, "%s[%d].platform: unknown platform %q", list, i, platform), "leave it out to detect by shape"))
+		}
+	}
+	for i, t := range c.Tokens {
+		check("tokens", i, t.Platform)
+	}
+	for i, t := range c.Certificates {
+		check("certificates", i, t.Platform)
+	}
+	return errors.Join(errs...)
 }
 
 // problemOf places an error of a part. An error that begins with a path below

@@ -10,6 +10,7 @@ import (
 	"time"
 
 	"github.com/meshtrail/meshtrail/internal/fault"
+	"github.com/meshtrail/meshtrail/internal/identity"
 )
 
 func TestEmptyFilesAreWhole(t *testing.T) {
@@ -267,4 +268,40 @@ func FuzzParse(f *testing.F) {
 			t.Errorf("%v", err)
 		}
 	})
+}
+
+func TestWhatCredentialsDeclare(t *testing.T) {
+	c, err := Parse([]byte(`tokens:
+  - {name: edge, role: sender, file: x, source: e, platform: envoy, class: security, bytes_per_second: 5MiB, records_per_second: 100}
+certificates:
+  - {id: cn, role: sender, class: ops}
+`))
+	if err != nil {
+		t.Fatal(err)
+	}
+	want := identity.Sending{Source: "e", Platform: "envoy", Class: "security", BytesPerSecond: 5 << 20, RecordsPerSecond: 100}
+	if got := c.Tokens[0].Identity().Sends; got != want || c.Certificates[0].Identity().Sends.Class != "ops" {
+		t.Errorf("%+v", got)
+	}
+	_, err = Parse([]byte(`tokens:
+  - name: edge
+    role: sender
+    file: x
+    platform: nosuch
+    class: a b
+certificates:
+  - {id: cn, role: monitor, platform: envoi}
+`))
+	var ps Problems
+	if !errors.As(err, &ps) || len(ps) != 4 {
+		t.Fatalf("%v", err)
+	}
+	for i, want := range []struct {
+		path string
+		line int
+	}{{"tokens[0].class", 6}, {"certificates[0].role", 8}, {"tokens[0].platform", 5}, {"certificates[0].platform", 8}} {
+		if ps[i].Path != want.path || ps[i].Line != want.line {
+			t.Errorf("%+v, want %+v", ps[i], want)
+		}
+	}
 }

@@ -20,21 +20,23 @@ type TokenConfig struct {
 	Role   string `yaml:"role"`
 	// File holds the token, or sha256: and its hash in hex. A value is never given
 	// in the configuration itself.
-	File string `yaml:"file"`
+	File    string `yaml:"file"`
+	Sending `yaml:",inline"`
 }
 
 // CertificateConfig makes a client's certificate known, whose authority is
 // server.client_ca.
 type CertificateConfig struct {
-	ID     string `yaml:"id"`   // SPIFFE ID or common name: see CertificateName
-	Name   string `yaml:"name"` // ID if empty
-	Tenant string `yaml:"tenant"`
-	Role   string `yaml:"role"`
+	ID      string `yaml:"id"`   // SPIFFE ID or common name: see CertificateName
+	Name    string `yaml:"name"` // ID if empty
+	Tenant  string `yaml:"tenant"`
+	Role    string `yaml:"role"`
+	Sending `yaml:",inline"`
 }
 
 // Identity returns who presents the token.
 func (c TokenConfig) Identity() Identity {
-	return Identity{Name: c.Name, Tenant: tenant(c.Tenant), Role: c.Role}
+	return Identity{Name: c.Name, Tenant: tenant(c.Tenant), Role: c.Role, Sends: c.Sending}
 }
 
 // Identity returns who presents the certificate.
@@ -42,7 +44,7 @@ func (c CertificateConfig) Identity() Identity {
 	if c.Name == "" {
 		c.Name = c.ID
 	}
-	return Identity{Name: c.Name, Tenant: tenant(c.Tenant), Role: c.Role}
+	return Identity{Name: c.Name, Tenant: tenant(c.Tenant), Role: c.Role, Sends: c.Sending}
 }
 
 func tenant(name string) record.TenantID {
@@ -101,9 +103,35 @@ func (v *validation) identity(at string, id Identity) {
 		v.bad(at+".role", fmt.Sprintf("unknown role %q", id.Role), "use "+strings.Join(Roles, ", "))
 	}
 	if known, ok := v.ids[id.Name]; ok && known != id {
-		v.bad(at+".name", fmt.Sprintf("%q has another tenant or role elsewhere", id.Name), "one name is one identity: audit records tell nothing else")
+		v.bad(at+".name", fmt.Sprintf("%q has another tenant, role or settings elsewhere", id.Name), "one name is one identity: audit records tell nothing else")
 	}
 	v.ids[id.Name] = id
+	v.sending(at, id)
+}
+
+// minBytes is the least bound of bytes a second: less than that is a slip.
+const minBytes = 1024
+
+func (v *validation) sending(at string, id Identity) {
+	s := id.Sends
+	if s == (Sending{}) {
+		return
+	}
+	if id.Role != SenderRole && id.Role != Administrator {
+		v.bad(at+".role", fmt.Sprintf("a %s hands no records in, and has no source, platform, class or rate", id.Role), "remove them, or make it a "+SenderRole)
+	}
+	if s.Source != "" && !record.ValidName(s.Source) {
+		v.bad(at+".source", fmt.Sprintf("%q is no name", s.Source), "")
+	}
+	if s.Class != "" && !record.ValidName(s.Class) {
+		v.bad(at+".class", fmt.Sprintf("%q is no name of a class", s.Class), "")
+	}
+	if s.BytesPerSecond != 0 && s.BytesPerSecond < minBytes {
+		v.bad(at+".bytes_per_second", fmt.Sprintf("%d is less than 1KiB", s.BytesPerSecond), "0 is no bound")
+	}
+	if s.RecordsPerSecond < 0 {
+		v.bad(at+".records_per_second", fmt.Sprintf("%d is negative", s.RecordsPerSecond), "0 is no bound")
+	}
 }
 
 func validName(s string) bool {

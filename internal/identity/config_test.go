@@ -43,6 +43,8 @@ func TestValidateConfig(t *testing.T) {
 		{Name: "a", Role: SenderRole, File: "x"},
 		{Name: "a", Role: SenderRole, File: "y"}, // while one replaces the other
 		{Name: "admin", Role: Administrator, File: "z"},
+		{Name: "s", Role: SenderRole, File: "s", Sending: Sending{Class: "ops", Source: "edge", BytesPerSecond: 1 << 20, RecordsPerSecond: 1}},
+		{Name: "m", Role: MonitorRole, File: "m"},
 	}
 	certs := []CertificateConfig{{ID: "spiffe://x/y", Role: ReaderRole}, {ID: "cn", Name: "a", Role: SenderRole}}
 	if err := ValidateConfig(good, certs); err != nil {
@@ -52,10 +54,14 @@ func TestValidateConfig(t *testing.T) {
 		{Name: "b c", Role: SenderRole, File: "x"}, {Name: "d", Role: "root", File: "x"}, {Name: "e", Role: SenderRole},
 		{Name: "f", Tenant: "a b", Role: SenderRole, File: "x"}, {Name: "admin", Tenant: "shop", Role: Administrator, File: "x"},
 		{Name: "a", Role: SenderRole, File: "x"}, {Name: "a", Role: ReaderRole, File: "x"},
+		{Name: "s1", Role: ReaderRole, File: "x", Sending: Sending{Class: "ops"}},
+		{Name: "s2", Role: SenderRole, File: "x", Sending: Sending{Class: "a b", Source: "c d", BytesPerSecond: 5, RecordsPerSecond: -1}},
+		{Name: "s3", Role: SenderRole, File: "x"}, {Name: "s3", Role: SenderRole, File: "y", Sending: Sending{Class: "ops"}},
 	}, []CertificateConfig{{Role: SenderRole}, {ID: "x", Role: SenderRole}, {ID: "x", Role: SenderRole}})
 	for _, want := range []string{
 		"tokens[0].name: ", "tokens[1].role: ", "tokens[2].file: ", "tokens[3].tenant: ", `tokens[4].name: "admin"`, `tokens[6].name: "a"`,
-		"certificates[0].id: ", "certificates[2].id: ",
+		"certificates[0].id: ", "certificates[2].id: ", "tokens[7].role: a reader hands no records in",
+		"tokens[8].class: ", "tokens[8].source: ", "tokens[8].bytes_per_second: ", "tokens[8].records_per_second: ", `tokens[10].name: "s3"`,
 	} {
 		if err == nil || !strings.Contains(err.Error(), want) {
 			t.Errorf("nothing of %q in\n%v", want, err)

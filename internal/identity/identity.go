@@ -52,16 +52,34 @@ const (
 	SenderRole    = "sender"        // hands records in, and nothing else
 	ReaderRole    = "reader"        // asks, and nothing else
 	AuditorRole   = "auditor"       // asks, reads audit records, makes reports
+	MonitorRole   = "monitor"       // reads the server's own metrics, and nothing else
 )
 
 // Roles lists them.
-var Roles = []string{SenderRole, ReaderRole, AuditorRole, Administrator}
+var Roles = []string{SenderRole, ReaderRole, AuditorRole, MonitorRole, Administrator}
 
 // An Identity is a caller whose credential was right.
 type Identity struct {
 	Name   string // unique in the deployment, for the audit record
 	Tenant record.TenantID
 	Role   string // package access knows what it grants
+	Sends  Sending
+}
+
+// A Sending is what is declared of the records that a credential hands in, and how
+// fast it may. Its zero value declares and bounds nothing.
+type Sending struct {
+	// Source names the credential in counts and in log.source, after the receiver's
+	// name, in place of its own name.
+	Source string `yaml:"source"`
+	// Platform declares what the records are ("" detects it).
+	Platform string `yaml:"platform"`
+	// Class is the retention class where no rule gives another.
+	Class string `yaml:"class"`
+	// BytesPerSecond bounds what comes in, as received, and RecordsPerSecond how many
+	// records; 0 is no bound.
+	BytesPerSecond   int64 `yaml:"bytes_per_second"`
+	RecordsPerSecond int64 `yaml:"records_per_second"`
 }
 
 var base32Lower = base32.NewEncoding("abcdefghijklmnopqrstuvwxyz234567").WithPadding(base32.NoPadding)

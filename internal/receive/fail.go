@@ -3,6 +3,8 @@ package receive
 import (
 	"errors"
 	"net/http"
+	"strconv"
+	"time"
 
 	"github.com/meshtrail/meshtrail/internal/fault"
 )
@@ -45,6 +47,10 @@ func SetRetry(w http.ResponseWriter, code int, err error) {
 	after := "5"
 	if fault.Is(err, fault.Overload) {
 		after = "1"
+	}
+	var said *later
+	if errors.As(err, &said) {
+		after = strconv.Itoa(int(said.after / time.Second))
 	}
 	w.Header().Set("Retry-After", after)
 }

@@ -20,6 +20,7 @@ type Shared struct {
 	Logger  *slog.Logger       // may be nil
 	Audit   audit.Recorder     // of senders who are refused; may be nil
 	Sources *Sources           // what is known of each source; may be nil
+	Rates   *Rates             // what credentials may send; nil: no bounds
 	// Lossy says that the protocol has no acknowledgement. The list of receivers
 	// sets it, from Info.
 	Lossy bool
@@ -38,6 +39,7 @@ type Frame struct {
 
 	intake  pipeline.Intake
 	sources *Sources
+	rates   *Rates
 	origins origins
 }
 
@@ -51,7 +53,7 @@ func NewFrame(name string, s Shared) *Frame {
 	}
 	return &Frame{
 		Name: name, Bodies: s.Bodies, Limits: s.Bodies.Limits(), Meter: NewMeter(s.Metrics, s.Logger, name),
-		Log: s.Logger.With("receiver", name), Lossy: s.Lossy, intake: s.Intake, sources: s.Sources,
+		Log: s.Logger.With("receiver", name), Lossy: s.Lossy, intake: s.Intake, sources: s.Sources, rates: s.Rates,
 	}
 }
 
@@ -85,7 +87,7 @@ func (f *Frame) Receive(r *http.Request, encoding string, decode func(body *Body
 // decode also returns what KeyID makes the request's identity of, nil if this one
 // has none. KeyHeader goes before it.
 func (f *Frame) ReceiveNumbered(r *http.Request, encoding string, decode func(body *Body, set *Set) ([][]byte, error), answer func(*Taken) error) error {
-	from, err := Identify(r, f.Name)
+	from, err := f.Identify(r)
 	if err != nil {
 		return err
 	}
@@ -128,6 +130,7 @@ func (f *Frame) Ingest(ctx context.Context, from Sender, id record.BatchID, set 
 	}
 	out, err := f.Meter.ingest(ctx, f.intake, f.request(from, id, set), wire, decoded)
 	if err == nil {
+		from.rate.took(wire, int64(set.Total()))
 		f.sources.took(f, from, set, &out, decoded)
 	}
 	return out, err

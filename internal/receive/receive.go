@@ -83,7 +83,8 @@ type Sender struct {
 	// not (UDP beside TCP).
 	Lossy bool
 
-	answered bool // the sender is told when its records are durable
+	answered bool  // the sender is told when its records are durable
+	rate     *rate // what its credential may send; nil: no bound
 }
 
 // Identify returns the sender of an authenticated request. The tenant comes
@@ -96,7 +97,14 @@ func sender(p *access.Principal, receiver string) (Sender, error) {
 	if p == nil || p.Tenant == "" {
 		return Sender{}, fault.Errorf(fault.Unauthenticated, "a credential is needed")
 	}
-	return Sender{Tenant: p.Tenant, Name: p.Name, Source: SourceName(receiver + "/" + p.Name)}, nil
+	label := p.Sends.Source
+	if label == "" {
+		label = p.Name
+	}
+	return Sender{
+		Tenant: p.Tenant, Name: p.Name, Source: SourceName(receiver + "/" + label),
+		Platform: p.Sends.Platform, Class: record.Class(p.Sends.Class),
+	}, nil
 }
 
 // SourceName makes s fit for record.Batch.Source: 1 to 128 printable ASCII

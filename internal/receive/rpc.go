@@ -19,7 +19,7 @@ func (f *Frame) Service(name string, methods ...rpc.Method) rpc.Service {
 // Call runs a gRPC method that takes one message of records, as Receive runs an
 // intake request over HTTP: decode and answer are the same functions.
 func (f *Frame) Call(s *rpc.Stream, decode func(body *Body, set *Set) error, answer func(*Taken) error) error {
-	from, err := Identify(s.Request(), f.Name)
+	from, err := f.Identify(s.Request())
 	if err != nil {
 		return err
 	}

@@ -47,8 +47,12 @@ func (e *httpError) Unwrap() error { return e.err }
 
 func httpStatus(code int, err error) error { return &httpError{code, err} }
 
-// retryAfter is when a caller is asked to come again.
-func retryAfter(kind fault.Kind) time.Duration {
+// retryAfter is when a caller is asked to come again: err may say it.
+func retryAfter(err error, kind fault.Kind) time.Duration {
+	var said interface{ RetryAfter() time.Duration }
+	if errors.As(err, &said) {
+		return said.RetryAfter()
+	}
 	if kind == fault.Overload {
 		return time.Second
 	}
@@ -70,7 +74,7 @@ func Status(err error, intake bool) *status.Status {
 	}
 	st := status.New(code, strings.ToValidUTF8(message, "\ufffd"))
 	if code == codes.Unavailable {
-		if with, err := st.WithDetails(&errdetails.RetryInfo{RetryDelay: durationpb.New(retryAfter(kind))}); err == nil {
+		if with, err := st.WithDetails(&errdetails.RetryInfo{RetryDelay: durationpb.New(retryAfter(err, kind))}); err == nil {
 			st = with
 		}
 	}

@@ -72,7 +72,7 @@ type stream struct {
 // stream takes messages until the sender ends the stream. It answers only then:
 // Envoy expects nothing before.
 func (r *Receiver) stream(s *rpc.Stream) error {
-	from, err := receive.Identify(s.Request(), Name)
+	from, err := r.frame.IdentifyStream(s.Request())
 	if err != nil {
 		return err
 	}
@@ -116,5 +116,8 @@ func (r *Receiver) message(ctx context.Context, st *stream, m rpc.Message) error
 	}
 	_, err = r.frame.Keep(ctx, 0, st.from, st.id, set, body)
 	st.id.Seq += uint64(len(set.Raws))
-	return err
+	if err != nil {
+		return err
+	}
+	return r.frame.Hold(ctx, st.from)
 }

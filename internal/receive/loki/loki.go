@@ -89,7 +89,7 @@ var noStreams = receive.WithStatus(http.StatusUnprocessableEntity,
 	fault.Errorf(fault.Invalid, "error at least one valid stream is required for ingestion"))
 
 func (l *Receiver) push(w http.ResponseWriter, r *http.Request) error {
-	from, err := receive.Identify(r, Name)
+	from, err := l.frame.Identify(r)
 	if err != nil {
 		return err
 	}

@@ -114,7 +114,7 @@ func answer(w http.ResponseWriter, code int, body []byte) {
 }
 
 func (v *Receiver) relay(w http.ResponseWriter, r *http.Request) error {
-	from, err := receive.Identify(r, Name)
+	from, err := v.frame.Identify(r)
 	if err != nil {
 		return err
 	}
@@ -136,6 +136,7 @@ func (v *Receiver) relay(w http.ResponseWriter, r *http.Request) error {
 				records += b.Len()
 				if err = v.to.Append(r.Context(), b); err == nil {
 					v.frame.Appended(b, len(frame))
+					v.frame.Count(from, int64(len(frame)), int64(b.Len()))
 				}
 			}
 		}
