@@ -26,10 +26,10 @@ type Shared struct {
 	Lossy bool
 }
 
-// A Frame is what a receiver stands in: everything about taking records in that
-// is the same in every protocol. A receiver adds how bytes become raw records,
-// and what its clients are answered. It is safe for concurrent use.
-type Frame struct {
+// An Inlet is what a receiver hands its records in by: everything about taking
+// records in that is the same in every protocol. A receiver adds how bytes become
+// raw records, and what its clients are answered. It is safe for concurrent use.
+type Inlet struct {
 	Name   string // the receiver's, in sources and metrics
 	Bodies *Bodies
 	Limits Limits
@@ -43,15 +43,15 @@ type Frame struct {
 	origins origins
 }
 
-// NewFrame returns the frame of the receiver of this name.
-func NewFrame(name string, s Shared) *Frame {
+// NewInlet returns the inlet of the receiver of this name.
+func NewInlet(name string, s Shared) *Inlet {
 	if s.Bodies == nil {
 		s.Bodies = NewBodies(Limits{})
 	}
 	if s.Logger == nil {
 		s.Logger = slog.New(slog.DiscardHandler)
 	}
-	return &Frame{
+	return &Inlet{
 		Name: name, Bodies: s.Bodies, Limits: s.Bodies.Limits(), Meter: NewMeter(s.Metrics, s.Logger, name),
 		Log: s.Logger.With("receiver", name), Lossy: s.Lossy, intake: s.Intake, sources: s.Sources, rates: s.Rates,
 	}
@@ -65,7 +65,7 @@ type Taken struct {
 	Set  *Set  // what decode made of it
 }
 
-// Refused returns how many records were refused for good, and the detail of the
+// RefusedTotal returns how many records were refused for good, and the detail of the
 // first one.
 func (t *Taken) RefusedTotal() (n int, first string) {
 	n, first = int(t.Set.RejectedTotal())+len(t.Outcome.Refused), t.Set.First
@@ -79,25 +79,25 @@ func (t *Taken) RefusedTotal() (n int, first string) {
 // content encoding, its identity when the sender numbers it. decode fills the
 // set from the body; answer is called when what decode found is durable, or when
 // it found nothing. Of an error nothing was answered yet: Route.Fail does it.
-func (f *Frame) Receive(r *http.Request, encoding string, decode func(body *Body, set *Set) error, answer func(*Taken) error) error {
-	return f.ReceiveNumbered(r, encoding, func(body *Body, set *Set) ([][]byte, error) { return nil, decode(body, set) }, answer)
+func (in *Inlet) Receive(r *http.Request, encoding string, decode func(body *Body, set *Set) error, answer func(*Taken) error) error {
+	return in.ReceiveNumbered(r, encoding, func(body *Body, set *Set) ([][]byte, error) { return nil, decode(body, set) }, answer)
 }
 
 // ReceiveNumbered is Receive for protocols that number requests in their own way:
 // decode also returns what KeyID makes the request's identity of, nil if this one
 // has none. KeyHeader goes before it.
-func (f *Frame) ReceiveNumbered(r *http.Request, encoding string, decode func(body *Body, set *Set) ([][]byte, error), answer func(*Taken) error) error {
-	from, err := f.Identify(r)
+func (in *Inlet) ReceiveNumbered(r *http.Request, encoding string, decode func(body *Body, set *Set) ([][]byte, error), answer func(*Taken) error) error {
+	from, err := in.Identify(r)
 	if err != nil {
 		return err
 	}
 	from.answered = true
-	body, err := f.Bodies.Read(r, encoding)
+	body, err := in.Bodies.Read(r, encoding)
 	if err != nil {
 		return err
 	}
 	defer body.Release()
-	id, err := RequestID(r, from, f.Name, body.Bytes)
+	id, err := RequestID(r, from, in.Name, body.Bytes)
 	if err != nil {
 		return err
 	}
@@ -108,10 +108,10 @@ func (f *Frame) ReceiveNumbered(r *http.Request, encoding string, decode func(bo
 		return err
 	}
 	if id.IsZero() && parts != nil {
-		id = KeyID(from, f.Name, parts...)
+		id = KeyID(from, in.Name, parts...)
 	}
 	t := Taken{Body: body, Set: set}
-	if t.Outcome, err = f.Ingest(r.Context(), from, id, set, body); err != nil {
+	if t.Outcome, err = in.Ingest(r.Context(), from, id, set, body); err != nil {
 		return err
 	}
 	return answer(&t)
@@ -120,7 +120,7 @@ func (f *Frame) ReceiveNumbered(r *http.Request, encoding string, decode func(bo
 // Ingest hands in what set holds, and counts it. It returns nil only once every
 // record that was not refused or dropped is durable; a set without records is a
 // success. body is what it was read from, for the counters; nil if it was not a body.
-func (f *Frame) Ingest(ctx context.Context, from Sender, id record.BatchID, set *Set, body *Body) (pipeline.Outcome, error) {
+func (in *Inlet) Ingest(ctx context.Context, from Sender, id record.BatchID, set *Set, body *Body) (pipeline.Outcome, error) {
 	if set.Total() == 0 {
 		return pipeline.Outcome{}, nil
 	}
@@ -128,15 +128,15 @@ func (f *Frame) Ingest(ctx context.Context, from Sender, id record.BatchID, set 
 	if body != nil {
 		wire, decoded = body.Wire, int64(len(body.Bytes))
 	}
-	out, err := f.Meter.ingest(ctx, f.intake, f.request(from, id, set), wire, decoded)
+	out, err := in.Meter.ingest(ctx, in.intake, in.request(from, id, set), wire, decoded)
 	if err == nil {
 		from.rate.took(wire, int64(set.Total()))
-		f.sources.took(f, from, set, &out, decoded)
+		in.sources.took(in, from, set, &out, decoded)
 	}
 	return out, err
 }
 
-func (f *Frame) request(from Sender, id record.BatchID, set *Set) *pipeline.Request {
+func (in *Inlet) request(from Sender, id record.BatchID, set *Set) *pipeline.Request {
 	return &pipeline.Request{
 		Tenant: from.Tenant, Source: from.Source, Platform: from.Platform, Class: from.Class,
 		ID: id, Raws: set.Raws, Rejected: set.Rejected,

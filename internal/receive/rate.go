@@ -132,25 +132,25 @@ func Later(d time.Duration, err error) error {
 
 // Identify returns the sender of an authenticated request. One that has sent more
 // than it may is held back a moment, and then refused with fault.Overload.
-func (f *Frame) Identify(r *http.Request) (Sender, error) { return f.identify(r, ratePatience) }
+func (in *Inlet) Identify(r *http.Request) (Sender, error) { return in.identify(r, ratePatience) }
 
 // IdentifyStream is Identify for requests that last: they are held back however
 // long it takes, as Hold does from then on.
-func (f *Frame) IdentifyStream(r *http.Request) (Sender, error) { return f.identify(r, 0) }
+func (in *Inlet) IdentifyStream(r *http.Request) (Sender, error) { return in.identify(r, 0) }
 
-func (f *Frame) identify(r *http.Request, patience time.Duration) (Sender, error) {
+func (in *Inlet) identify(r *http.Request, patience time.Duration) (Sender, error) {
 	p := httpd.PrincipalFrom(r.Context())
-	from, err := sender(p, f.Name)
+	from, err := sender(p, in.Name)
 	if err != nil {
 		return from, err
 	}
-	from.rate = f.rates.of(p)
+	from.rate = in.rates.of(p)
 	return from, from.rate.wait(r.Context(), patience)
 }
 
 // Hold waits until the sender may send more, however long that takes: for
 // protocols over streams, where not to read holds the sender back.
-func (f *Frame) Hold(ctx context.Context, from Sender) error { return from.rate.wait(ctx, 0) }
+func (f *Inlet) Hold(ctx context.Context, from Sender) error { return from.rate.wait(ctx, 0) }
 
 // Count counts what was taken in beside Ingest against the sender's rate.
-func (f *Frame) Count(from Sender, bytes, records int64) { from.rate.took(bytes, records) }
+func (f *Inlet) Count(from Sender, bytes, records int64) { from.rate.took(bytes, records) }

@@ -21,7 +21,7 @@ import (
 )
 
 // post sends n lines of 10 bytes as a principal.
-func post(ctx context.Context, f *receive.Frame, p *access.Principal, n int) error {
+func post(ctx context.Context, f *receive.Inlet, p *access.Principal, n int) error {
 	r := httptest.NewRequest("POST", "/", strings.NewReader(strings.Repeat("123456789\n", n)))
 	r = r.WithContext(httpd.WithPrincipal(ctx, p))
 	return f.Receive(r, "", func(body *receive.Body, set *receive.Set) error {
@@ -34,7 +34,7 @@ func post(ctx context.Context, f *receive.Frame, p *access.Principal, n int) err
 
 func TestWhatACredentialDeclares(t *testing.T) {
 	in := new(receivetest.Intake)
-	f := receive.NewFrame("x", receive.Shared{Intake: in})
+	f := receive.NewInlet("x", receive.Shared{Intake: in})
 	p := &access.Principal{Name: "edge-7", Tenant: "acme"}
 	for _, c := range []struct {
 		sends            identity.Sending
@@ -60,10 +60,10 @@ func TestRateOfACredential(t *testing.T) {
 		in := new(receivetest.Intake)
 		shared := receive.Shared{Intake: in, Rates: new(receive.Rates)}
 		// One credential over two receivers, and a neighbour without a bound.
-		one, other := receive.NewFrame("x", shared), receive.NewFrame("y", shared)
+		one, other := receive.NewInlet("x", shared), receive.NewInlet("y", shared)
 		p := &access.Principal{Name: "edge", Tenant: "acme", Sends: identity.Sending{RecordsPerSecond: 10, BytesPerSecond: 1000}}
 		start := time.Now()
-		send := func(f *receive.Frame, n int) error { return post(t.Context(), f, p, n) }
+		send := func(f *receive.Inlet, n int) error { return post(t.Context(), f, p, n) }
 
 		// The first request of any size is taken: 100 records are worth ten seconds.
 		if err := send(one, 100); err != nil {
@@ -116,14 +116,14 @@ func TestRateOfWhatFails(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		p := &access.Principal{Name: "edge", Tenant: "acme", Sends: identity.Sending{RecordsPerSecond: 1}}
 		full := new(receivetest.Intake)
-		f := receive.NewFrame("x", receive.Shared{Intake: failing{}, Rates: new(receive.Rates)})
+		f := receive.NewInlet("x", receive.Shared{Intake: failing{}, Rates: new(receive.Rates)})
 		for range 5 {
 			if err := post(t.Context(), f, p, 100); !fault.Is(err, fault.Unavailable) {
 				t.Fatalf("what was not kept counts: %v", err)
 			}
 		}
 		// A stream waits, until its call ends.
-		f = receive.NewFrame("x", receive.Shared{Intake: full, Rates: new(receive.Rates)})
+		f = receive.NewInlet("x", receive.Shared{Intake: full, Rates: new(receive.Rates)})
 		if err := post(t.Context(), f, p, 100); err != nil {
 			t.Fatal(err)
 		}

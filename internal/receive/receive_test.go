@@ -4,9 +4,7 @@ import (
 	"bytes"
 	"compress/gzip"
 	"encoding/binary"
-	"encoding/json"
 	"errors"
-	"fmt"
 	"io"
 	"net/http"
 	"net/http/httptest"
@@ -207,99 +205,6 @@ func TestSendersOfALittleHoldNoBomb(t *testing.T) {
 			t.Errorf("%s: %v, %d bytes are held", encoding, err, b.Held())
 		}
 	}
-}
-
-// value reads any JSON with the puller, as encoding/json would show it.
-func value(j *JSON) any {
-	switch j.Peek() {
-	case '{':
-		m := map[string]any{}
-		j.Begin('{')
-		for {
-			k, ok := j.Field()
-			if !ok {
-				return m
-			}
-			m[string(k)] = value(j)
-		}
-	case '[':
-		a := []any{}
-		j.Begin('[')
-		for j.Elem() {
-			a = append(a, value(j))
-		}
-		return a
-	case '"':
-		return string(j.String())
-	}
-	return string(j.Scalar())
-}
-
-// FuzzJSON holds the puller against encoding/json: what that takes, it reads the
-// same. It may take more.
-func FuzzJSON(f *testing.F) {
-	for _, s := range []string{`{"a":[1,-2.5e3,true,null,"x\u00e9\ud83d\ude00\n\/"],"b":{}}`, `[]`, ` "\ud800" `, `{"a":1,}`, `[[[[]]]]`} {
-		f.Add([]byte(s))
-	}
-	f.Fuzz(func(t *testing.T, b []byte) {
-		set := NewSet()
-		defer set.Release()
-		j := NewJSON(b, 100, set)
-		got := value(&j)
-		j.End()
-		var want any
-		dec := json.NewDecoder(bytes.NewReader(b))
-		dec.UseNumber()
-		if !json.Valid(b) || dec.Decode(&want) != nil {
-			return
-		}
-		if bytes.ContainsRune(b, 0xfffd) || !bytes.Equal(bytes.ToValidUTF8(b, nil), b) {
-			return // encoding/json replaces what is not UTF-8
-		}
-		if j.Err() != nil {
-			if fault.Is(j.Err(), fault.TooLarge) {
-				return
-			}
-			t.Fatalf("%q: %v", b, j.Err())
-		}
-		if g, w := fmt.Sprint(got), fmt.Sprint(strip(want)); g != w {
-			t.Fatalf("%q: %s, want %s", b, g, w)
-		}
-		raw := NewJSON(b, 1, set)
-		if string(bytes.TrimSpace(b)) != string(raw.Raw()) || raw.Err() != nil {
-			t.Fatalf("raw of %q: %v", b, raw.Err())
-		}
-	})
-}
-
-// strip turns scalars into their text.
-func strip(v any) any {
-	switch v := v.(type) {
-	case map[string]any:
-		for k := range v {
-			v[k] = strip(v[k])
-		}
-	case []any:
-		for i := range v {
-			v[i] = strip(v[i])
-		}
-	case nil:
-		return "null"
-	case bool, json.Number:
-		return fmt.Sprint(v)
-	}
-	return v
-}
-
-func FuzzAppendString(f *testing.F) {
-	f.Add([]byte("a\"\\\n\x00\xffé"))
-	f.Fuzz(func(t *testing.T, b []byte) {
-		var s string
-		out := AppendString(nil, b)
-		if err := json.Unmarshal(out, &s); err != nil || s != strings.ToValidUTF8(string(b), "\ufffd") && len(b) == len(bytes.ToValidUTF8(b, nil)) {
-			t.Fatalf("%q: %q %v", b, out, err)
-		}
-	})
 }
 
 func FuzzBodies(f *testing.F) {

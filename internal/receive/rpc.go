@@ -7,29 +7,29 @@ import (
 // Service returns the gRPC service of a receiver: what is not the sender's fault
 // is UNAVAILABLE with a RetryInfo, failures are counted, and messages may be as
 // large as Limits.Decoded unless a method says otherwise.
-func (f *Frame) Service(name string, methods ...rpc.Method) rpc.Service {
+func (in *Inlet) Service(name string, methods ...rpc.Method) rpc.Service {
 	for i := range methods {
 		if methods[i].MaxMessage == 0 {
-			methods[i].MaxMessage = f.Limits.Decoded
+			methods[i].MaxMessage = in.Limits.Decoded
 		}
 	}
-	return rpc.Service{Name: name, Methods: methods, Intake: true, Failed: f.Meter.Failed}
+	return rpc.Service{Name: name, Methods: methods, Intake: true, Failed: in.Meter.Failed}
 }
 
 // Call runs a gRPC method that takes one message of records, as Receive runs an
 // intake request over HTTP: decode and answer are the same functions.
-func (f *Frame) Call(s *rpc.Stream, decode func(body *Body, set *Set) error, answer func(*Taken) error) error {
-	from, err := f.Identify(s.Request())
+func (in *Inlet) Call(s *rpc.Stream, decode func(body *Body, set *Set) error, answer func(*Taken) error) error {
+	from, err := in.Identify(s.Request())
 	if err != nil {
 		return err
 	}
 	from.answered = true
-	body, err := f.Message(s)
+	body, err := in.Message(s)
 	if err != nil {
 		return err
 	}
 	defer body.Release()
-	id, err := RequestID(s.Request(), from, f.Name, body.Bytes)
+	id, err := RequestID(s.Request(), from, in.Name, body.Bytes)
 	if err != nil {
 		return err
 	}
@@ -39,7 +39,7 @@ func (f *Frame) Call(s *rpc.Stream, decode func(body *Body, set *Set) error, ans
 		return err
 	}
 	t := Taken{Body: body, Set: set}
-	if t.Outcome, err = f.Ingest(s.Context(), from, id, set, body); err != nil {
+	if t.Outcome, err = in.Ingest(s.Context(), from, id, set, body); err != nil {
 		return err
 	}
 	return answer(&t)
@@ -47,10 +47,10 @@ func (f *Frame) Call(s *rpc.Stream, decode func(body *Body, set *Set) error, ans
 
 // Message reads the next message of a call into counted memory; io.EOF when
 // there is none. The caller releases the Body.
-func (f *Frame) Message(s *rpc.Stream) (*Body, error) {
+func (in *Inlet) Message(s *rpc.Stream) (*Body, error) {
 	m, err := s.Next()
 	if err != nil {
 		return nil, err
 	}
-	return f.Bodies.Message(m)
+	return in.Bodies.Message(m)
 }

@@ -138,7 +138,7 @@ func (s *Sources) forget() {
 }
 
 // took notes a request that was taken in.
-func (s *Sources) took(f *Frame, from Sender, set *Set, out *pipeline.Outcome, bytes int64) {
+func (s *Sources) took(f *Inlet, from Sender, set *Set, out *pipeline.Outcome, bytes int64) {
 	if s == nil {
 		return
 	}
@@ -162,8 +162,8 @@ func (s *Sources) took(f *Frame, from Sender, set *Set, out *pipeline.Outcome, b
 
 // Appended notes a batch that an agent's pipeline made and that was appended here
 // as it is, with the bytes it came in.
-func (f *Frame) Appended(b *record.Batch, bytes int) {
-	s := f.sources
+func (in *Inlet) Appended(b *record.Batch, bytes int) {
+	s := in.sources
 	if s == nil {
 		return
 	}
@@ -177,7 +177,7 @@ func (f *Frame) Appended(b *record.Batch, bytes int) {
 	now := s.now()
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	x := s.seen(f.Name, Sender{Tenant: b.Tenant, Source: b.Source}, now)
+	x := s.seen(in.Name, Sender{Tenant: b.Tenant, Source: b.Source}, now)
 	x.Records += b.Account.Received
 	x.Bytes += uint64(bytes)
 	for _, c := range b.Account.Rejected {

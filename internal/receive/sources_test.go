@@ -34,14 +34,14 @@ type clockwork struct {
 	at      time.Time
 	in      *told
 	sources *Sources
-	frame   *Frame
+	inlet   *Inlet
 }
 
 func newClockwork(t *testing.T, lossy bool, expects ...Expectation) *clockwork {
 	t.Helper()
 	w := &clockwork{at: time.Unix(1_800_000_000, 0), in: &told{}}
 	w.sources = NewSources(func() time.Time { return w.at }, expects)
-	w.frame = NewFrame("syslog", Shared{Intake: w.in, Sources: w.sources, Lossy: lossy})
+	w.inlet = NewInlet("syslog", Shared{Intake: w.in, Sources: w.sources, Lossy: lossy})
 	return w
 }
 
@@ -58,7 +58,7 @@ func (w *clockwork) send(t *testing.T, source string, n int, oldest, newest time
 		Stored: n, Oldest: w.at.Add(-oldest).UnixNano(), Newest: w.at.Add(-newest).UnixNano(),
 		Refused: []pipeline.Refusal{{Reason: "too_large"}},
 	}
-	if _, err := w.frame.Ingest(t.Context(), Sender{Tenant: "shop", Source: source}, record.BatchID{}, set, &Body{Bytes: make([]byte, 100), Wire: 50}); err != nil {
+	if _, err := w.inlet.Ingest(t.Context(), Sender{Tenant: "shop", Source: source}, record.BatchID{}, set, &Body{Bytes: make([]byte, 100), Wire: 50}); err != nil {
 		t.Fatal(err)
 	}
 }
@@ -93,7 +93,7 @@ func TestAFailedRequestIsNotCounted(t *testing.T) {
 	w.in.err = fault.Errorf(fault.Overload, "full")
 	set := NewSet()
 	set.Raws = append(set.Raws, record.Raw{Payload: []byte("x")})
-	if _, err := w.frame.Ingest(t.Context(), Sender{Tenant: "shop", Source: "a"}, record.BatchID{}, set, nil); err == nil {
+	if _, err := w.inlet.Ingest(t.Context(), Sender{Tenant: "shop", Source: "a"}, record.BatchID{}, set, nil); err == nil {
 		t.Fatal("no error")
 	}
 	if list := w.sources.List(); len(list) != 0 {
@@ -213,7 +213,7 @@ func TestPublish(t *testing.T) {
 
 // TestPersist fails an intake twice: the batch is handed in again under its
 // number, and the next one has another.
-func TestPersist(t *testing.T) {
+func TestIngestLossy(t *testing.T) {
 	var ids []record.BatchID
 	fails := 2
 	in := intakeFunc(func(req *pipeline.Request) error {
@@ -223,11 +223,11 @@ func TestPersist(t *testing.T) {
 		}
 		return nil
 	})
-	f := NewFrame("syslog", Shared{Intake: in, Sources: NewSources(nil, nil)})
+	f := NewInlet("syslog", Shared{Intake: in, Sources: NewSources(nil, nil)})
 	set := NewSet()
 	set.Raws = append(set.Raws, record.Raw{Payload: []byte("x")})
 	for range 2 {
-		if _, err := f.Persist(t.Context(), Sender{Tenant: "a", Source: "b"}, set, []byte("x")); err != nil {
+		if _, err := f.IngestLossy(t.Context(), Sender{Tenant: "a", Source: "b"}, set, []byte("x")); err != nil {
 			t.Fatal(err)
 		}
 	}
@@ -240,11 +240,11 @@ func TestPersist(t *testing.T) {
 	fails = 1 << 30
 	ctx, cancel := context.WithTimeout(t.Context(), 50*time.Millisecond)
 	defer cancel()
-	if _, err := f.Persist(ctx, Sender{Tenant: "a", Source: "b"}, set, []byte("x")); !fault.Is(err, fault.Unavailable) {
+	if _, err := f.IngestLossy(ctx, Sender{Tenant: "a", Source: "b"}, set, []byte("x")); !fault.Is(err, fault.Unavailable) {
 		t.Errorf("after the end: %v", err)
 	}
 	fails, ids = 0, nil
-	if _, err := f.Persist(t.Context(), Sender{Tenant: "a", Source: "b"}, set, nil); err != nil || ids[0].Origin == "" {
+	if _, err := f.IngestLossy(t.Context(), Sender{Tenant: "a", Source: "b"}, set, nil); err != nil || ids[0].Origin == "" {
 		t.Errorf("%v %+v", err, ids)
 	}
 }

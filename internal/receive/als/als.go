@@ -47,19 +47,19 @@ type Config struct{}
 func (Config) Validate() error { return nil }
 
 // A Receiver takes streams of access logs.
-type Receiver struct{ frame *receive.Frame }
+type Receiver struct{ inlet *receive.Inlet }
 
 // New returns a receiver that stands in s.
 func New(_ Config, s receive.Shared) (*Receiver, error) {
-	return &Receiver{receive.NewFrame(Name, s)}, nil
+	return &Receiver{receive.NewInlet(Name, s)}, nil
 }
 
 // Routes returns the service of both versions.
 func (r *Receiver) Routes() []httpd.Route {
 	m := rpc.Method{Name: "StreamAccessLogs", Stream: true, Handle: r.stream}
 	return rpc.Routes(access.LogsWrite,
-		r.frame.Service("envoy.service.accesslog.v3.AccessLogService", m),
-		r.frame.Service("envoy.service.accesslog.v2.AccessLogService", m))
+		r.inlet.Service("envoy.service.accesslog.v3.AccessLogService", m),
+		r.inlet.Service("envoy.service.accesslog.v2.AccessLogService", m))
 }
 
 // A stream is what is remembered between the messages of a stream.
@@ -72,7 +72,7 @@ type stream struct {
 // stream takes messages until the sender ends the stream. It answers only then:
 // Envoy expects nothing before.
 func (r *Receiver) stream(s *rpc.Stream) error {
-	from, err := r.frame.IdentifyStream(s.Request())
+	from, err := r.inlet.IdentifyStream(s.Request())
 	if err != nil {
 		return err
 	}
@@ -97,8 +97,8 @@ func (r *Receiver) stream(s *rpc.Stream) error {
 func (r *Receiver) message(ctx context.Context, st *stream, m rpc.Message) error {
 	var body *receive.Body
 	var broken error
-	err := r.frame.Insist(ctx, 0, func() (err error) {
-		if body, err = r.frame.Bodies.Message(m); err != nil && !m.Whole() {
+	err := r.inlet.Retry(ctx, 0, func() (err error) {
+		if body, err = r.inlet.Bodies.Message(m); err != nil && !m.Whole() {
 			broken = err // part of it is gone: it cannot be read again
 			return nil
 		}
@@ -110,14 +110,14 @@ func (r *Receiver) message(ctx context.Context, st *stream, m rpc.Message) error
 	defer body.Release()
 	set := receive.NewSet()
 	defer set.Release()
-	d := decoder{set: set, lim: r.frame.Limits, node: &st.node}
+	d := decoder{set: set, lim: r.inlet.Limits, node: &st.node}
 	if err := d.message(body.Bytes); err != nil {
 		set.Reject("malformed_message", err.Error(), 1)
 	}
-	_, err = r.frame.Keep(ctx, 0, st.from, st.id, set, body)
+	_, err = r.inlet.IngestRetry(ctx, 0, st.from, st.id, set, body)
 	st.id.Seq += uint64(len(set.Raws))
 	if err != nil {
 		return err
 	}
-	return r.frame.Hold(ctx, st.from)
+	return r.inlet.Hold(ctx, st.from)
 }

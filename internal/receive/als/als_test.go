@@ -53,7 +53,7 @@ func decode(t testing.TB, messages ...[]byte) []record.Raw {
 	var n node
 	for _, m := range messages {
 		set := receive.NewSet()
-		d := decoder{set: set, lim: r.frame.Limits, node: &n}
+		d := decoder{set: set, lim: r.inlet.Limits, node: &n}
 		if err := d.message(m); err != nil {
 			t.Fatal(err)
 		}

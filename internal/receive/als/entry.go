@@ -4,7 +4,7 @@ import (
 	"math"
 	"strconv"
 
-	"github.com/meshtrail/meshtrail/internal/receive"
+	"github.com/meshtrail/meshtrail/internal/receive/jsontext"
 	"github.com/meshtrail/meshtrail/internal/receive/pb"
 )
 
@@ -363,7 +363,7 @@ func (e *entry) endpoint(kind int, text [2][]byte, port uint64) {
 			e.trimmed(text[0])
 			e.b = append(e.b, ']')
 		} else {
-			e.b = receive.AppendString(e.b[:open], text[0])
+			e.b = jsontext.AppendString(e.b[:open], text[0])
 			e.b = e.b[:len(e.b)-1]
 		}
 		e.b = append(e.b, ':')
@@ -380,14 +380,14 @@ func (e *entry) endpoint(kind int, text [2][]byte, port uint64) {
 		e.trimmed(text[1])
 		e.b = append(e.b, '"')
 	default:
-		e.b = receive.AppendString(e.b, text[0])
+		e.b = jsontext.AppendString(e.b, text[0])
 	}
 }
 
 // trimmed appends a text escaped, without quotes.
 func (e *entry) trimmed(v []byte) {
 	open := len(e.b)
-	e.b = receive.AppendString(e.b, v)
+	e.b = jsontext.AppendString(e.b, v)
 	e.b = append(e.b[:open], e.b[open+1:len(e.b)-1]...)
 }
 
@@ -435,7 +435,7 @@ func (e *entry) mapped(b []byte, prefix string, isAny bool) error {
 	}
 	if len(value) > 0 {
 		e.within(prefix, key)
-		e.b = receive.AppendString(e.b, value)
+		e.b = jsontext.AppendString(e.b, value)
 	}
 	return nil
 }

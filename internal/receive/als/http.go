@@ -1,7 +1,7 @@
 package als
 
 import (
-	"github.com/meshtrail/meshtrail/internal/receive"
+	"github.com/meshtrail/meshtrail/internal/receive/jsontext"
 	"github.com/meshtrail/meshtrail/internal/receive/pb"
 )
 
@@ -139,7 +139,7 @@ func (e *entry) header(b []byte, prefix string) error {
 		}
 	}
 	e.within(prefix, key)
-	e.b = receive.AppendString(e.b, value)
+	e.b = jsontext.AppendString(e.b, value)
 	return nil
 }
 

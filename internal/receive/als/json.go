@@ -6,7 +6,7 @@ import (
 	"strconv"
 
 	"github.com/meshtrail/meshtrail/internal/fault"
-	"github.com/meshtrail/meshtrail/internal/receive"
+	"github.com/meshtrail/meshtrail/internal/receive/jsontext"
 	"github.com/meshtrail/meshtrail/internal/receive/pb"
 )
 
@@ -24,7 +24,7 @@ func (e *entry) within(prefix string, name []byte) {
 	e.b = append(e.b, '"')
 	e.b = append(e.b, prefix...)
 	open := len(e.b)
-	e.b = receive.AppendString(e.b, name)
+	e.b = jsontext.AppendString(e.b, name)
 	e.b = append(e.b[:open], e.b[open+1:]...) // without its own first quote
 	e.b = append(e.b, ':')
 }
@@ -39,7 +39,7 @@ func (e *entry) comma() {
 func (e *entry) text(name string, v []byte) {
 	if len(v) > 0 {
 		e.name(name)
-		e.b = receive.AppendString(e.b, v)
+		e.b = jsontext.AppendString(e.b, v)
 	}
 }
 
@@ -117,7 +117,7 @@ func (e *entry) value(b []byte, depth int) error {
 	case 2<<3 | pb.Fixed64:
 		e.float(math.Float64frombits(last.N))
 	case 3<<3 | pb.Length:
-		e.b = receive.AppendString(e.b, last.V)
+		e.b = jsontext.AppendString(e.b, last.V)
 	case 4<<3 | pb.Varint:
 		e.b = strconv.AppendBool(e.b, last.N != 0)
 	case 5<<3 | pb.Length:
@@ -182,7 +182,7 @@ func (e *entry) any(b []byte) error {
 			return err
 		}
 		if kind[len(typePrefix)] == 'S' {
-			e.b = receive.AppendString(e.b, inner)
+			e.b = jsontext.AppendString(e.b, inner)
 		} else {
 			e.base64(inner)
 		}

@@ -1,7 +1,7 @@
 package als
 
 import (
-	"github.com/meshtrail/meshtrail/internal/receive"
+	"github.com/meshtrail/meshtrail/internal/receive/jsontext"
 	"github.com/meshtrail/meshtrail/internal/receive/pb"
 )
 
@@ -140,7 +140,7 @@ func (e *entry) certificate(b []byte, names *certificateNames) (shown bool, err 
 			}
 			if first {
 				e.name(name)
-				e.b = receive.AppendString(e.b, v)
+				e.b = jsontext.AppendString(e.b, v)
 			} else {
 				e.b = append(e.b[:len(e.b)-1], ',')
 				e.trimmed(v)

@@ -25,6 +25,7 @@ import (
 	"github.com/meshtrail/meshtrail/internal/fault"
 	"github.com/meshtrail/meshtrail/internal/httpd"
 	"github.com/meshtrail/meshtrail/internal/receive"
+	"github.com/meshtrail/meshtrail/internal/receive/jsontext"
 )
 
 // Name is the receiver's name in sources and metrics.
@@ -47,11 +48,11 @@ type Config struct{}
 func (Config) Validate() error { return nil }
 
 // A Receiver answers Datadog's logs intake.
-type Receiver struct{ frame *receive.Frame }
+type Receiver struct{ inlet *receive.Inlet }
 
 // New returns a receiver that stands in s.
 func New(_ Config, s receive.Shared) (*Receiver, error) {
-	return &Receiver{receive.NewFrame(Name, s)}, nil
+	return &Receiver{receive.NewInlet(Name, s)}, nil
 }
 
 // TrackField names the intake of a record that did not come by that of logs.
@@ -68,7 +69,7 @@ func (d *Receiver) Routes() []httpd.Route {
 	for _, prefix := range []string{"", "/datadog"} {
 		for _, path := range []string{"/api/v2/{track}", "/v1/input"} {
 			routes = append(routes, httpd.Route{
-				Pattern: "POST " + prefix + path, Need: access.LogsWrite, MaxBody: d.frame.Limits.Body, Handle: d.logs, Fail: d.fail,
+				Pattern: "POST " + prefix + path, Need: access.LogsWrite, MaxBody: d.inlet.Limits.Body, Handle: d.logs, Fail: d.fail,
 			})
 		}
 		routes = append(routes, httpd.Route{
@@ -90,11 +91,11 @@ func status(err error) int {
 
 // fail answers an error in the form of the version that was asked.
 func (d *Receiver) fail(w http.ResponseWriter, r *http.Request, err error) {
-	d.frame.Meter.Failed(err)
+	d.inlet.Meter.Failed(err)
 	code := status(err)
 	receive.SetRetry(w, code, err)
-	detail := receive.AppendString(nil, []byte(receive.Reason(err)))
-	title := receive.AppendString(nil, []byte(http.StatusText(code)))
+	detail := jsontext.AppendString(nil, []byte(receive.Reason(err)))
+	title := jsontext.AppendString(nil, []byte(http.StatusText(code)))
 	if strings.Contains(r.URL.Path, "/v1/") {
 		answer(w, code, fmt.Sprintf(`{"errors":[%s,%s]}`, title, detail))
 		return
@@ -116,7 +117,7 @@ func (d *Receiver) logs(w http.ResponseWriter, r *http.Request) error {
 	if foreign[track] {
 		return fault.Errorf(fault.NotFound, "the track %s holds no logs", track)
 	}
-	dec := decoder{lim: d.frame.Limits}
+	dec := decoder{lim: d.inlet.Limits}
 	if track != "logs" {
 		dec.track = track
 	}
@@ -125,7 +126,7 @@ func (d *Receiver) logs(w http.ResponseWriter, r *http.Request) error {
 	}
 	kind, _, _ := strings.Cut(r.Header.Get("Content-Type"), ";")
 	text := strings.HasPrefix(strings.ToLower(strings.TrimSpace(kind)), "text/")
-	return d.frame.Receive(r, r.Header.Get("Content-Encoding"), func(body *receive.Body, set *receive.Set) error {
+	return d.inlet.Receive(r, r.Header.Get("Content-Encoding"), func(body *receive.Body, set *receive.Set) error {
 		dec.set = set
 		if text {
 			return dec.text(body.Bytes)

@@ -166,7 +166,7 @@ func TestLimits(t *testing.T) {
 		if resp.StatusCode != want {
 			t.Errorf("%s: %d %.200s, want %d", name, resp.StatusCode, text, want)
 		}
-		if held := d.frame.Bodies.Held(); held != 0 {
+		if held := d.inlet.Bodies.Held(); held != 0 {
 			t.Errorf("%s: %d bytes still held", name, held)
 		}
 	}

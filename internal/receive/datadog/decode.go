@@ -5,6 +5,7 @@ import (
 
 	"github.com/meshtrail/meshtrail/internal/fault"
 	"github.com/meshtrail/meshtrail/internal/receive"
+	"github.com/meshtrail/meshtrail/internal/receive/jsontext"
 	"github.com/meshtrail/meshtrail/internal/record"
 )
 
@@ -47,7 +48,7 @@ type log struct {
 type member struct{ key, value []byte }
 
 func (d *decoder) json(body []byte) error {
-	j := receive.NewJSON(body, d.lim.Depth, d.set)
+	j := jsontext.NewReader(body, d.lim.Depth, d.set)
 	switch j.Peek() {
 	case 0:
 		if j.Err() == nil {
@@ -80,7 +81,7 @@ func (d *decoder) json(body []byte) error {
 
 // element reads one log. One that is wrong in itself is rejected, if it is seen
 // where it ends; the error is for the whole request.
-func (d *decoder) element(j *receive.JSON, body []byte) error {
+func (d *decoder) element(j *jsontext.Reader, body []byte) error {
 	if len(d.set.Raws) >= d.lim.Items || d.set.Full() {
 		return fault.Errorf(fault.TooLarge, "request has more than %d logs", len(d.set.Raws))
 	}
@@ -99,7 +100,7 @@ func (d *decoder) element(j *receive.JSON, body []byte) error {
 	return nil
 }
 
-func (d *decoder) members(j *receive.JSON, body []byte) bool {
+func (d *decoder) members(j *jsontext.Reader, body []byte) bool {
 	l := &d.log
 	if !j.Begin('{') {
 		return false
@@ -141,7 +142,7 @@ func (d *decoder) members(j *receive.JSON, body []byte) bool {
 		case "timestamp":
 			if v := d.scalar(j, key); v != nil {
 				if l.time = receive.When(v); l.time == 0 { // not understood: it stays
-					d.extras = append(d.extras, member{key, receive.AppendString(nil, v)})
+					d.extras = append(d.extras, member{key, jsontext.AppendString(nil, v)})
 				}
 			}
 		default:
@@ -153,7 +154,7 @@ func (d *decoder) members(j *receive.JSON, body []byte) bool {
 
 // scalar returns the text of a member of the protocol. One that is no text, number
 // or truth value is left among those that the protocol does not know.
-func (d *decoder) scalar(j *receive.JSON, key []byte) []byte {
+func (d *decoder) scalar(j *jsontext.Reader, key []byte) []byte {
 	switch j.Peek() {
 	case '{', '[':
 		d.extras = append(d.extras, member{key, j.Raw()})
@@ -169,7 +170,7 @@ func (d *decoder) scalar(j *receive.JSON, key []byte) []byte {
 }
 
 // list joins tags that come as an array.
-func (d *decoder) list(j *receive.JSON) []byte {
+func (d *decoder) list(j *jsontext.Reader) []byte {
 	var out []byte
 	j.Begin('[')
 	for j.Elem() {
@@ -217,7 +218,7 @@ func (d *decoder) object() []byte {
 		out = append(out, ',')
 	}
 	for _, m := range d.extras {
-		out = append(receive.AppendString(out, m.key), ':')
+		out = append(jsontext.AppendString(out, m.key), ':')
 		out = append(append(out, m.value...), ',')
 	}
 	out[len(out)-1] = '}'

@@ -9,6 +9,7 @@ import (
 	"github.com/meshtrail/meshtrail/internal/fault"
 	"github.com/meshtrail/meshtrail/internal/pipeline"
 	"github.com/meshtrail/meshtrail/internal/receive"
+	"github.com/meshtrail/meshtrail/internal/receive/jsontext"
 	"github.com/meshtrail/meshtrail/internal/record"
 )
 
@@ -98,12 +99,12 @@ func (e *Receiver) bulk(w http.ResponseWriter, r *http.Request) error {
 	defer e.giveBulk(b)
 	decode := func(body *receive.Body, set *receive.Set) ([][]byte, error) {
 		index := r.PathValue("index")
-		if err := b.decode(body.Bytes, index, set, e.frame.Limits); err != nil || !b.named() {
+		if err := b.decode(body.Bytes, index, set, e.inlet.Limits); err != nil || !b.named() {
 			return nil, err
 		}
 		return [][]byte{[]byte(index), body.Bytes}, nil
 	}
-	return e.frame.ReceiveNumbered(r, r.Header.Get("Content-Encoding"), decode, func(t *receive.Taken) error {
+	return e.inlet.ReceiveNumbered(r, r.Header.Get("Content-Encoding"), decode, func(t *receive.Taken) error {
 		took, brief := e.now().Sub(start).Milliseconds(), false
 		if strings.Contains(r.URL.RawQuery, "filter_path=") {
 			var timed bool
@@ -189,7 +190,7 @@ func (b *bulk) action(line []byte, index string, set *receive.Set, lim receive.L
 		return b.last, b.attrs, true
 	}
 	it := item{op: opBad, raw: -1, index: index}
-	j := receive.NewJSON(line, lim.Depth, set)
+	j := jsontext.NewReader(line, lim.Depth, set)
 	if !j.Begin('{') {
 		return it, nil, false
 	}
@@ -253,7 +254,7 @@ func (b *bulk) resync(body []byte) []byte {
 
 // updateDoc returns the doc of an update's source, nil if it has none.
 func updateDoc(src []byte, lim receive.Limits, set *receive.Set) []byte {
-	j := receive.NewJSON(src, lim.Depth, set)
+	j := jsontext.NewReader(src, lim.Depth, set)
 	var doc []byte
 	if !j.Begin('{') {
 		return nil
@@ -347,11 +348,11 @@ func (b *bulk) appendItem(a []byte, it *item, refused []pipeline.Refusal, brief 
 		if it.index == "" {
 			a = append(a, `"`+defaultIndex+`"`...)
 		} else {
-			a = receive.AppendString(a, []byte(it.index))
+			a = jsontext.AppendString(a, []byte(it.index))
 		}
 		if it.id != "" {
 			a = append(a, `,"_id":`...)
-			a = receive.AppendString(a, []byte(it.id))
+			a = jsontext.AppendString(a, []byte(it.id))
 		}
 		a = append(a, ',')
 	}
@@ -382,6 +383,6 @@ func appendError(a []byte, kind, word, detail string) []byte {
 		}
 		detail = word + detail
 	}
-	a = receive.AppendString(a, []byte(detail))
+	a = jsontext.AppendString(a, []byte(detail))
 	return append(a, "}}}"...)
 }

@@ -78,13 +78,13 @@ func (e *Receiver) document(w http.ResponseWriter, r *http.Request, o op, id str
 	if !own {
 		id = madeUp()
 	}
-	return e.frame.ReceiveNumbered(r, r.Header.Get("Content-Encoding"), func(body *receive.Body, set *receive.Set) ([][]byte, error) {
+	return e.inlet.ReceiveNumbered(r, r.Header.Get("Content-Encoding"), func(body *receive.Body, set *receive.Set) ([][]byte, error) {
 		src := bytes.TrimSpace(body.Bytes)
 		if len(src) == 0 {
 			return nil, fault.Errorf(fault.Invalid, "request body is required")
 		}
 		if o == opUpdate {
-			if src = updateDoc(src, e.frame.Limits, set); src == nil {
+			if src = updateDoc(src, e.inlet.Limits, set); src == nil {
 				return nil, fault.Errorf(fault.Invalid, "%s", problems[noDoc].reason)
 			}
 		}

@@ -28,6 +28,7 @@ import (
 	"github.com/meshtrail/meshtrail/internal/fault"
 	"github.com/meshtrail/meshtrail/internal/httpd"
 	"github.com/meshtrail/meshtrail/internal/receive"
+	"github.com/meshtrail/meshtrail/internal/receive/jsontext"
 )
 
 // Name is the receiver's name in sources and metrics.
@@ -71,7 +72,7 @@ func (c Config) Validate() error {
 // A Receiver answers the Elasticsearch API's intake side.
 type Receiver struct {
 	cfg     Config
-	frame   *receive.Frame
+	inlet   *receive.Inlet
 	uuid    string
 	objects objects
 	bulks   sync.Pool // *bulk
@@ -90,7 +91,7 @@ func New(cfg Config, s receive.Shared) (*Receiver, error) {
 		cfg.ClusterName = "meshtrail"
 	}
 	sum := sha256.Sum256([]byte(cfg.ClusterName))
-	return &Receiver{cfg: cfg, frame: receive.NewFrame(Name, s), uuid: fmt.Sprintf("%x", sum[:11]), now: time.Now}, nil
+	return &Receiver{cfg: cfg, inlet: receive.NewInlet(Name, s), uuid: fmt.Sprintf("%x", sum[:11]), now: time.Now}, nil
 }
 
 // Routes returns the routes, each also under /elastic. GET / is not among them,
@@ -116,18 +117,18 @@ func (e *Receiver) Routes() []httpd.Route {
 			})
 		}
 	}
-	add("POST /_bulk", e.frame.Limits.Body, e.bulk)
-	add("PUT /_bulk", e.frame.Limits.Body, e.bulk)
-	add("POST /{index}/_bulk", e.frame.Limits.Body, e.bulk)
-	add("POST /_bulk/{$}", e.frame.Limits.Body, e.bulk) // Fluent Bit's, with a pipeline
-	add("POST /{index}/_doc", e.frame.Limits.Body, e.postDoc)
-	add("POST /{index}/{verb}/{id}", e.frame.Limits.Body, e.postThree)
-	add("PUT /{index}/{verb}/{id}", e.frame.Limits.Body, e.putThree)
+	add("POST /_bulk", e.inlet.Limits.Body, e.bulk)
+	add("PUT /_bulk", e.inlet.Limits.Body, e.bulk)
+	add("POST /{index}/_bulk", e.inlet.Limits.Body, e.bulk)
+	add("POST /_bulk/{$}", e.inlet.Limits.Body, e.bulk) // Fluent Bit's, with a pipeline
+	add("POST /{index}/_doc", e.inlet.Limits.Body, e.postDoc)
+	add("POST /{index}/{verb}/{id}", e.inlet.Limits.Body, e.postThree)
+	add("PUT /{index}/{verb}/{id}", e.inlet.Limits.Body, e.putThree)
 	add("DELETE /{index}", 0, e.appendOnly)
 	add("DELETE /{index}/{verb}/{id}", 0, e.appendOnly)
 	// One pattern for PUT with two segments: ServeMux holds /{index}/_bulk and
 	// /_template/{name} to be in conflict.
-	add("PUT /{index}/{name}", e.frame.Limits.Body, e.putTwo)
+	add("PUT /{index}/{name}", e.inlet.Limits.Body, e.putTwo)
 	add("PUT /{index}", maxObject, e.putIndex)
 	add("POST /_aliases", maxObject, e.acknowledged)
 	add("POST /{index}/_flush", 0, e.shards)
@@ -169,7 +170,7 @@ func cut(pattern string) (method, path string) {
 
 // Fail answers an error in Elasticsearch's form.
 func (e *Receiver) Fail(w http.ResponseWriter, r *http.Request, err error) {
-	e.frame.Meter.Failed(err)
+	e.inlet.Meter.Failed(err)
 	code := receive.Status(err)
 	h := w.Header()
 	h.Set("X-Elastic-Product", "Elasticsearch")
@@ -179,7 +180,7 @@ func (e *Receiver) Fail(w http.ResponseWriter, r *http.Request, err error) {
 		h.Add("WWW-Authenticate", `Basic realm="security", charset="UTF-8"`)
 		h.Add("WWW-Authenticate", "ApiKey")
 	}
-	kind, reason := errorType(code, err), receive.AppendString(nil, []byte(receive.Reason(err)))
+	kind, reason := errorType(code, err), jsontext.AppendString(nil, []byte(receive.Reason(err)))
 	w.WriteHeader(code)
 	if r.Method == http.MethodHead {
 		return

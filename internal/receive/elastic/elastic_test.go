@@ -259,7 +259,7 @@ func TestHostileBodies(t *testing.T) {
 		if resp.StatusCode != want || !strings.Contains(got, contains) {
 			t.Errorf("%s: %d %s, want %d with %q", name, resp.StatusCode, got, want, contains)
 		}
-		if held := e.frame.Bodies.Held(); held != 0 {
+		if held := e.inlet.Bodies.Held(); held != 0 {
 			t.Errorf("%s: %d bytes still held", name, held)
 		}
 	}
@@ -309,7 +309,7 @@ func TestDecodeAllocatesNothingPerRecord(t *testing.T) {
 		e, _ := newReceiver(t, Config{}, receivetest.Discard{})
 		set, b := receive.NewSet(), e.takeBulk()
 		run := func() {
-			if err := b.decode(body, "", set, e.frame.Limits); err != nil {
+			if err := b.decode(body, "", set, e.inlet.Limits); err != nil {
 				t.Fatal(err)
 			}
 			b.respond(1, nil, len(set.Raws), false)
@@ -331,7 +331,7 @@ func BenchmarkBulk(b *testing.B) {
 	b.ReportAllocs()
 	for b.Loop() {
 		set, st := receive.NewSet(), e.takeBulk()
-		if err := st.decode(body, "", set, e.frame.Limits); err != nil {
+		if err := st.decode(body, "", set, e.inlet.Limits); err != nil {
 			b.Fatal(err)
 		}
 		st.respond(1, nil, len(set.Raws), false)
@@ -353,7 +353,7 @@ func FuzzBulk(f *testing.F) {
 		set, b := receive.NewSet(), e.takeBulk()
 		defer set.Release()
 		defer e.giveBulk(b)
-		if err := b.decode(body, "", set, e.frame.Limits); err != nil {
+		if err := b.decode(body, "", set, e.inlet.Limits); err != nil {
 			return
 		}
 		var refused []pipeline.Refusal

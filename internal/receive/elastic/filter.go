@@ -4,6 +4,7 @@ import (
 	"strings"
 
 	"github.com/meshtrail/meshtrail/internal/receive"
+	"github.com/meshtrail/meshtrail/internal/receive/jsontext"
 )
 
 // A filter says which members of an answer a client wants: the parameter
@@ -65,7 +66,7 @@ func (f filter) apply(body []byte) []byte {
 	}
 	set := receive.NewSet()
 	defer set.Release()
-	j := receive.NewJSON(body, 256, set)
+	j := jsontext.NewReader(body, 256, set)
 	var with, without []place
 	for i := range f.with {
 		with = append(with, place{i, 0})
@@ -88,7 +89,7 @@ type place struct{ path, at int }
 
 // value appends what is wanted of the next value, and reports whether that is
 // anything. all is set where the whole value is.
-func (f filter) value(j *receive.JSON, dst []byte, with, without []place, all bool) ([]byte, bool) {
+func (f filter) value(j *jsontext.Reader, dst []byte, with, without []place, all bool) ([]byte, bool) {
 	if all && len(without) == 0 {
 		return append(dst, j.Raw()...), true
 	}
@@ -114,7 +115,7 @@ func (f filter) value(j *receive.JSON, dst []byte, with, without []place, all bo
 			if any {
 				dst = append(dst, ',')
 			}
-			dst = append(receive.AppendString(dst, key), ':')
+			dst = append(jsontext.AppendString(dst, key), ':')
 			var some bool
 			if dst, some = f.value(j, dst, in, out, whole); some {
 				any = true

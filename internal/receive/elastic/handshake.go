@@ -11,6 +11,7 @@ import (
 
 	"github.com/meshtrail/meshtrail/internal/fault"
 	"github.com/meshtrail/meshtrail/internal/receive"
+	"github.com/meshtrail/meshtrail/internal/receive/jsontext"
 	"github.com/meshtrail/meshtrail/internal/record"
 )
 
@@ -66,7 +67,7 @@ func (e *Receiver) nodes(w http.ResponseWriter, r *http.Request) error {
 	}
 	addr := quote(r.Host)
 	return writeJSON(w, fmt.Appendf(nil, `{"_nodes":{"total":1,"successful":1,"failed":0},"cluster_name":%s,"nodes":{%q:{"name":"meshtrail","version":%q,"roles":["data","ingest","master"],"http":{"bound_address":[%s],"publish_address":%s,"max_content_length_in_bytes":%d},"ingest":{"processors":[%s]}}}}`,
-		quote(e.cfg.ClusterName), e.uuid, e.version(r), addr, addr, e.frame.Limits.Decoded, strings.Join(list, ",")))
+		quote(e.cfg.ClusterName), e.uuid, e.version(r), addr, addr, e.inlet.Limits.Decoded, strings.Join(list, ",")))
 }
 
 // Bounds of what clients may leave here.
@@ -89,7 +90,7 @@ type kind struct {
 func byName(name string, body []byte) []byte { return fmt.Appendf(nil, `{%s:%s}`, quote(name), body) }
 
 // quote writes s as a JSON string.
-func quote(s string) []byte { return receive.AppendString(nil, []byte(s)) }
+func quote(s string) []byte { return jsontext.AppendString(nil, []byte(s)) }
 
 var kinds = []kind{
 	{path: "/_ilm/policy", long: true, show: byName},
@@ -188,7 +189,7 @@ func (e *Receiver) put(k kind) func(http.ResponseWriter, *http.Request) error {
 		if err != nil {
 			return err
 		}
-		body, err := e.frame.Bodies.Read(r, r.Header.Get("Content-Encoding"))
+		body, err := e.inlet.Bodies.Read(r, r.Header.Get("Content-Encoding"))
 		if err != nil {
 			return err
 		}

@@ -8,6 +8,7 @@ import (
 	"github.com/meshtrail/meshtrail/internal/fault"
 	"github.com/meshtrail/meshtrail/internal/httpd"
 	"github.com/meshtrail/meshtrail/internal/receive"
+	"github.com/meshtrail/meshtrail/internal/receive/jsontext"
 )
 
 // Calls by which clients settle in before they write: they change indices,
@@ -61,14 +62,14 @@ func (e *Receiver) putIndex(w http.ResponseWriter, r *http.Request) error {
 	if err != nil {
 		return err
 	}
-	body, err := e.frame.Bodies.Read(r, r.Header.Get("Content-Encoding"))
+	body, err := e.inlet.Bodies.Read(r, r.Header.Get("Content-Encoding"))
 	if err != nil {
 		return err
 	}
 	defer body.Release()
 	set := receive.NewSet()
 	defer set.Release()
-	for _, name := range aliasesOf(body.Bytes, e.frame.Limits.Depth, set) {
+	for _, name := range aliasesOf(body.Bytes, e.inlet.Limits.Depth, set) {
 		e.objects.put(objectKey{from.Tenant, aliasKind.path, name}, []byte("{}"))
 	}
 	return writeJSON(w, fmt.Appendf(nil, `{"acknowledged":true,"shards_acknowledged":true,"index":%s}`, quote(r.PathValue("index"))))
@@ -76,7 +77,7 @@ func (e *Receiver) putIndex(w http.ResponseWriter, r *http.Request) error {
 
 // aliasesOf returns the names of {"aliases":{"name":{…}}}, some at most.
 func aliasesOf(body []byte, depth int, set *receive.Set) (names []string) {
-	j := receive.NewJSON(body, depth, set)
+	j := jsontext.NewReader(body, depth, set)
 	if len(body) == 0 || !j.Begin('{') {
 		return nil
 	}

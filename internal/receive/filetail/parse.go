@@ -5,6 +5,7 @@ import (
 	"unicode/utf8"
 
 	"github.com/meshtrail/meshtrail/internal/receive"
+	"github.com/meshtrail/meshtrail/internal/receive/jsontext"
 	"github.com/meshtrail/meshtrail/internal/record"
 )
 
@@ -247,7 +248,7 @@ func (p *parser) parseDocker(b []byte) (c wrapped, ok bool) {
 	if p.format == Auto && !bytes.HasPrefix(b, []byte(`{"log":"`)) {
 		return c, false
 	}
-	j := receive.NewJSON(b, 16, p.set)
+	j := jsontext.NewReader(b, 16, p.set)
 	var at []byte
 	text := false
 	j.Begin('{')

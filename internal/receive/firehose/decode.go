@@ -6,6 +6,7 @@ import (
 
 	"github.com/meshtrail/meshtrail/internal/fault"
 	"github.com/meshtrail/meshtrail/internal/receive"
+	"github.com/meshtrail/meshtrail/internal/receive/jsontext"
 	"github.com/meshtrail/meshtrail/internal/record"
 )
 
@@ -28,7 +29,7 @@ func (d *decoder) attributes(header string) {
 	if header == "" {
 		return
 	}
-	j := receive.NewJSON([]byte(header), 4, d.set)
+	j := jsontext.NewReader([]byte(header), 4, d.set)
 	if !j.Begin('{') {
 		return
 	}
@@ -46,7 +47,7 @@ func (d *decoder) attributes(header string) {
 }
 
 // texts makes the members of an object the fields that all records share.
-func (d *decoder) texts(j *receive.JSON) {
+func (d *decoder) texts(j *jsontext.Reader) {
 	d.set.Open()
 	d.set.Fields(d.shared)
 	if j.Begin('{') {
@@ -67,7 +68,7 @@ func (d *decoder) texts(j *receive.JSON) {
 //
 //	{"requestId":"…","timestamp":1578090901599,"records":[{"data":"<base64>"},…]}
 func (d *decoder) delivery(body []byte) error {
-	j := receive.NewJSON(body, d.lim.Depth, d.set)
+	j := jsontext.NewReader(body, d.lim.Depth, d.set)
 	at := -1
 	if !j.Begin('{') {
 		return j.Err()
@@ -146,7 +147,7 @@ func (d *decoder) record(data []byte) error {
 	if d.subscription(text) {
 		return nil
 	}
-	return receive.Split(text, d.lim.Depth, d.set, d.add)
+	return jsontext.Split(text, d.lim.Depth, d.set, d.add)
 }
 
 // inflate undoes gzip. Nothing is kept of what is no gzip, or larger than the
@@ -189,7 +190,7 @@ func (d *decoder) subscription(text []byte) bool {
 	}
 	var owner, group, stream, kind []byte
 	at := -1
-	j := receive.NewJSON(text, d.lim.Depth, d.set)
+	j := jsontext.NewReader(text, d.lim.Depth, d.set)
 	if !j.Begin('{') {
 		return false
 	}
@@ -237,7 +238,7 @@ func (d *decoder) subscription(text []byte) bool {
 
 // events takes the log events. A batch that breaks off is kept whole by another
 // way, so nothing of it is when it returns false.
-func (d *decoder) events(j *receive.JSON, shared []record.Field, group string) bool {
+func (d *decoder) events(j *jsontext.Reader, shared []record.Field, group string) bool {
 	before := len(d.set.Raws)
 	j.Begin('[')
 	for j.Elem() {

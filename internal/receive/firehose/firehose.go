@@ -24,6 +24,7 @@ import (
 	"github.com/meshtrail/meshtrail/internal/access"
 	"github.com/meshtrail/meshtrail/internal/httpd"
 	"github.com/meshtrail/meshtrail/internal/receive"
+	"github.com/meshtrail/meshtrail/internal/receive/jsontext"
 )
 
 // Name is the receiver's name in sources and metrics.
@@ -47,19 +48,19 @@ func (Config) Validate() error { return nil }
 
 // A Receiver answers deliveries.
 type Receiver struct {
-	frame *receive.Frame
+	inlet *receive.Inlet
 	now   func() time.Time
 }
 
 // New returns a receiver that stands in s.
 func New(_ Config, s receive.Shared) (*Receiver, error) {
-	return &Receiver{receive.NewFrame(Name, s), time.Now}, nil
+	return &Receiver{receive.NewInlet(Name, s), time.Now}, nil
 }
 
 // Routes returns the one route.
 func (f *Receiver) Routes() []httpd.Route {
 	return []httpd.Route{
-		{Pattern: "POST /aws/firehose", Need: access.LogsWrite, MaxBody: f.frame.Limits.Body, Handle: f.deliver, Fail: f.fail},
+		{Pattern: "POST /aws/firehose", Need: access.LogsWrite, MaxBody: f.inlet.Limits.Body, Handle: f.deliver, Fail: f.fail},
 	}
 }
 
@@ -67,7 +68,7 @@ const requestHeader = "X-Amz-Firehose-Request-Id"
 
 // fail answers an error in Firehose's form.
 func (f *Receiver) fail(w http.ResponseWriter, r *http.Request, err error) {
-	f.frame.Meter.Failed(err)
+	f.inlet.Meter.Failed(err)
 	code := receive.Status(err)
 	receive.SetRetry(w, code, err)
 	f.answer(w, code, []byte(r.Header.Get(requestHeader)), receive.Reason(err))
@@ -77,9 +78,9 @@ func (f *Receiver) fail(w http.ResponseWriter, r *http.Request, err error) {
 // request and response specifications"): the id of the request and a time in
 // milliseconds.
 func (f *Receiver) answer(w http.ResponseWriter, code int, id []byte, message string) error {
-	body := fmt.Appendf(nil, `{"requestId":%s,"timestamp":%d`, receive.AppendString(nil, id), f.now().UnixMilli())
+	body := fmt.Appendf(nil, `{"requestId":%s,"timestamp":%d`, jsontext.AppendString(nil, id), f.now().UnixMilli())
 	if message != "" {
-		body = fmt.Appendf(body, `,"errorMessage":%s`, receive.AppendString(nil, []byte(message)[:min(len(message), 8000)]))
+		body = fmt.Appendf(body, `,"errorMessage":%s`, jsontext.AppendString(nil, []byte(message)[:min(len(message), 8000)]))
 	}
 	body = append(body, '}')
 	h := w.Header()
@@ -91,8 +92,8 @@ func (f *Receiver) answer(w http.ResponseWriter, code int, id []byte, message st
 }
 
 func (f *Receiver) deliver(w http.ResponseWriter, r *http.Request) error {
-	d := decoder{lim: f.frame.Limits, bodies: f.frame.Bodies}
-	return f.frame.ReceiveNumbered(r, r.Header.Get("Content-Encoding"), func(body *receive.Body, set *receive.Set) ([][]byte, error) {
+	d := decoder{lim: f.inlet.Limits, bodies: f.inlet.Bodies}
+	return f.inlet.ReceiveNumbered(r, r.Header.Get("Content-Encoding"), func(body *receive.Body, set *receive.Set) ([][]byte, error) {
 		d.set = set
 		d.attributes(r.Header.Get("X-Amz-Firehose-Common-Attributes"))
 		if err := d.delivery(body.Bytes); err != nil {

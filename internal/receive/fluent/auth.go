@@ -123,7 +123,7 @@ func (s *session) handshake(a *auth) error {
 	if err := s.c.Await(); err != nil { // a heartbeat with a handshake ends here
 		return err
 	}
-	var f msgpack.Frame
+	var f msgpack.Scanner
 	for {
 		done, err := f.Scan(s.c.Buffered())
 		if err == nil && f.Least() > maxPing {

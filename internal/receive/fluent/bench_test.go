@@ -44,11 +44,11 @@ func containerChunk(n int) []byte {
 
 // decodeAll decodes a message as a session does, without handing it in.
 func decodeAll(t testing.TB, s *session, data []byte, want int) {
-	s.frame = mp.Frame{}
-	if done, err := s.frame.Scan(data); !done || err != nil {
+	s.scan = mp.Scanner{}
+	if done, err := s.scan.Scan(data); !done || err != nil {
 		t.Fatal(done, err)
 	}
-	m, err := parse(data, s.frame.Top[:s.frame.Tops])
+	m, err := parse(data, s.scan.Top[:s.scan.Tops])
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -60,7 +60,7 @@ func decodeAll(t testing.TB, s *session, data []byte, want int) {
 }
 
 func newSession() *session {
-	s := &session{r: &Receiver{frame: receive.NewFrame(Name, receive.Shared{}), max: 64 << 20}}
+	s := &session{r: &Receiver{inlet: receive.NewInlet(Name, receive.Shared{}), max: 64 << 20}}
 	s.open.s = s
 	return s
 }
@@ -96,7 +96,7 @@ func TestMessagesAllocateNothingEach(t *testing.T) {
 		return pipeline.Outcome{}, nil
 	})
 	sh := receive.Shared{Intake: nowhere, Bodies: receive.NewBodies(receive.Limits{})}
-	r := &Receiver{frame: receive.NewFrame(Name, sh), max: 64 << 20}
+	r := &Receiver{inlet: receive.NewInlet(Name, sh), max: 64 << 20}
 	run := func() {
 		c := listen.NewConn(&script{in: in, piece: 1 << 20}, receive.Sender{Tenant: "default", Name: "x", Source: "fluent/x"}, listen.Config{}, sh)
 		if err := r.serve(context.Background(), c); err != io.EOF {
@@ -214,7 +214,7 @@ func FuzzSession(f *testing.F) {
 	sh := receive.Shared{Bodies: receive.NewBodies(receive.Limits{Decoded: 1 << 20, Body: 1 << 20}), Intake: handler(func(ctx context.Context, req *pipeline.Request) (pipeline.Outcome, error) {
 		return store.Ingest(ctx, req)
 	})}
-	r := &Receiver{frame: receive.NewFrame(Name, sh), max: 1 << 20}
+	r := &Receiver{inlet: receive.NewInlet(Name, sh), max: 1 << 20}
 	f.Fuzz(func(t *testing.T, in []byte) {
 		var seen [2]string
 		for i, piece := range []int{len(in) + 1, 1} {

@@ -101,7 +101,7 @@ func (d *decoder) list(array []byte) error {
 			return err
 		}
 		if d.entry(&r); r.Err() != nil {
-			return fault.Errorf(fault.Internal, "an entry is not what the frame found: %w", r.Err())
+			return fault.Errorf(fault.Internal, "an entry is not what the scanner found: %w", r.Err())
 		}
 		d.total++
 	}

@@ -127,7 +127,7 @@ func (c Config) Validate() error {
 // A Receiver takes forward connections.
 type Receiver struct {
 	cfg      Config
-	frame    *receive.Frame
+	inlet    *receive.Inlet
 	auth     *auth // nil: none is asked for
 	max      int64 // bytes of a message
 	listener *listen.Listener
@@ -140,18 +140,18 @@ func New(cfg Config, s receive.Shared) (*Receiver, error) {
 	if err := cfg.Validate(); err != nil {
 		return nil, err
 	}
-	r := &Receiver{cfg: cfg, frame: receive.NewFrame(Name, s), audit: s.Audit, denials: identity.NewLimiter(time.Now)}
+	r := &Receiver{cfg: cfg, inlet: receive.NewInlet(Name, s), audit: s.Audit, denials: identity.NewLimiter(time.Now)}
 	if !cfg.On() {
 		return r, nil
 	}
 	// A packed chunk is what it decodes to; Fluentd's are up to 256 MiB if its
 	// buffer is in files.
-	r.max = r.frame.Limits.Decoded
+	r.max = r.inlet.Limits.Decoded
 	var err error
 	if r.auth, err = newAuth(&cfg); err != nil {
 		return nil, err
 	}
-	s.Bodies = r.frame.Bodies
+	s.Bodies = r.inlet.Bodies
 	r.listener, err = listen.New(Name, cfg.Config, s, listen.Streams(r.serve), listen.MaxMessage(int(r.max)))
 	return r, err
 }

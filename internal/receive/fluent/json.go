@@ -6,6 +6,7 @@ import (
 
 	"github.com/meshtrail/meshtrail/internal/fault"
 	"github.com/meshtrail/meshtrail/internal/receive"
+	"github.com/meshtrail/meshtrail/internal/receive/jsontext"
 	"github.com/meshtrail/meshtrail/internal/record"
 )
 
@@ -52,7 +53,7 @@ func skipSpace(data []byte) int { return len(data) - len(bytes.TrimLeft(data, " 
 // packed modes, which JSON cannot carry. The body of the result is JSON.
 func parseJSON(data []byte, depth int, set *receive.Set) (message, error) {
 	var m message
-	j := receive.NewJSON(data, depth, set)
+	j := jsontext.NewReader(data, depth, set)
 	n := 0
 	if !j.Begin('[') {
 		return m, fault.WithHint(j.Err(), "a message is [tag, time, record] or [tag, [[time, record], …]]")
@@ -90,7 +91,7 @@ func parseJSON(data []byte, depth int, set *receive.Set) (message, error) {
 	return m, nil
 }
 
-func (o *option) jsonOption(j *receive.JSON) {
+func (o *option) jsonOption(j *jsontext.Reader) {
 	if !j.Begin('{') {
 		return
 	}
@@ -110,12 +111,12 @@ func (o *option) jsonOption(j *receive.JSON) {
 // jsonEntries reads the records of a message in JSON. Their objects are handed on
 // as they are.
 func (d *decoder) jsonEntries(m *message, depth int) error {
-	j := receive.NewJSON(m.body, depth, d.set)
+	j := jsontext.NewReader(m.body, depth, d.set)
 	if m.mode == modeMessage {
 		at := j.Scalar()
 		if j.Peek() == ',' {
 			rest := m.body[j.Pos()+1:]
-			j = receive.NewJSON(rest, depth, d.set)
+			j = jsontext.NewReader(rest, depth, d.set)
 		}
 		d.jsonRecord(&j, at)
 		return nil
@@ -129,7 +130,7 @@ func (d *decoder) jsonEntries(m *message, depth int) error {
 		if j.Err() != nil {
 			break
 		}
-		e := receive.NewJSON(one, depth, d.set)
+		e := jsontext.NewReader(one, depth, d.set)
 		if e.Peek() == '[' && e.Begin('[') && e.Elem() {
 			when := e.Scalar()
 			if e.Elem() {
@@ -142,7 +143,7 @@ func (d *decoder) jsonEntries(m *message, depth int) error {
 	return j.Err()
 }
 
-func (d *decoder) jsonRecord(j *receive.JSON, at []byte) {
+func (d *decoder) jsonRecord(j *jsontext.Reader, at []byte) {
 	if j.Peek() != '{' {
 		d.set.Reject("malformed_record", "JSON: a record is not an object", 1)
 		return

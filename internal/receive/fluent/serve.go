@@ -10,6 +10,7 @@ import (
 
 	"github.com/meshtrail/meshtrail/internal/fault"
 	"github.com/meshtrail/meshtrail/internal/receive"
+	"github.com/meshtrail/meshtrail/internal/receive/jsontext"
 	"github.com/meshtrail/meshtrail/internal/receive/listen"
 	"github.com/meshtrail/meshtrail/internal/receive/msgpack"
 	"github.com/meshtrail/meshtrail/internal/record"
@@ -41,7 +42,7 @@ type session struct {
 	start, used int   // of what is buffered: counted; read
 	open        batch // of messages that ask for no acknowledgement
 	d           decoder
-	frame       msgpack.Frame
+	scan        msgpack.Scanner
 	out         []byte
 
 	// repeats counts the messages of one chunk that were acknowledged here, by
@@ -95,11 +96,11 @@ func (s *session) next() (data []byte, top []int, err error) {
 		return nil, nil, err
 	}
 	var (
-		f    = &s.frame
+		f    = &s.scan
 		jf   jsonFrame
 		done bool
 	)
-	*f = msgpack.Frame{}
+	*f = msgpack.Scanner{}
 	for {
 		if s.json && jf.pos == 0 {
 			s.used += skipSpace(s.buffered())
@@ -175,9 +176,9 @@ func (b *batch) hand() error {
 	}
 	var err error
 	if b.id.IsZero() {
-		_, err = s.r.frame.Persist(s.ctx, s.from, b.set, b.body.Bytes)
+		_, err = s.r.inlet.IngestLossy(s.ctx, s.from, b.set, b.body.Bytes)
 	} else {
-		_, err = s.r.frame.Keep(s.ctx, patience, s.from, b.id, b.set, &b.body)
+		_, err = s.r.inlet.IngestRetry(s.ctx, patience, s.from, b.id, b.set, &b.body)
 		b.id.Seq += uint64(len(b.set.Raws))
 	}
 	if err != nil {
@@ -195,7 +196,7 @@ func (s *session) take(data []byte, top []int) error {
 		err error
 	)
 	if s.json {
-		m, err = parseJSON(data, s.r.frame.Limits.Depth, s.open.use())
+		m, err = parseJSON(data, s.r.inlet.Limits.Depth, s.open.use())
 		m.tag, m.chunk = bytes.Clone(m.tag), bytes.Clone(m.chunk) // of a set that is emptied before them
 	} else {
 		m, err = parse(data, top)
@@ -262,10 +263,10 @@ func (s *session) decompress(m *message) (plain *receive.Body, err error) {
 	if m.chunk == nil {
 		most = 0
 	}
-	err = s.r.frame.Insist(s.ctx, most, func() (err error) {
+	err = s.r.inlet.Retry(s.ctx, most, func() (err error) {
 		switch m.compressed {
 		case "gzip", "zstd":
-			plain, err = s.r.frame.Bodies.Decode(m.body, m.compressed)
+			plain, err = s.r.inlet.Bodies.Decode(m.body, m.compressed)
 		default:
 			err = fault.Errorf(fault.Invalid, "compression %.20q is neither gzip nor zstd", m.compressed)
 		}
@@ -298,7 +299,7 @@ func (s *session) decode(m *message, b *batch) error {
 		set.Reject("not_logs", "metrics, traces, blobs and profiles of Fluent Bit are not taken here", rejected)
 		return nil
 	}
-	depth := s.r.frame.Limits.Depth
+	depth := s.r.inlet.Limits.Depth
 	s.d = decoder{batch: b, set: set, depth: depth, tag: m.tag, meta: m.metadata, last: s.d.last, text: s.d.text}
 	if len(set.Raws) == 0 {
 		s.d.text = 0
@@ -325,7 +326,7 @@ func (s *session) decode(m *message, b *batch) error {
 func (s *session) acknowledge(chunk []byte) error {
 	s.out = s.out[:0]
 	if s.json {
-		s.out = append(receive.AppendString(append(s.out, `{"ack":`...), chunk), '}')
+		s.out = append(jsontext.AppendString(append(s.out, `{"ack":`...), chunk), '}')
 	} else {
 		s.out = msgpack.AppendStr(msgpack.AppendStr(msgpack.AppendMap(s.out, 1), "ack"), receive.Str(chunk))
 	}

@@ -31,6 +31,7 @@ import (
 	"github.com/meshtrail/meshtrail/internal/fault"
 	"github.com/meshtrail/meshtrail/internal/httpd"
 	"github.com/meshtrail/meshtrail/internal/receive"
+	"github.com/meshtrail/meshtrail/internal/receive/jsontext"
 	"github.com/meshtrail/meshtrail/internal/receive/listen"
 )
 
@@ -73,7 +74,7 @@ func Info() receive.Info {
 
 // A Receiver takes GELF.
 type Receiver struct {
-	frame     *receive.Frame
+	inlet     *receive.Inlet
 	now       func() time.Time
 	listeners []*listen.Listener
 }
@@ -83,7 +84,7 @@ func New(cfg Config, s receive.Shared) (*Receiver, error) {
 	if err := cfg.Validate(); err != nil {
 		return nil, err
 	}
-	r := &Receiver{frame: receive.NewFrame(Name, s), now: time.Now}
+	r := &Receiver{inlet: receive.NewInlet(Name, s), now: time.Now}
 	if cfg.UDP.On() {
 		l, err := listen.New(Name, cfg.UDP, s, listen.Datagrams(r.datagrams()))
 		if err != nil {
@@ -110,12 +111,12 @@ func (r *Receiver) Listeners() []*listen.Listener { return r.listeners }
 // Routes returns the route of HTTP.
 func (r *Receiver) Routes() []httpd.Route {
 	return []httpd.Route{{
-		Pattern: "POST /gelf", Need: access.LogsWrite, MaxBody: r.frame.Limits.Body, Handle: r.post, Fail: r.fail,
+		Pattern: "POST /gelf", Need: access.LogsWrite, MaxBody: r.inlet.Limits.Body, Handle: r.post, Fail: r.fail,
 	}}
 }
 
 func (r *Receiver) fail(w http.ResponseWriter, _ *http.Request, err error) {
-	r.frame.Meter.Failed(err)
+	r.inlet.Meter.Failed(err)
 	code := receive.Status(err)
 	receive.SetRetry(w, code, err)
 	if code == http.StatusUnauthorized {
@@ -128,12 +129,12 @@ func (r *Receiver) fail(w http.ResponseWriter, _ *http.Request, err error) {
 // none of them could be kept.
 func (r *Receiver) post(w http.ResponseWriter, req *http.Request) error {
 	decode := func(body *receive.Body, set *receive.Set) error {
-		d := decoder{set: set, depth: r.frame.Limits.Depth}
+		d := decoder{set: set, depth: r.inlet.Limits.Depth}
 		for b := bytes.TrimSpace(body.Bytes); len(b) > 0; {
-			if set.Total() >= r.frame.Limits.Items || set.Full() {
-				return fault.Errorf(fault.TooLarge, "more than %d messages, or too many fields", r.frame.Limits.Items)
+			if set.Total() >= r.inlet.Limits.Items || set.Full() {
+				return fault.Errorf(fault.TooLarge, "more than %d messages, or too many fields", r.inlet.Limits.Items)
 			}
-			j := receive.NewJSON(b, r.frame.Limits.Depth, set)
+			j := jsontext.NewReader(b, r.inlet.Limits.Depth, set)
 			one := j.Raw()
 			if j.Err() != nil || len(one) == 0 {
 				one = b
@@ -148,7 +149,7 @@ func (r *Receiver) post(w http.ResponseWriter, req *http.Request) error {
 		}
 		return nil
 	}
-	return r.frame.Receive(req, req.Header.Get("Content-Encoding"), decode, func(t *receive.Taken) error {
+	return r.inlet.Receive(req, req.Header.Get("Content-Encoding"), decode, func(t *receive.Taken) error {
 		if bad, first := t.RefusedTotal(); bad == t.Set.Total() {
 			return fault.Errorf(fault.Invalid, "no message was kept; first: %s", first)
 		}
@@ -172,7 +173,7 @@ func (r *Receiver) stream(ctx context.Context, c *listen.Conn) error {
 		for {
 			b := c.Buffered()
 			set := receive.NewSet()
-			d := decoder{set: set, depth: r.frame.Limits.Depth}
+			d := decoder{set: set, depth: r.inlet.Limits.Depth}
 			taken := 0
 			for len(set.Raws) < maxBatch && !set.Full() {
 				i := bytes.IndexByte(b[taken+seen:], 0)
@@ -223,7 +224,7 @@ func (r *Receiver) last(ctx context.Context, c *listen.Conn, from receive.Sender
 	b := c.Buffered()
 	set := receive.NewSet()
 	if !drop {
-		d := decoder{set: set, depth: r.frame.Limits.Depth}
+		d := decoder{set: set, depth: r.inlet.Limits.Depth}
 		d.message(b)
 	}
 	c.Discard(len(b))
@@ -240,7 +241,7 @@ func ending(err error) error {
 // hand hands in a set that was read from b, and releases it.
 func (r *Receiver) hand(ctx context.Context, from receive.Sender, set *receive.Set, b []byte) error {
 	defer set.Release()
-	if _, err := r.frame.Persist(ctx, from, set, b); err != nil {
+	if _, err := r.inlet.IngestLossy(ctx, from, set, b); err != nil {
 		return fault.Errorf(fault.KindOf(err), "%d records were read and are not kept: %w", set.Total(), err)
 	}
 	return nil
@@ -259,8 +260,8 @@ func (r *Receiver) datagrams() listen.Packets {
 	return func(ctx context.Context, from receive.Sender, batch []listen.Packet) error {
 		for len(batch) > 0 {
 			set := receive.NewSet()
-			u := unpacker{bodies: r.frame.Bodies, set: set}
-			d := decoder{set: set, depth: r.frame.Limits.Depth}
+			u := unpacker{bodies: r.inlet.Bodies, set: set}
+			d := decoder{set: set, depth: r.inlet.Limits.Depth}
 			now, n := r.now(), 0
 			for ; n < len(batch) && n < maxBatch && u.size < batchBytes && !set.Full(); n++ {
 				msg := batch[n].Data

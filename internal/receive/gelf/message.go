@@ -5,6 +5,7 @@ import (
 	"strconv"
 
 	"github.com/meshtrail/meshtrail/internal/receive"
+	"github.com/meshtrail/meshtrail/internal/receive/jsontext"
 	"github.com/meshtrail/meshtrail/internal/record"
 )
 
@@ -21,7 +22,7 @@ const (
 type decoder struct {
 	set   *receive.Set
 	depth int
-	json  receive.JSON // of the message being read
+	json  jsontext.Reader // of the message being read
 	msg   message
 }
 
@@ -36,7 +37,7 @@ type message struct {
 
 // decode appends the message b, or rejects it. It reports whether it was kept.
 func (d *decoder) decode(b []byte) bool {
-	d.json, d.msg = receive.NewJSON(b, d.depth, d.set), message{}
+	d.json, d.msg = jsontext.NewReader(b, d.depth, d.set), message{}
 	j := &d.json
 	d.set.Open()
 	if j.Begin('{') {
@@ -60,7 +61,7 @@ func (d *decoder) decode(b []byte) bool {
 
 // member reads one member. The protocol's own have fixed types (GELF 1.1); one of
 // another type is kept like an additional field.
-func (d *decoder) member(j *receive.JSON, m *message, key []byte) {
+func (d *decoder) member(j *jsontext.Reader, m *message, key []byte) {
 	c := j.Peek()
 	text := c == '"'
 	switch string(key) {
@@ -111,7 +112,7 @@ func (d *decoder) member(j *receive.JSON, m *message, key []byte) {
 
 // value adds a field. GELF has strings and numbers; what else is sent keeps its
 // JSON.
-func (d *decoder) value(j *receive.JSON, name string) {
+func (d *decoder) value(j *jsontext.Reader, name string) {
 	switch c := j.Peek(); c {
 	case '"':
 		d.set.Field(name, receive.Str(j.String()))

@@ -26,6 +26,7 @@ import (
 	"github.com/meshtrail/meshtrail/internal/fault"
 	"github.com/meshtrail/meshtrail/internal/httpd"
 	"github.com/meshtrail/meshtrail/internal/receive"
+	"github.com/meshtrail/meshtrail/internal/receive/jsontext"
 	"github.com/meshtrail/meshtrail/internal/record"
 )
 
@@ -49,11 +50,11 @@ type Config struct{}
 func (Config) Validate() error { return nil }
 
 // A Receiver takes records without an envelope.
-type Receiver struct{ frame *receive.Frame }
+type Receiver struct{ inlet *receive.Inlet }
 
 // New returns a receiver that stands in s.
 func New(_ Config, s receive.Shared) (*Receiver, error) {
-	return &Receiver{receive.NewFrame(Name, s)}, nil
+	return &Receiver{receive.NewInlet(Name, s)}, nil
 }
 
 // Routes returns the one route. PUT is Logstash's and Vector's other method.
@@ -61,7 +62,7 @@ func (h *Receiver) Routes() []httpd.Route {
 	var routes []httpd.Route
 	for _, method := range []string{"POST", "PUT"} {
 		routes = append(routes, httpd.Route{
-			Pattern: method + " /api/v1/ingest", Need: access.LogsWrite, MaxBody: h.frame.Limits.Body, Handle: h.ingest, Fail: h.fail,
+			Pattern: method + " /api/v1/ingest", Need: access.LogsWrite, MaxBody: h.inlet.Limits.Body, Handle: h.ingest, Fail: h.fail,
 		})
 	}
 	return routes
@@ -69,14 +70,14 @@ func (h *Receiver) Routes() []httpd.Route {
 
 // fail answers in the house's own form, with the codes of a receiver.
 func (h *Receiver) fail(w http.ResponseWriter, r *http.Request, err error) {
-	h.frame.Meter.Failed(err)
+	h.inlet.Meter.Failed(err)
 	code := receive.Status(err)
 	receive.SetRetry(w, code, err)
 	if code == http.StatusUnauthorized {
 		w.Header().Set("WWW-Authenticate", `Basic realm="meshtrail", charset="UTF-8"`)
 	}
 	write(w, code, fmt.Appendf(nil, `{"error":{"kind":%q,"message":%s,"requestId":%q}}`,
-		fault.KindOf(err).String(), receive.AppendString(nil, []byte(receive.Reason(err))), httpd.RequestID(r.Context())))
+		fault.KindOf(err).String(), jsontext.AppendString(nil, []byte(receive.Reason(err))), httpd.RequestID(r.Context())))
 }
 
 func write(w http.ResponseWriter, code int, body []byte) error {
@@ -91,8 +92,8 @@ func write(w http.ResponseWriter, code int, body []byte) error {
 func (h *Receiver) ingest(w http.ResponseWriter, r *http.Request) error {
 	kind, _, _ := strings.Cut(strings.ToLower(r.Header.Get("Content-Type")), ";")
 	kind = strings.TrimSpace(kind)
-	d := decoder{lim: h.frame.Limits}
-	return h.frame.Receive(r, r.Header.Get("Content-Encoding"), func(body *receive.Body, set *receive.Set) error {
+	d := decoder{lim: h.inlet.Limits}
+	return h.inlet.Receive(r, r.Header.Get("Content-Encoding"), func(body *receive.Body, set *receive.Set) error {
 		d.set = set
 		if err := d.parameters(r); err != nil {
 			return err
@@ -103,7 +104,7 @@ func (h *Receiver) ingest(w http.ResponseWriter, r *http.Request) error {
 		case strings.HasPrefix(kind, "text/"):
 			return d.lines(body.Bytes)
 		}
-		return receive.Split(body.Bytes, d.lim.Depth, set, d.add)
+		return jsontext.Split(body.Bytes, d.lim.Depth, set, d.add)
 	}, func(t *receive.Taken) error {
 		bad, first := t.RefusedTotal()
 		total := t.Set.Total()
@@ -112,7 +113,7 @@ func (h *Receiver) ingest(w http.ResponseWriter, r *http.Request) error {
 		}
 		out := fmt.Appendf(nil, `{"accepted":%d,"refused":%d`, total-bad, bad)
 		if bad > 0 {
-			out = fmt.Appendf(out, `,"first":%s`, receive.AppendString(nil, []byte(first)))
+			out = fmt.Appendf(out, `,"first":%s`, jsontext.AppendString(nil, []byte(first)))
 		}
 		return write(w, http.StatusOK, append(out, '}'))
 	})

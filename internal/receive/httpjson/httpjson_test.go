@@ -12,6 +12,7 @@ import (
 	"github.com/meshtrail/meshtrail/internal/fault"
 	"github.com/meshtrail/meshtrail/internal/pipeline"
 	"github.com/meshtrail/meshtrail/internal/receive"
+	"github.com/meshtrail/meshtrail/internal/receive/jsontext"
 	"github.com/meshtrail/meshtrail/internal/receive/msgpack"
 	"github.com/meshtrail/meshtrail/internal/receive/receivetest"
 	"github.com/meshtrail/meshtrail/internal/record"
@@ -156,7 +157,7 @@ func TestLimits(t *testing.T) {
 		if resp.StatusCode != want {
 			t.Errorf("%s: %d %.200s, want %d", name, resp.StatusCode, text, want)
 		}
-		if held := r.frame.Bodies.Held(); held != 0 {
+		if held := r.inlet.Bodies.Held(); held != 0 {
 			t.Errorf("%s: %d bytes still held", name, held)
 		}
 	}
@@ -201,7 +202,7 @@ func run(b []byte, pack bool) int {
 	if pack {
 		d.msgpack(b)
 	} else {
-		receive.Split(b, d.lim.Depth, set, d.add)
+		jsontext.Split(b, d.lim.Depth, set, d.add)
 	}
 	return len(set.Raws)
 }

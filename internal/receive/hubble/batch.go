@@ -63,8 +63,8 @@ func (f *follower) batches(ctx context.Context, got <-chan []byte) error {
 // says so when it lost something.
 func (f *follower) take(ctx context.Context, b []byte, ends []int) error {
 	var body *receive.Body
-	err := f.frame.Insist(ctx, 0, func() (err error) {
-		body, err = f.frame.Bodies.Message(rpc.Message{Body: bytes.NewReader(b), Size: int64(len(b))})
+	err := f.inlet.Retry(ctx, 0, func() (err error) {
+		body, err = f.inlet.Bodies.Message(rpc.Message{Body: bytes.NewReader(b), Size: int64(len(b))})
 		return err
 	})
 	if err != nil {
@@ -89,7 +89,7 @@ func (f *follower) take(ctx context.Context, b []byte, ends []int) error {
 		}
 		start = end
 	}
-	_, err = f.frame.Keep(ctx, 0, f.from, f.id, set, body)
+	_, err = f.inlet.IngestRetry(ctx, 0, f.from, f.id, set, body)
 	f.id.Seq += uint64(len(set.Raws))
 	if err != nil {
 		for _, k := range f.fresh {
@@ -111,7 +111,7 @@ var (
 
 // response appends the record of one response.
 func (f *follower) response(set *receive.Set, b []byte, r *looked) bool {
-	w := writer{depth: f.frame.Limits.Depth}
+	w := writer{depth: f.inlet.Limits.Depth}
 	text, err := w.message(set.Text(3*len(b)+256), b, f.schema, 0)
 	if err != nil {
 		reason := "malformed_record"
@@ -141,8 +141,8 @@ func (f *follower) note(ctx context.Context, event, text string) {
 	set.Field("hubble.relay", f.relay.Address)
 	set.Raws = append(set.Raws, record.Raw{Payload: []byte(text), Time: f.now().UnixNano(), Attrs: set.Close(), Level: "warn", Service: "hubble-relay"})
 	body := receive.Body{Bytes: []byte(text), Wire: int64(len(text))}
-	if _, err := f.frame.Keep(ctx, time.Minute, f.from, record.BatchID{}, set, &body); err != nil {
-		f.frame.Log.Warn("keep a note on a relay", "relay", f.relay.Name, "event", event, "error", err)
+	if _, err := f.inlet.IngestRetry(ctx, time.Minute, f.from, record.BatchID{}, set, &body); err != nil {
+		f.inlet.Log.Warn("keep a note on a relay", "relay", f.relay.Name, "event", event, "error", err)
 	}
 }
 

@@ -34,7 +34,7 @@ const (
 // A follower follows one relay.
 type follower struct {
 	relay  Relay
-	frame  *receive.Frame
+	inlet  *receive.Inlet
 	schema *message
 	from   receive.Sender
 	state  vfs.FS
@@ -71,7 +71,7 @@ func (f *follower) prepare() error {
 	}
 	b, err := vfs.ReadFile(f.state, f.relay.Name)
 	if fault.Is(err, fault.NotFound) {
-		return f.seen.open(f.state, f.relay.Name, f.frame.Log)
+		return f.seen.open(f.state, f.relay.Name, f.inlet.Log)
 	}
 	if err != nil {
 		return err
@@ -80,7 +80,7 @@ func (f *follower) prepare() error {
 		return fault.Errorf(fault.Corrupt, "how far it was followed: %w", err)
 	}
 	f.saved = f.last
-	return f.seen.open(f.state, f.relay.Name, f.frame.Log)
+	return f.seen.open(f.state, f.relay.Name, f.inlet.Log)
 }
 
 // save keeps how far the relay was followed: at most once a second, because it is
@@ -90,7 +90,7 @@ func (f *follower) save(atOnce bool) {
 		return
 	}
 	if err := vfs.WriteFile(f.state, f.relay.Name, strconv.AppendInt(nil, f.last, 10)); err != nil {
-		f.frame.Log.Warn("keep how far a relay was followed", "relay", f.relay.Name, "error", err)
+		f.inlet.Log.Warn("keep how far a relay was followed", "relay", f.relay.Name, "error", err)
 		return
 	}
 	f.saved, f.wrote = f.last, f.now()
@@ -105,7 +105,7 @@ func (f *follower) run(ctx context.Context) {
 		grpc.WithConnectParams(grpc.ConnectParams{Backoff: backoff.Config{BaseDelay: firstPause, Multiplier: 2, Jitter: 0.2, MaxDelay: lastPause}, MinConnectTimeout: 10 * time.Second}),
 	}, f.dial...)...)
 	if err != nil {
-		f.frame.Log.Error("follow a relay", "relay", f.relay.Name, "error", err)
+		f.inlet.Log.Error("follow a relay", "relay", f.relay.Name, "error", err)
 		return
 	}
 	defer conn.Close()
@@ -115,7 +115,7 @@ func (f *follower) run(ctx context.Context) {
 		if ctx.Err() != nil {
 			return
 		}
-		f.frame.Log.Warn("a relay is not followed", "relay", f.relay.Name, "error", err)
+		f.inlet.Log.Warn("a relay is not followed", "relay", f.relay.Name, "error", err)
 		if connected {
 			f.note(ctx, "hubble.disconnected", err.Error())
 			if f.now().Sub(began) > time.Minute {

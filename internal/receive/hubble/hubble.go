@@ -134,7 +134,7 @@ func (r Relay) sender() receive.Sender {
 
 // A Receiver follows relays.
 type Receiver struct {
-	frame     *receive.Frame
+	inlet     *receive.Inlet
 	followers []*follower
 }
 
@@ -143,13 +143,13 @@ func New(cfg Config, s receive.Shared) (*Receiver, error) {
 	if err := cfg.Validate(); err != nil {
 		return nil, err
 	}
-	r := &Receiver{frame: receive.NewFrame(Name, s)}
+	r := &Receiver{inlet: receive.NewInlet(Name, s)}
 	schema, err := response()
 	if err != nil {
 		return nil, err
 	}
 	for _, relay := range cfg.Relays {
-		f := &follower{relay: relay, frame: r.frame, schema: schema, from: relay.sender(), state: cfg.State, now: time.Now}
+		f := &follower{relay: relay, inlet: r.inlet, schema: schema, from: relay.sender(), state: cfg.State, now: time.Now}
 		if err := f.prepare(); err != nil {
 			return nil, fault.Errorf(fault.KindOf(err), "relay %s: %w", relay.Name, err)
 		}

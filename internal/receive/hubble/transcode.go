@@ -19,7 +19,7 @@ import (
 	"google.golang.org/protobuf/types/known/wrapperspb"
 
 	"github.com/meshtrail/meshtrail/internal/fault"
-	"github.com/meshtrail/meshtrail/internal/receive"
+	"github.com/meshtrail/meshtrail/internal/receive/jsontext"
 	"github.com/meshtrail/meshtrail/internal/receive/pb"
 )
 
@@ -255,7 +255,7 @@ func (w *writer) value(dst []byte, v pb.Field, f *field, depth int) ([]byte, err
 	case protoreflect.MessageKind:
 		return w.message(dst, v.V, f.message, depth+1)
 	case protoreflect.StringKind:
-		return receive.AppendString(dst, v.V), nil
+		return jsontext.AppendString(dst, v.V), nil
 	case protoreflect.BytesKind:
 		return quote64(dst, v.V), nil
 	case protoreflect.BoolKind:
@@ -297,7 +297,7 @@ func (w *writer) known(dst, b []byte, m *message, depth int) ([]byte, error) {
 	case "Timestamp":
 		return stamp(dst, int64(v[1].N), int64(int32(v[2].N))), nil
 	case "Any":
-		dst = receive.AppendString(append(dst, `{"@type":`...), v[1].V)
+		dst = jsontext.AppendString(append(dst, `{"@type":`...), v[1].V)
 		return append(quote64(append(dst, `,"value":`...), v[2].V), '}'), nil
 	}
 	if f := m.field(1); f != nil && !f.repeated { // a wrapper

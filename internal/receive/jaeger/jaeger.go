@@ -68,13 +68,13 @@ func (c Config) Validate() error {
 
 // A Receiver answers Jaeger's clients and agents.
 type Receiver struct {
-	frame     *receive.Frame
+	inlet     *receive.Inlet
 	listeners []*listen.Listener
 }
 
 // New returns a receiver that stands in s.
 func New(cfg Config, s receive.Shared) (*Receiver, error) {
-	v := &Receiver{frame: receive.NewFrame(Name, s)}
+	v := &Receiver{inlet: receive.NewInlet(Name, s)}
 	for _, udp := range []struct {
 		cfg     listen.Config
 		compact bool
@@ -99,7 +99,7 @@ func (v *Receiver) Routes() []httpd.Route {
 	var routes []httpd.Route
 	for _, prefix := range []string{"", "/jaeger"} {
 		routes = append(routes, httpd.Route{
-			Pattern: "POST " + prefix + "/api/traces", Need: access.LogsWrite, MaxBody: v.frame.Limits.Body, Handle: v.traces, Fail: v.fail,
+			Pattern: "POST " + prefix + "/api/traces", Need: access.LogsWrite, MaxBody: v.inlet.Limits.Body, Handle: v.traces, Fail: v.fail,
 		})
 	}
 	// They say the same to everyone, and the clients that ask have no credential.
@@ -107,7 +107,7 @@ func (v *Receiver) Routes() []httpd.Route {
 		routes = append(routes, httpd.Route{Pattern: "GET " + path, Need: access.Public, Handle: sampling})
 	}
 	routes = append(routes, rpc.Routes(access.LogsWrite,
-		v.frame.Service("jaeger.api_v2.CollectorService", rpc.Method{Name: "PostSpans", Handle: v.postSpans}))...)
+		v.inlet.Service("jaeger.api_v2.CollectorService", rpc.Method{Name: "PostSpans", Handle: v.postSpans}))...)
 	return append(routes, rpc.Routes(access.Public, rpc.Service{
 		Name: "jaeger.api_v2.SamplingManager", Methods: []rpc.Method{{Name: "GetSamplingStrategy", Handle: samplingCall}},
 	})...)
@@ -123,9 +123,9 @@ func (v *Receiver) traces(w http.ResponseWriter, r *http.Request) error {
 	}
 	decode := func(body *receive.Body, set *receive.Set) error {
 		in := thrift.Binary(body.Bytes)
-		return decodeThrift(&in, set, v.frame.Limits)
+		return decodeThrift(&in, set, v.inlet.Limits)
 	}
-	return v.frame.Receive(r, r.Header.Get("Content-Encoding"), decode, func(*receive.Taken) error {
+	return v.inlet.Receive(r, r.Header.Get("Content-Encoding"), decode, func(*receive.Taken) error {
 		w.Header().Set("Content-Length", "0")
 		w.WriteHeader(http.StatusAccepted)
 		return nil
@@ -134,7 +134,7 @@ func (v *Receiver) traces(w http.ResponseWriter, r *http.Request) error {
 
 // fail answers an error as text.
 func (v *Receiver) fail(w http.ResponseWriter, _ *http.Request, err error) {
-	v.frame.Meter.Failed(err)
+	v.inlet.Meter.Failed(err)
 	code := receive.Status(err)
 	receive.SetRetry(w, code, err)
 	if code == http.StatusUnauthorized {
@@ -151,9 +151,9 @@ func (v *Receiver) fail(w http.ResponseWriter, _ *http.Request, err error) {
 // postSpans answers PostSpans(PostSpansRequest) returns (PostSpansResponse {}).
 func (v *Receiver) postSpans(s *rpc.Stream) error {
 	decode := func(body *receive.Body, set *receive.Set) error {
-		return decodeProto(body.Bytes, set, v.frame.Limits)
+		return decodeProto(body.Bytes, set, v.inlet.Limits)
 	}
-	return v.frame.Call(s, decode, func(*receive.Taken) error { return s.Send(nil) })
+	return v.inlet.Call(s, decode, func(*receive.Taken) error { return s.Send(nil) })
 }
 
 // packets takes datagrams, each one call of emitBatch.
@@ -162,11 +162,11 @@ func (v *Receiver) packets(compact bool) listen.Packets {
 		set := receive.NewSet()
 		defer set.Release()
 		for _, p := range batch {
-			if err := decodeDatagram(p.Data, compact, set, v.frame.Limits); err != nil {
+			if err := decodeDatagram(p.Data, compact, set, v.inlet.Limits); err != nil {
 				set.Reject("malformed_datagram", err.Error(), 1)
 			}
 		}
-		_, err := v.frame.Ingest(ctx, from, record.BatchID{}, set, nil)
+		_, err := v.inlet.Ingest(ctx, from, record.BatchID{}, set, nil)
 		return err
 	}
 }

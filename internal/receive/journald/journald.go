@@ -68,13 +68,13 @@ func Info() receive.Info {
 
 // A Receiver takes uploads of journals.
 type Receiver struct {
-	frame *receive.Frame
+	inlet *receive.Inlet
 	now   func() time.Time
 }
 
 // New returns a receiver.
 func New(s receive.Shared) (*Receiver, error) {
-	return &Receiver{frame: receive.NewFrame(Name, s), now: time.Now}, nil
+	return &Receiver{inlet: receive.NewInlet(Name, s), now: time.Now}, nil
 }
 
 // Routes returns the one route.
@@ -86,7 +86,7 @@ func (r *Receiver) Routes() []httpd.Route {
 
 // fail answers an error in plain text, which systemd-journal-upload logs.
 func (r *Receiver) fail(w http.ResponseWriter, _ *http.Request, err error) {
-	r.frame.Meter.Failed(err)
+	r.inlet.Meter.Failed(err)
 	code := receive.Status(err)
 	receive.SetRetry(w, code, err)
 	if code == http.StatusUnauthorized {
@@ -102,7 +102,7 @@ func (r *Receiver) upload(w http.ResponseWriter, req *http.Request) error {
 	if e := req.Header.Get("Content-Encoding"); e != "" && !strings.EqualFold(e, "identity") {
 		return receive.WithStatus(http.StatusUnsupportedMediaType, fault.WithHint(fault.Errorf(fault.Invalid, "Content-Encoding %q is not read here", e), "set Compression= to nothing in journal-upload.conf"))
 	}
-	from, err := r.frame.IdentifyStream(req)
+	from, err := r.inlet.IdentifyStream(req)
 	if err != nil {
 		return err
 	}
@@ -134,7 +134,7 @@ type upload struct {
 	skip  bool  // within one
 }
 
-func (u *upload) release() { u.r.frame.Bodies.Return(u.held) }
+func (u *upload) release() { u.r.inlet.Bodies.Return(u.held) }
 
 // run reads the upload to its end.
 func (u *upload) run() error {
@@ -145,7 +145,7 @@ func (u *upload) run() error {
 			if err := u.keep(false); err != nil {
 				return err
 			}
-			if err := u.r.frame.Hold(u.req.Context(), u.from); err != nil {
+			if err := u.r.inlet.Hold(u.req.Context(), u.from); err != nil {
 				return err
 			}
 		}
@@ -163,7 +163,7 @@ func (u *upload) read() (int, error) {
 	if len(u.buf) == cap(u.buf) {
 		// Of a client that sends little, little is held.
 		want := min(max(8*cap(u.buf), firstBytes), max(2*cap(u.buf), 4*readBytes))
-		if err := u.r.frame.Bodies.Wait(int64(want)-u.held, memoryWait); err != nil {
+		if err := u.r.inlet.Bodies.Wait(int64(want)-u.held, memoryWait); err != nil {
 			return 0, err
 		}
 		u.held = int64(want)
@@ -250,7 +250,7 @@ func (u *upload) portion(b []byte, offset int, ends []int) error {
 	if d.cursors > 0 && d.cursors == len(set.Raws) {
 		id = receive.KeyID(u.from, Name, b)
 	}
-	_, err := u.r.frame.Keep(u.req.Context(), patience, u.from, id, set, &receive.Body{Bytes: b, Wire: int64(len(b))})
+	_, err := u.r.inlet.IngestRetry(u.req.Context(), patience, u.from, id, set, &receive.Body{Bytes: b, Wire: int64(len(b))})
 	return err
 }
 

@@ -6,6 +6,7 @@ import (
 
 	"github.com/meshtrail/meshtrail/internal/fault"
 	"github.com/meshtrail/meshtrail/internal/receive"
+	"github.com/meshtrail/meshtrail/internal/receive/jsontext"
 	"github.com/meshtrail/meshtrail/internal/record"
 )
 
@@ -33,7 +34,7 @@ type event struct {
 
 func (d *decoder) list(body []byte) error {
 	d.body = body
-	j := receive.NewJSON(body, d.lim.Depth, d.set)
+	j := jsontext.NewReader(body, d.lim.Depth, d.set)
 	at, items, kind := j, false, ""
 	if !j.Begin('{') {
 		return j.Err()
@@ -88,7 +89,7 @@ func (d *decoder) list(body []byte) error {
 
 // element reads one event. One that is wrong in itself is rejected; the error is
 // for the whole request.
-func (d *decoder) element(j *receive.JSON) error {
+func (d *decoder) element(j *jsontext.Reader) error {
 	if len(d.set.Raws) >= d.lim.Items || d.set.Full() {
 		return fault.Errorf(fault.TooLarge, "request has more than %d audit events", len(d.set.Raws))
 	}
@@ -113,7 +114,7 @@ func (d *decoder) element(j *receive.JSON) error {
 	return nil
 }
 
-func (d *decoder) read(j *receive.JSON) {
+func (d *decoder) read(j *jsontext.Reader) {
 	e := &d.ev
 	object(j, func(key string) {
 		switch key {
@@ -162,7 +163,7 @@ func (d *decoder) read(j *receive.JSON) {
 
 // object calls member with the name of every member of an object, before its
 // value; it skips what is no object.
-func object(j *receive.JSON, member func(key string)) {
+func object(j *jsontext.Reader, member func(key string)) {
 	if j.Peek() != '{' {
 		j.Raw()
 		return
@@ -179,7 +180,7 @@ func object(j *receive.JSON, member func(key string)) {
 	}
 }
 
-func pick(j *receive.JSON, key, want string, into *[]byte) {
+func pick(j *jsontext.Reader, key, want string, into *[]byte) {
 	if key == want {
 		*into = text(j)
 	} else {
@@ -188,7 +189,7 @@ func pick(j *receive.JSON, key, want string, into *[]byte) {
 }
 
 // first reads the first text of an array.
-func first(j *receive.JSON, into *[]byte) {
+func first(j *jsontext.Reader, into *[]byte) {
 	if j.Peek() != '[' {
 		j.Raw()
 		return
@@ -204,7 +205,7 @@ func first(j *receive.JSON, into *[]byte) {
 }
 
 // text returns a text or number, nil for anything else.
-func text(j *receive.JSON) []byte {
+func text(j *jsontext.Reader) []byte {
 	switch c := j.Peek(); {
 	case c == '"':
 		return j.String()

@@ -24,6 +24,7 @@ import (
 	"github.com/meshtrail/meshtrail/internal/fault"
 	"github.com/meshtrail/meshtrail/internal/httpd"
 	"github.com/meshtrail/meshtrail/internal/receive"
+	"github.com/meshtrail/meshtrail/internal/receive/jsontext"
 )
 
 // Name is the receiver's name in sources and metrics.
@@ -46,16 +47,16 @@ type Config struct{}
 func (Config) Validate() error { return nil }
 
 // A Receiver answers the audit webhook.
-type Receiver struct{ frame *receive.Frame }
+type Receiver struct{ inlet *receive.Inlet }
 
 // New returns a receiver that stands in s.
 func New(_ Config, s receive.Shared) (*Receiver, error) {
-	return &Receiver{receive.NewFrame(Name, s)}, nil
+	return &Receiver{receive.NewInlet(Name, s)}, nil
 }
 
 // Routes returns the one route.
 func (k *Receiver) Routes() []httpd.Route {
-	return []httpd.Route{{Pattern: "POST /kubernetes/audit", Need: access.LogsWrite, MaxBody: k.frame.Limits.Body, Handle: k.audit, Fail: k.fail}}
+	return []httpd.Route{{Pattern: "POST /kubernetes/audit", Need: access.LogsWrite, MaxBody: k.inlet.Limits.Body, Handle: k.audit, Fail: k.fail}}
 }
 
 // reasons are what the API server's client knows of our codes.
@@ -63,11 +64,11 @@ var reasons = map[int]string{400: "BadRequest", 401: "Unauthorized", 403: "Forbi
 
 // fail answers an error as a Status of Kubernetes.
 func (k *Receiver) fail(w http.ResponseWriter, _ *http.Request, err error) {
-	k.frame.Meter.Failed(err)
+	k.inlet.Meter.Failed(err)
 	code := receive.Status(err)
 	receive.SetRetry(w, code, err)
 	body := fmt.Appendf(nil, `{"kind":"Status","apiVersion":"v1","metadata":{},"status":"Failure","message":%s,"reason":%q,"code":%d}`,
-		receive.AppendString(nil, []byte(receive.Reason(err))), reasons[code], code)
+		jsontext.AppendString(nil, []byte(receive.Reason(err))), reasons[code], code)
 	h := w.Header()
 	h.Set("Content-Type", "application/json")
 	h.Set("Content-Length", strconv.Itoa(len(body)))
@@ -76,8 +77,8 @@ func (k *Receiver) fail(w http.ResponseWriter, _ *http.Request, err error) {
 }
 
 func (k *Receiver) audit(w http.ResponseWriter, r *http.Request) error {
-	return k.frame.ReceiveNumbered(r, r.Header.Get("Content-Encoding"), func(body *receive.Body, set *receive.Set) ([][]byte, error) {
-		d := decoder{set: set, lim: k.frame.Limits, named: true}
+	return k.inlet.ReceiveNumbered(r, r.Header.Get("Content-Encoding"), func(body *receive.Body, set *receive.Set) ([][]byte, error) {
+		d := decoder{set: set, lim: k.inlet.Limits, named: true}
 		if err := d.list(body.Bytes); err != nil {
 			return nil, err
 		}

@@ -129,8 +129,8 @@ func TestAnswers(t *testing.T) {
 	}
 	z.Close()
 	k, h := newReceiver(t, receivetest.Discard{}, receive.Limits{})
-	if resp, _ := receivetest.Call(h, "POST", "/kubernetes/audit", bomb.Bytes(), "Content-Encoding: gzip"); resp.StatusCode != 413 || k.frame.Bodies.Held() != 0 {
-		t.Errorf("bomb: %d, %d bytes still held", resp.StatusCode, k.frame.Bodies.Held())
+	if resp, _ := receivetest.Call(h, "POST", "/kubernetes/audit", bomb.Bytes(), "Content-Encoding: gzip"); resp.StatusCode != 413 || k.inlet.Bodies.Held() != 0 {
+		t.Errorf("bomb: %d, %d bytes still held", resp.StatusCode, k.inlet.Bodies.Held())
 	}
 }
 

@@ -25,10 +25,10 @@ const (
 // A Conn is one connection of a sender who may send. One goroutine reads it;
 // writing is safe beside that.
 type Conn struct {
-	net.Conn // closed by the frame
+	net.Conn // closed by the listener
 	From     receive.Sender
 	Remote   netip.AddrPort
-	// Wire counts the bytes read so far, for Frame's counters.
+	// Wire counts the bytes read so far, for the Inlet's counters.
 	Wire int64
 
 	bodies  *receive.Bodies
@@ -63,7 +63,7 @@ func NewConn(nc net.Conn, from receive.Sender, cfg Config, s receive.Shared) *Co
 	}
 }
 
-// Release gives the buffer's memory back. The frame does it when a Stream ends.
+// Release gives the buffer's memory back. The listener does it when a Stream ends.
 func (c *Conn) Release() {
 	c.bodies.Return(c.held)
 	c.buf, c.r, c.w, c.held = nil, 0, 0, 0

@@ -1,4 +1,4 @@
-// Package listen is the frame of receivers whose protocol is not HTTP: it opens
+// Package listen serves receivers whose protocol is not HTTP: it opens
 // their ports, says who sends, and bounds what a connection may cost. A receiver
 // adds a function that speaks its protocol on one connection (Streams), or takes
 // what came in datagrams (Datagrams).
@@ -54,7 +54,7 @@ import (
 // A Stream speaks a protocol on one connection until it ends. It returns nil or
 // io.EOF at a regular end; another error is counted by its kind and logged, and
 // closes the connection. ctx ends when the grace of a shutdown is over; before
-// that Await reports io.EOF. The connection's deadlines are the frame's business:
+// that Await reports io.EOF. The connection's deadlines are the listener's business:
 // a Stream calls Await before each message.
 type Stream func(ctx context.Context, c *Conn) error
 

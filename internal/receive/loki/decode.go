@@ -9,6 +9,7 @@ import (
 
 	"github.com/meshtrail/meshtrail/internal/fault"
 	"github.com/meshtrail/meshtrail/internal/receive"
+	"github.com/meshtrail/meshtrail/internal/receive/jsontext"
 	"github.com/meshtrail/meshtrail/internal/record"
 )
 
@@ -206,7 +207,7 @@ func timestamp(b []byte) (int64, error) {
 //
 //	{"streams":[{"labels":"{a=\"b\"}","entries":[{"ts":"<RFC 3339>","line":"…"}]}]}
 func (d *decoder) json(b []byte) error {
-	j := receive.NewJSON(b, d.lim.Depth, d.set)
+	j := jsontext.NewReader(b, d.lim.Depth, d.set)
 	if !j.Begin('{') {
 		return j.Err()
 	}
@@ -235,7 +236,7 @@ func (d *decoder) json(b []byte) error {
 
 // jsonStream reads one stream. Members come in any order: lines that stand before
 // the labels are read when these are known.
-func (d *decoder) jsonStream(j *receive.JSON) error {
+func (d *decoder) jsonStream(j *jsontext.Reader) error {
 	if !j.Begin('{') {
 		return j.Err()
 	}
@@ -276,7 +277,7 @@ func (d *decoder) jsonStream(j *receive.JSON) error {
 
 // jsonEntries reads the lines of a stream whose labels are known, or bad. A bad
 // line spoils no other.
-func (d *decoder) jsonEntries(j *receive.JSON, bad error) error {
+func (d *decoder) jsonEntries(j *jsontext.Reader, bad error) error {
 	if !j.Begin('[') {
 		return j.Err()
 	}
@@ -300,7 +301,7 @@ func (d *decoder) jsonEntries(j *receive.JSON, bad error) error {
 	return j.Err()
 }
 
-func (d *decoder) jsonLabels(j *receive.JSON) ([]record.Field, error) {
+func (d *decoder) jsonLabels(j *jsontext.Reader) ([]record.Field, error) {
 	d.set.Open()
 	if !j.Begin('{') {
 		return nil, j.Err()
@@ -329,7 +330,7 @@ func (d *decoder) jsonLabels(j *receive.JSON) ([]record.Field, error) {
 
 // jsonEntry reads one line in either form. A line that is wrong in itself is
 // rejected; the error is for the whole request.
-func (d *decoder) jsonEntry(j *receive.JSON) error {
+func (d *decoder) jsonEntry(j *jsontext.Reader) error {
 	var ts int64
 	var line []byte
 	var meta []record.Field
@@ -349,7 +350,7 @@ func (d *decoder) jsonEntry(j *receive.JSON) error {
 	return d.add(ts, line, meta)
 }
 
-func (d *decoder) newEntry(j *receive.JSON) (ts int64, line []byte, meta []record.Field) {
+func (d *decoder) newEntry(j *jsontext.Reader) (ts int64, line []byte, meta []record.Field) {
 	if !j.Begin('[') || !j.Elem() {
 		j.Fail("a line is [\"<nanoseconds>\", \"<text>\"]")
 		return
@@ -387,7 +388,7 @@ func (d *decoder) newEntry(j *receive.JSON) (ts int64, line []byte, meta []recor
 	return ts, line, d.set.Close()
 }
 
-func (d *decoder) oldEntry(j *receive.JSON) (ts int64, line []byte) {
+func (d *decoder) oldEntry(j *jsontext.Reader) (ts int64, line []byte) {
 	j.Begin('{')
 	for {
 		key, ok := j.Field()

@@ -47,11 +47,11 @@ type Config struct{}
 func (Config) Validate() error { return nil }
 
 // A Receiver answers Loki's push API.
-type Receiver struct{ frame *receive.Frame }
+type Receiver struct{ inlet *receive.Inlet }
 
 // New returns a receiver that stands in s.
 func New(_ Config, s receive.Shared) (*Receiver, error) {
-	return &Receiver{receive.NewFrame(Name, s)}, nil
+	return &Receiver{receive.NewInlet(Name, s)}, nil
 }
 
 // Routes returns the routes: today's path and that of Loki before 1.0.
@@ -59,7 +59,7 @@ func (l *Receiver) Routes() []httpd.Route {
 	var routes []httpd.Route
 	for _, path := range []string{"/loki/api/v1/push", "/api/prom/push"} {
 		routes = append(routes, httpd.Route{
-			Pattern: "POST " + path, Need: access.LogsWrite, MaxBody: l.frame.Limits.Body, Handle: l.push, Fail: l.fail,
+			Pattern: "POST " + path, Need: access.LogsWrite, MaxBody: l.inlet.Limits.Body, Handle: l.push, Fail: l.fail,
 		})
 	}
 	return routes
@@ -67,7 +67,7 @@ func (l *Receiver) Routes() []httpd.Route {
 
 // fail answers an error as Loki does, in plain text.
 func (l *Receiver) fail(w http.ResponseWriter, _ *http.Request, err error) {
-	l.frame.Meter.Failed(err)
+	l.inlet.Meter.Failed(err)
 	code := receive.Status(err)
 	receive.SetRetry(w, code, err)
 	if code == http.StatusUnauthorized {
@@ -89,7 +89,7 @@ var noStreams = receive.WithStatus(http.StatusUnprocessableEntity,
 	fault.Errorf(fault.Invalid, "error at least one valid stream is required for ingestion"))
 
 func (l *Receiver) push(w http.ResponseWriter, r *http.Request) error {
-	from, err := l.frame.Identify(r)
+	from, err := l.inlet.Identify(r)
 	if err != nil {
 		return err
 	}
@@ -109,7 +109,7 @@ func (l *Receiver) push(w http.ResponseWriter, r *http.Request) error {
 	}
 	set := receive.NewSet()
 	defer set.Release()
-	d := decoder{set: set, lim: l.frame.Limits}
+	d := decoder{set: set, lim: l.inlet.Limits}
 	if json {
 		err = d.json(body.Bytes)
 	} else {
@@ -126,7 +126,7 @@ func (l *Receiver) push(w http.ResponseWriter, r *http.Request) error {
 		return nil
 	}
 	t := receive.Taken{Body: body, Set: set}
-	t.Outcome, err = l.frame.Ingest(r.Context(), from, id, set, body)
+	t.Outcome, err = l.inlet.Ingest(r.Context(), from, id, set, body)
 	if err != nil {
 		return err
 	}
@@ -148,14 +148,14 @@ func (l *Receiver) read(r *http.Request) (*receive.Body, bool, error) {
 	if !json && strings.EqualFold(encoding, "snappy") {
 		encoding = "" // it names the snappy that protobuf has anyway
 	}
-	body, err := l.frame.Bodies.Read(r, encoding)
+	body, err := l.inlet.Bodies.Read(r, encoding)
 	if err != nil || json {
 		return body, json, err
 	}
 	if looksJSON(body.Bytes) {
 		return body, true, nil
 	}
-	plain, err := l.frame.Bodies.Snappy(body)
+	plain, err := l.inlet.Bodies.Snappy(body)
 	body.Release()
 	return plain, false, err
 }

@@ -228,7 +228,7 @@ func TestHostile(t *testing.T) {
 		if resp.StatusCode != code || !strings.Contains(got, contains) {
 			t.Errorf("%s: %d %.300q", name, resp.StatusCode, got)
 		}
-		if held := l.frame.Bodies.Held(); held != 0 {
+		if held := l.inlet.Bodies.Held(); held != 0 {
 			t.Errorf("%s: %d bytes still held", name, held)
 		}
 	}

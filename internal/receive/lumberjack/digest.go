@@ -7,6 +7,7 @@ import (
 	"github.com/zeebo/xxh3"
 
 	"github.com/meshtrail/meshtrail/internal/receive"
+	"github.com/meshtrail/meshtrail/internal/receive/jsontext"
 )
 
 // A digest sums up the records of a part. Each record is the sum of its members,
@@ -24,7 +25,7 @@ func (d *digest) reset() { d.records, d.timed = d.records[:0], true }
 
 // add adds a record in JSON. Text that is not is hashed as it is.
 func (d *digest) add(text []byte, depth int, set *receive.Set) {
-	j := receive.NewJSON(text, depth, set)
+	j := jsontext.NewReader(text, depth, set)
 	var w walker
 	if j.Peek() == '{' {
 		w.object(&j, 0)
@@ -70,7 +71,7 @@ func (w *walker) add(h xxh3.Uint128) {
 
 // object adds the members of the object that j stands before; path is the hash of
 // the names above it, 0 at the top.
-func (w *walker) object(j *receive.JSON, path uint64) {
+func (w *walker) object(j *jsontext.Reader, path uint64) {
 	if !j.Begin('{') {
 		return
 	}
@@ -89,7 +90,7 @@ func (w *walker) object(j *receive.JSON, path uint64) {
 	}
 }
 
-func (w *walker) value(j *receive.JSON, path uint64) {
+func (w *walker) value(j *jsontext.Reader, path uint64) {
 	switch j.Peek() {
 	case '{':
 		w.object(j, path)

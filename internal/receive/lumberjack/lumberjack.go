@@ -59,7 +59,7 @@ func (c Config) Validate() error {
 
 // A Receiver takes lumberjack connections.
 type Receiver struct {
-	frame    *receive.Frame
+	inlet    *receive.Inlet
 	listener *listen.Listener
 	keep     bool          // repeated windows are new ones
 	pulse    time.Duration // between two signs of life
@@ -76,16 +76,16 @@ func New(cfg Config, s receive.Shared) (*Receiver, error) {
 	if !cfg.On() {
 		return r, nil
 	}
-	s.Bodies = r.frame.Bodies
+	s.Bodies = r.inlet.Bodies
 	var err error
 	// A frame of the largest size behind a part that is not full yet.
-	most := int(r.frame.Limits.Body) + 2*partBytes
+	most := int(r.inlet.Limits.Body) + 2*partBytes
 	r.listener, err = listen.New(Name, cfg.Config, s, listen.Streams(r.serve), listen.MaxMessage(most))
 	return r, err
 }
 
 func newReceiver(cfg Config, s receive.Shared) *Receiver {
-	return &Receiver{frame: receive.NewFrame(Name, s), keep: cfg.KeepRepeated, pulse: 5 * time.Second}
+	return &Receiver{inlet: receive.NewInlet(Name, s), keep: cfg.KeepRepeated, pulse: 5 * time.Second}
 }
 
 // Info describes the receiver.

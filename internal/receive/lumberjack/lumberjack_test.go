@@ -47,7 +47,7 @@ func start(t testing.TB, cfg Config, in pipeline.Intake, lim receive.Limits) (*R
 		if err := <-done; err != nil {
 			t.Error(err)
 		}
-		if held := r.frame.Bodies.Held(); held != 0 {
+		if held := r.inlet.Bodies.Held(); held != 0 {
 			t.Errorf("%d bytes are still held", held)
 		}
 	})

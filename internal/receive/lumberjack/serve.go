@@ -99,8 +99,8 @@ func (r *Receiver) serve(ctx context.Context, c *listen.Conn) error {
 		if h.code != codeWindow {
 			return fault.Errorf(fault.Invalid, "a frame of type %q where a window begins", h.code)
 		}
-		if int64(h.n) > int64(r.frame.Limits.Items) {
-			return fault.WithHint(fault.Errorf(fault.TooLarge, "a window of %d records is larger than %d", h.n, r.frame.Limits.Items), "raise receive.items, or send fewer at once (bulk_max_size)")
+		if int64(h.n) > int64(r.inlet.Limits.Items) {
+			return fault.WithHint(fault.Errorf(fault.TooLarge, "a window of %d records is larger than %d", h.n, r.inlet.Limits.Items), "raise receive.items, or send fewer at once (bulk_max_size)")
 		}
 		c.Discard(6)
 		if err := s.window(h.n); err != nil {
@@ -124,7 +124,7 @@ func (s *session) window(count uint32) error {
 	if count == 0 { // Logstash answers it
 		return s.acknowledge()
 	}
-	limit := s.r.frame.Limits.Body
+	limit := s.r.inlet.Limits.Body
 	for s.got < s.count {
 		h, need, err := readHead(s.c.Buffered()[s.used:], s.version, limit)
 		if err != nil {
@@ -228,7 +228,7 @@ func (s *session) compressed(data []byte) error {
 	if err != nil {
 		return fault.Errorf(fault.Invalid, "compressed frame: %w", err)
 	}
-	lim := &s.r.frame.Limits
+	lim := &s.r.inlet.Limits
 	s.part.wire = len(data)
 	total, used, ended := int64(0), 0, false
 	for {
@@ -277,7 +277,7 @@ func (s *session) compressed(data []byte) error {
 }
 
 func (s *session) reserve(f *inflater, n int64) error {
-	err := s.r.frame.Insist(s.ctx, patience, func() error { return s.r.frame.Bodies.Wait(n, memoryWait) })
+	err := s.r.inlet.Retry(s.ctx, patience, func() error { return s.r.inlet.Bodies.Wait(n, memoryWait) })
 	if err == nil {
 		f.held += n
 	}
@@ -298,7 +298,7 @@ func (s *session) grow(f *inflater) error {
 }
 
 func (f *inflater) release(r *Receiver) {
-	r.frame.Bodies.Return(f.held)
+	r.inlet.Bodies.Return(f.held)
 	f.held = 0
 	f.in.Reset(nil)
 	if cap(f.buf) <= keepBuffer {
@@ -315,12 +315,12 @@ func (s *session) hand(buf []byte) error {
 	}
 	set := receive.NewSet()
 	defer set.Release()
-	depth := s.r.frame.Limits.Depth
+	depth := s.r.inlet.Limits.Depth
 	p.build(buf, set, depth)
 	last := p.frames[len(p.frames)-1]
 	body := &receive.Body{Bytes: buf[p.frames[0].from : last.from+last.size], Wire: int64(p.wire)}
 	stop := s.alive()
-	_, err := s.r.frame.Keep(s.ctx, patience, s.c.From, s.identify(), set, body)
+	_, err := s.r.inlet.IngestRetry(s.ctx, patience, s.c.From, s.identify(), set, body)
 	stop()
 	if err != nil {
 		return err

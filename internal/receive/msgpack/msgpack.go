@@ -2,7 +2,7 @@
 // where it lies: no tree, no allocation, nothing copied.
 //
 // A Reader pulls tokens out of a slice; what they say of bytes aliases it. A
-// Frame finds where a value ends while its bytes still arrive. AppendJSON writes
+// Scanner finds where a value ends while its bytes still arrive. AppendJSON writes
 // a value as JSON, which is how the pipeline takes objects.
 //
 // Strings are bytes: senders put binary into str (Fluentd its whole chunks), so
@@ -246,12 +246,12 @@ func (r *Reader) Skip() []byte {
 	return r.data[start:r.pos:r.pos]
 }
 
-// maxTop is how many elements of the outermost array a Frame remembers.
+// maxTop is how many elements of the outermost array a Scanner remembers.
 const maxTop = 8
 
-// A Frame finds the end of one value while its bytes arrive. The zero Frame is
+// A Scanner finds the end of one value while its bytes arrive. The zero Scanner is
 // ready; its owner calls Scan with all bytes so far until it is done.
-type Frame struct {
+type Scanner struct {
 	pos  int    // of the next token; may be behind the bytes
 	left uint64 // values to come
 	low  uint64 // the fewest that were to come
@@ -265,7 +265,7 @@ type Frame struct {
 // Scan goes on reading data, which holds the value's bytes from its first one,
 // and reports whether it is whole. End then returns its size. Need is the size
 // that data must at least have for the next call to get further.
-func (f *Frame) Scan(data []byte) (done bool, err error) {
+func (f *Scanner) Scan(data []byte) (done bool, err error) {
 	if !f.on {
 		if len(data) == 0 {
 			return false, nil
@@ -319,7 +319,7 @@ func (f *Frame) Scan(data []byte) (done bool, err error) {
 
 // End returns the size of the value once it was scanned, or of what is known of
 // it.
-func (f *Frame) End() int { return f.pos }
+func (f *Scanner) End() int { return f.pos }
 
 // Least returns how many bytes the whole value has at least.
-func (f *Frame) Least() int64 { return int64(f.pos) + int64(min(f.left, 1<<40)) }
+func (f *Scanner) Least() int64 { return int64(f.pos) + int64(min(f.left, 1<<40)) }

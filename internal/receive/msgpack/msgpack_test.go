@@ -45,12 +45,12 @@ func TestEveryForm(t *testing.T) {
 			if got := r.AppendJSON([]byte("x"), 8); string(got) != "x" || !errors.Is(r.Err(), ErrShort) {
 				t.Errorf("%q: %s, %v", s.in[:n], got, r.Err())
 			}
-			var f Frame
+			var f Scanner
 			if done, err := f.Scan([]byte(s.in[:n])); done || err != nil {
-				t.Errorf("%q: frame done %v, %v", s.in[:n], done, err)
+				t.Errorf("%q: scanner done %v, %v", s.in[:n], done, err)
 			}
 			if done, err := f.Scan([]byte(s.in + "more")); !done || err != nil || f.End() != len(s.in) {
-				t.Errorf("%q after %d: frame %v of %d, %v", s.in, n, done, f.End(), err)
+				t.Errorf("%q after %d: scanner %v of %d, %v", s.in, n, done, f.End(), err)
 			}
 		}
 	}
@@ -83,13 +83,13 @@ func TestWhatIsWrong(t *testing.T) {
 	if r.Skip(); !errors.Is(r.Err(), ErrShort) {
 		t.Errorf("arrays of arrays that lie: %v", r.Err())
 	}
-	var fr Frame
+	var fr Scanner
 	if _, err := fr.Scan([]byte("\x92\x01\xc1")); err == nil {
-		t.Error("frame takes a byte that begins nothing")
+		t.Error("scanner takes a byte that begins nothing")
 	}
-	fr = Frame{}
+	fr = Scanner{}
 	if done, err := fr.Scan([]byte("\xdb\xff\xff\xff\xff")); done || err != nil || fr.Least() < math.MaxUint32 {
-		t.Errorf("frame of a string that lies: %v, %v, %d", done, err, fr.Least())
+		t.Errorf("scanner of a string that lies: %v, %v, %d", done, err, fr.Least())
 	}
 }
 
@@ -97,7 +97,7 @@ func TestWhatIsWrong(t *testing.T) {
 func TestTop(t *testing.T) {
 	in := []byte("\x94\xa3tag\x92\x92\x01\x80\x92\x02\x81\xa1a\x90\xc4\x02\x91\x92\x81\xa1k\x91\x91\x01\x05")
 	for _, step := range []int{1, 3, len(in)} {
-		var f Frame
+		var f Scanner
 		for n := step; ; n += step {
 			if done, err := f.Scan(in[:min(n, len(in))]); err != nil {
 				t.Fatal(err)
@@ -166,7 +166,7 @@ func TestAllocatesNothing(t *testing.T) {
 		dst = r.AppendJSON(dst[:0], 8)
 		r = NewReader(record)
 		r.Skip()
-		var f Frame
+		var f Scanner
 		f.Scan(record)
 	})
 	if n != 0 || !json.Valid(dst) {
@@ -186,7 +186,7 @@ func BenchmarkJSON(b *testing.B) {
 func BenchmarkFrame(b *testing.B) {
 	b.SetBytes(int64(len(record)))
 	for b.Loop() {
-		var f Frame
+		var f Scanner
 		f.Scan(record)
 	}
 }
@@ -201,15 +201,15 @@ func FuzzReader(f *testing.F) {
 	f.Fuzz(func(t *testing.T, in []byte) {
 		r := NewReader(in)
 		r.Skip()
-		var fr Frame
+		var fr Scanner
 		done, err := fr.Scan(in)
 		if len(in) > 0 && done != (r.Err() == nil) || done && (err != nil || fr.End() != r.Pos()) {
-			t.Fatalf("skip: %d, %v; frame: %v, %d, %v", r.Pos(), r.Err(), done, fr.End(), err)
+			t.Fatalf("skip: %d, %v; scanner: %v, %d, %v", r.Pos(), r.Err(), done, fr.End(), err)
 		}
-		var slow Frame
+		var slow Scanner
 		for n := range in {
 			if ok, _ := slow.Scan(in[:n]); ok && n < fr.End() {
-				t.Fatalf("a frame of %d bytes is whole after %d", fr.End(), n)
+				t.Fatalf("a scanner of %d bytes is whole after %d", fr.End(), n)
 			}
 		}
 		if ok, _ := slow.Scan(in); ok != done || slow.Top != fr.Top {
@@ -219,7 +219,7 @@ func FuzzReader(f *testing.F) {
 		out := j.AppendJSON(nil, 64)
 		if j.Err() == nil && len(in) > 0 {
 			if !done || j.Pos() != fr.End() {
-				t.Fatalf("JSON of %d bytes, frame %v of %d", j.Pos(), done, fr.End())
+				t.Fatalf("JSON of %d bytes, scanner %v of %d", j.Pos(), done, fr.End())
 			}
 			if !json.Valid(bytes.ToValidUTF8(out, []byte("?"))) {
 				t.Fatalf("not JSON: %q", out)

@@ -20,14 +20,14 @@ const collector = "opentelemetry.proto.collector."
 func (o *Receiver) calls() []httpd.Route {
 	return rpc.Routes(access.LogsWrite,
 		o.export("logs.v1.LogsService", func(body *receive.Body, set *receive.Set) error {
-			d := decoder{set: set, lim: o.frame.Limits}
+			d := decoder{set: set, lim: o.inlet.Limits}
 			return d.proto(body.Bytes)
 		}),
 		o.export("trace.v1.TraceService", func(body *receive.Body, set *receive.Set) error {
-			return decodeTraces(body.Bytes, false, set, o.frame.Limits)
+			return decodeTraces(body.Bytes, false, set, o.inlet.Limits)
 		}),
-		o.frame.Service(collector+"metrics.v1.MetricsService", rpc.Method{Name: "Export", Handle: func(s *rpc.Stream) error {
-			body, err := o.frame.Message(s)
+		o.inlet.Service(collector+"metrics.v1.MetricsService", rpc.Method{Name: "Export", Handle: func(s *rpc.Stream) error {
+			body, err := o.inlet.Message(s)
 			if err != nil {
 				return err
 			}
@@ -44,8 +44,8 @@ func (o *Receiver) calls() []httpd.Route {
 // export returns a service whose one method takes records. success is, for a
 // response in protobuf, the same for all of them.
 func (o *Receiver) export(name string, decode func(*receive.Body, *receive.Set) error) rpc.Service {
-	return o.frame.Service(collector+name, rpc.Method{Name: "Export", Handle: func(s *rpc.Stream) error {
-		return o.frame.Call(s, decode, func(t *receive.Taken) error {
+	return o.inlet.Service(collector+name, rpc.Method{Name: "Export", Handle: func(s *rpc.Stream) error {
+		return o.inlet.Call(s, decode, func(t *receive.Taken) error {
 			bad, detail := t.RefusedTotal()
 			return s.Send(success(typeProto, "", bad, detail))
 		})
@@ -62,7 +62,7 @@ func (o *Receiver) metrics(w http.ResponseWriter, r *http.Request) error {
 	if err != nil {
 		return err
 	}
-	body, err := o.frame.Bodies.Read(r, r.Header.Get("Content-Encoding"))
+	body, err := o.inlet.Bodies.Read(r, r.Header.Get("Content-Encoding"))
 	if err != nil {
 		return err
 	}

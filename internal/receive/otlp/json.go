@@ -6,6 +6,7 @@ import (
 
 	"github.com/meshtrail/meshtrail/internal/fault"
 	"github.com/meshtrail/meshtrail/internal/receive"
+	"github.com/meshtrail/meshtrail/internal/receive/jsontext"
 	"github.com/meshtrail/meshtrail/internal/record"
 )
 
@@ -19,7 +20,7 @@ import (
 const maxRecordText = 8 << 20
 
 // object calls f for each member whose value is not null.
-func object(j *receive.JSON, f func(key []byte)) {
+func object(j *jsontext.Reader, f func(key []byte)) {
 	if !j.Begin('{') {
 		return
 	}
@@ -37,7 +38,7 @@ func object(j *receive.JSON, f func(key []byte)) {
 }
 
 // array calls f before each element.
-func array(j *receive.JSON, f func()) {
+func array(j *jsontext.Reader, f func()) {
 	if !j.Begin('[') {
 		return
 	}
@@ -47,13 +48,13 @@ func array(j *receive.JSON, f func()) {
 }
 
 // skip remembers where a value stands and passes it.
-func skip(j *receive.JSON, at *int) {
+func skip(j *jsontext.Reader, at *int) {
 	*at = j.Pos()
 	j.Raw()
 }
 
 func (d *decoder) json(b []byte) error {
-	j := receive.NewJSON(b, d.lim.Depth, d.set)
+	j := jsontext.NewReader(b, d.lim.Depth, d.set)
 	var failed error
 	object(&j, func(key []byte) {
 		if string(key) != "resourceLogs" {
@@ -75,7 +76,7 @@ func (d *decoder) json(b []byte) error {
 }
 
 // jsonResource reads one ResourceLogs.
-func (d *decoder) jsonResource(j *receive.JSON) error {
+func (d *decoder) jsonResource(j *jsontext.Reader) error {
 	logs := -1
 	d.resource = nil
 	object(j, func(key []byte) {
@@ -109,7 +110,7 @@ func (d *decoder) jsonResource(j *receive.JSON) error {
 }
 
 // jsonScope reads one ScopeLogs.
-func (d *decoder) jsonScope(j *receive.JSON) error {
+func (d *decoder) jsonScope(j *jsontext.Reader) error {
 	records := -1
 	d.scope = d.resource
 	object(j, func(key []byte) {
@@ -166,7 +167,7 @@ func (d *decoder) jsonScope(j *receive.JSON) error {
 	return in.Err()
 }
 
-func (d *decoder) jsonRecord(j *receive.JSON, r *logRecord) {
+func (d *decoder) jsonRecord(j *jsontext.Reader, r *logRecord) {
 	r.traceHex = true
 	object(j, func(key []byte) {
 		switch string(key) {
@@ -196,7 +197,7 @@ func (d *decoder) jsonRecord(j *receive.JSON, r *logRecord) {
 	})
 }
 
-func hexText(j *receive.JSON) []byte {
+func hexText(j *jsontext.Reader) []byte {
 	s := j.String()
 	for _, c := range s {
 		if (c < '0' || c > '9') && (c < 'a' || c > 'f') && (c < 'A' || c > 'F') {
@@ -207,7 +208,7 @@ func hexText(j *receive.JSON) []byte {
 	return s
 }
 
-func unsigned(j *receive.JSON) uint64 {
+func unsigned(j *jsontext.Reader) uint64 {
 	n, err := strconv.ParseUint(receive.Str(j.Text()), 10, 64)
 	if err != nil {
 		j.Fail("expected an unsigned integer")
@@ -215,7 +216,7 @@ func unsigned(j *receive.JSON) uint64 {
 	return n
 }
 
-func signed(j *receive.JSON) int64 {
+func signed(j *jsontext.Reader) int64 {
 	n, err := strconv.ParseInt(receive.Str(j.Text()), 10, 64)
 	if err != nil {
 		j.Fail("expected an integer")
@@ -224,7 +225,7 @@ func signed(j *receive.JSON) int64 {
 }
 
 // jsonAttributes adds a list of KeyValues, or passes a value that is none.
-func (d *decoder) jsonAttributes(j *receive.JSON, attributes bool) {
+func (d *decoder) jsonAttributes(j *jsontext.Reader, attributes bool) {
 	if !attributes {
 		j.Raw()
 		return
@@ -249,7 +250,7 @@ func (d *decoder) jsonAttributes(j *receive.JSON, attributes bool) {
 }
 
 // jsonPair reads a KeyValue and returns where its value stands, -1 if nowhere.
-func jsonPair(j *receive.JSON) (key []byte, at int) {
+func jsonPair(j *jsontext.Reader) (key []byte, at int) {
 	at = -1
 	object(j, func(k []byte) {
 		switch string(k) {
@@ -265,7 +266,7 @@ func jsonPair(j *receive.JSON) (key []byte, at int) {
 }
 
 // jsonAny reads an AnyValue.
-func (d *decoder) jsonAny(j *receive.JSON) (a anyValue) {
+func (d *decoder) jsonAny(j *jsontext.Reader) (a anyValue) {
 	object(j, func(key []byte) {
 		switch string(key) {
 		case "stringValue", "bytesValue":
@@ -287,7 +288,7 @@ func (d *decoder) jsonAny(j *receive.JSON) (a anyValue) {
 	return a
 }
 
-func float(j *receive.JSON) float64 {
+func float(j *jsontext.Reader) float64 {
 	s := string(j.Text())
 	switch s {
 	case "Infinity":
@@ -304,7 +305,7 @@ func float(j *receive.JSON) float64 {
 
 // appendJSONContainer appends {"values":[…]} as a JSON array or object. The
 // reader's own depth limit bounds the recursion.
-func (d *decoder) appendJSONContainer(dst []byte, j *receive.JSON, isObject bool) []byte {
+func (d *decoder) appendJSONContainer(dst []byte, j *jsontext.Reader, isObject bool) []byte {
 	brackets := "[]"
 	if isObject {
 		brackets = "{}"
@@ -325,7 +326,7 @@ func (d *decoder) appendJSONContainer(dst []byte, j *receive.JSON, isObject bool
 				return
 			}
 			key, at := jsonPair(j)
-			dst = append(receive.AppendString(dst, key), ':')
+			dst = append(jsontext.AppendString(dst, key), ':')
 			if at < 0 {
 				dst = append(dst, "null"...)
 				return
@@ -338,7 +339,7 @@ func (d *decoder) appendJSONContainer(dst []byte, j *receive.JSON, isObject bool
 	return append(dst, brackets[1])
 }
 
-func (d *decoder) appendJSONAny(dst []byte, j *receive.JSON) []byte {
+func (d *decoder) appendJSONAny(dst []byte, j *jsontext.Reader) []byte {
 	start, a, done := len(dst), anyValue{}, false
 	object(j, func(key []byte) {
 		switch string(key) {

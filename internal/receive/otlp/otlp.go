@@ -25,6 +25,7 @@ import (
 	"github.com/meshtrail/meshtrail/internal/fault"
 	"github.com/meshtrail/meshtrail/internal/httpd"
 	"github.com/meshtrail/meshtrail/internal/receive"
+	"github.com/meshtrail/meshtrail/internal/receive/jsontext"
 )
 
 // Name is the receiver's name in sources and metrics.
@@ -51,18 +52,18 @@ type Config struct{}
 func (Config) Validate() error { return nil }
 
 // A Receiver answers OTLP/HTTP.
-type Receiver struct{ frame *receive.Frame }
+type Receiver struct{ inlet *receive.Inlet }
 
 // New returns a receiver that stands in s.
 func New(_ Config, s receive.Shared) (*Receiver, error) {
-	return &Receiver{receive.NewFrame(Name, s)}, nil
+	return &Receiver{receive.NewInlet(Name, s)}, nil
 }
 
 // Routes returns the routes for logs and traces, over HTTP and gRPC. Metrics are
 // answered too, and not kept.
 func (o *Receiver) Routes() []httpd.Route {
 	route := func(path string, handle func(http.ResponseWriter, *http.Request) error) httpd.Route {
-		return httpd.Route{Pattern: "POST " + path, Need: access.LogsWrite, MaxBody: o.frame.Limits.Body, Handle: handle, Fail: o.fail}
+		return httpd.Route{Pattern: "POST " + path, Need: access.LogsWrite, MaxBody: o.inlet.Limits.Body, Handle: handle, Fail: o.fail}
 	}
 	return append(o.calls(), route("/v1/logs", o.logs), route("/otlp/v1/logs", o.logs), // the latter is Loki's path
 		route("/v1/traces", o.traces), route("/v1/metrics", o.metrics))
@@ -88,7 +89,7 @@ func contentType(r *http.Request) (string, error) {
 
 // fail answers an error as google.rpc.Status { int32 code = 1; string message = 2 }.
 func (o *Receiver) fail(w http.ResponseWriter, r *http.Request, err error) {
-	o.frame.Meter.Failed(err)
+	o.inlet.Meter.Failed(err)
 	code := receive.Status(err)
 	receive.SetRetry(w, code, err)
 	if code == http.StatusUnauthorized {
@@ -97,7 +98,7 @@ func (o *Receiver) fail(w http.ResponseWriter, r *http.Request, err error) {
 	rpc, message := rpcCode(code), strings.ToValidUTF8(receive.Reason(err), "\ufffd")
 	kind, _ := contentType(r)
 	if kind == typeJSON {
-		write(w, code, kind, fmt.Appendf(nil, `{"code":%d,"message":%s}`, rpc, receive.AppendString(nil, []byte(message))))
+		write(w, code, kind, fmt.Appendf(nil, `{"code":%d,"message":%s}`, rpc, jsontext.AppendString(nil, []byte(message))))
 		return
 	}
 	b := protowire.AppendVarint(protowire.AppendTag(nil, 1, protowire.VarintType), rpc)
@@ -136,13 +137,13 @@ func (o *Receiver) logs(w http.ResponseWriter, r *http.Request) error {
 		return err
 	}
 	decode := func(body *receive.Body, set *receive.Set) error {
-		d := decoder{set: set, lim: o.frame.Limits}
+		d := decoder{set: set, lim: o.inlet.Limits}
 		if kind == typeJSON {
 			return d.json(body.Bytes)
 		}
 		return d.proto(body.Bytes)
 	}
-	return o.frame.Receive(r, r.Header.Get("Content-Encoding"), decode, func(t *receive.Taken) error {
+	return o.inlet.Receive(r, r.Header.Get("Content-Encoding"), decode, func(t *receive.Taken) error {
 		bad, detail := t.RefusedTotal() // an empty request is a success
 		write(w, http.StatusOK, kind, success(kind, "rejectedLogRecords", bad, detail))
 		return nil
@@ -158,7 +159,7 @@ func success(kind, member string, rejected int, detail string) []byte {
 	case kind == typeJSON && rejected == 0:
 		return []byte("{}")
 	case kind == typeJSON:
-		return fmt.Appendf(nil, `{"partialSuccess":{"%s":"%d","errorMessage":%s}}`, member, rejected, receive.AppendString(nil, []byte(detail)))
+		return fmt.Appendf(nil, `{"partialSuccess":{"%s":"%d","errorMessage":%s}}`, member, rejected, jsontext.AppendString(nil, []byte(detail)))
 	case rejected == 0:
 		return nil
 	}

@@ -245,8 +245,8 @@ func TestEncodingsAndBadBodies(t *testing.T) {
 	f := func(name string, body []byte, encoding string, code int) {
 		t.Helper()
 		resp, got := receivetest.Call(h, "POST", "/v1/logs", body, "Content-Encoding: "+encoding, "Content-Type: application/x-protobuf")
-		if resp.StatusCode != code || o.frame.Bodies.Held() != 0 {
-			t.Errorf("%s: %d %q, %d bytes held", name, resp.StatusCode, got, o.frame.Bodies.Held())
+		if resp.StatusCode != code || o.inlet.Bodies.Held() != 0 {
+			t.Errorf("%s: %d %q, %d bytes held", name, resp.StatusCode, got, o.inlet.Bodies.Held())
 		}
 	}
 	f("gzip", gz.Bytes(), "gzip", 200)

@@ -6,7 +6,7 @@ import (
 	"google.golang.org/protobuf/encoding/protowire"
 
 	"github.com/meshtrail/meshtrail/internal/fault"
-	"github.com/meshtrail/meshtrail/internal/receive"
+	"github.com/meshtrail/meshtrail/internal/receive/jsontext"
 	"github.com/meshtrail/meshtrail/internal/record"
 )
 
@@ -341,7 +341,7 @@ func (d *decoder) appendContainer(dst, b []byte, object bool, depth int) ([]byte
 			if key, value, err = pair(f.v); err != nil {
 				return dst, err
 			}
-			dst = append(receive.AppendString(dst, key), ':')
+			dst = append(jsontext.AppendString(dst, key), ':')
 		}
 		if dst, err = d.appendAny(dst, value, depth); err != nil {
 			return dst, err

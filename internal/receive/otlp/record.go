@@ -9,6 +9,7 @@ import (
 
 	"github.com/meshtrail/meshtrail/internal/fault"
 	"github.com/meshtrail/meshtrail/internal/receive"
+	"github.com/meshtrail/meshtrail/internal/receive/jsontext"
 	"github.com/meshtrail/meshtrail/internal/record"
 )
 
@@ -186,7 +187,7 @@ func appendJSON(dst []byte, a anyValue) []byte {
 	case 0:
 		return append(dst, "null"...)
 	case record.String:
-		return receive.AppendString(dst, a.text)
+		return jsontext.AppendString(dst, a.text)
 	case record.Float:
 		if math.IsNaN(a.v.Flt) || math.IsInf(a.v.Flt, 0) {
 			dst = append(dst, '"')

@@ -16,9 +16,9 @@ func (o *Receiver) traces(w http.ResponseWriter, r *http.Request) error {
 		return err
 	}
 	decode := func(body *receive.Body, set *receive.Set) error {
-		return decodeTraces(body.Bytes, kind == typeJSON, set, o.frame.Limits)
+		return decodeTraces(body.Bytes, kind == typeJSON, set, o.inlet.Limits)
 	}
-	return o.frame.Receive(r, r.Header.Get("Content-Encoding"), decode, func(t *receive.Taken) error {
+	return o.inlet.Receive(r, r.Header.Get("Content-Encoding"), decode, func(t *receive.Taken) error {
 		bad, detail := t.RefusedTotal()
 		write(w, http.StatusOK, kind, success(kind, "rejectedSpans", bad, detail))
 		return nil

@@ -4,13 +4,13 @@ import (
 	"encoding/hex"
 
 	"github.com/meshtrail/meshtrail/internal/fault"
-	"github.com/meshtrail/meshtrail/internal/receive"
+	"github.com/meshtrail/meshtrail/internal/receive/jsontext"
 	"github.com/meshtrail/meshtrail/internal/receive/spans"
 )
 
 // json reads {"resourceSpans":[…]}.
 func (d *traceDecoder) json(b []byte) error {
-	j := receive.NewJSON(b, d.lim.Depth, d.set)
+	j := jsontext.NewReader(b, d.lim.Depth, d.set)
 	var failed error
 	object(&j, func(key []byte) {
 		if string(key) != "resourceSpans" {
@@ -33,7 +33,7 @@ func (d *traceDecoder) json(b []byte) error {
 
 // within reads the array at an offset of j, one element by each call of f, and
 // stops at the first error.
-func within(j *receive.JSON, at int, f func(in *receive.JSON) error) error {
+func within(j *jsontext.Reader, at int, f func(in *jsontext.Reader) error) error {
 	if j.Err() != nil || at < 0 {
 		return j.Err()
 	}
@@ -52,7 +52,7 @@ func within(j *receive.JSON, at int, f func(in *receive.JSON) error) error {
 	return in.Err()
 }
 
-func (d *traceDecoder) jsonResource(j *receive.JSON) error {
+func (d *traceDecoder) jsonResource(j *jsontext.Reader) error {
 	scopes := -1
 	d.span.SetResource(nil)
 	object(j, func(key []byte) {
@@ -70,7 +70,7 @@ func (d *traceDecoder) jsonResource(j *receive.JSON) error {
 	return within(j, scopes, d.jsonScope)
 }
 
-func (d *traceDecoder) jsonScope(j *receive.JSON) error {
+func (d *traceDecoder) jsonScope(j *jsontext.Reader) error {
 	list := -1
 	d.span.SetScope(nil, nil, nil)
 	object(j, func(key []byte) {
@@ -95,7 +95,7 @@ func (d *traceDecoder) jsonScope(j *receive.JSON) error {
 			j.Raw()
 		}
 	})
-	return within(j, list, func(in *receive.JSON) error {
+	return within(j, list, func(in *jsontext.Reader) error {
 		at := in.At(in.Pos()) // so that a bad span spoils no other
 		text := in.Raw()
 		if in.Err() != nil {
@@ -119,7 +119,7 @@ func (d *traceDecoder) jsonScope(j *receive.JSON) error {
 	})
 }
 
-func (d *traceDecoder) jsonSpan(j *receive.JSON) {
+func (d *traceDecoder) jsonSpan(j *jsontext.Reader) {
 	s := d.span
 	var start, end uint64
 	d.set.Open()
@@ -176,13 +176,13 @@ func (d *traceDecoder) jsonSpan(j *receive.JSON) {
 }
 
 // jsonID reads an id in hex. One that is empty or of another length stays zero.
-func jsonID(j *receive.JSON, dst []byte) {
+func jsonID(j *jsontext.Reader, dst []byte) {
 	if s := hexText(j); len(s) == 2*len(dst) && j.Err() == nil {
 		hex.Decode(dst, s)
 	}
 }
 
-func (d *traceDecoder) jsonEvent(j *receive.JSON) {
+func (d *traceDecoder) jsonEvent(j *jsontext.Reader) {
 	var at uint64
 	var name []byte
 	d.members = d.members[:0]
@@ -199,7 +199,7 @@ func (d *traceDecoder) jsonEvent(j *receive.JSON) {
 	d.span.Event(at, name, d.members)
 }
 
-func (d *traceDecoder) jsonLink(j *receive.JSON) {
+func (d *traceDecoder) jsonLink(j *jsontext.Reader) {
 	var trace [16]byte
 	var span [8]byte
 	var state []byte
@@ -221,7 +221,7 @@ func (d *traceDecoder) jsonLink(j *receive.JSON) {
 
 // jsonMembers appends a list of KeyValues to the members of an event or a link,
 // or passes a value that is none.
-func (d *traceDecoder) jsonMembers(j *receive.JSON, attributes bool) {
+func (d *traceDecoder) jsonMembers(j *jsontext.Reader, attributes bool) {
 	if !attributes {
 		j.Raw()
 		return

@@ -32,6 +32,7 @@ import (
 	"github.com/meshtrail/meshtrail/internal/fault"
 	"github.com/meshtrail/meshtrail/internal/httpd"
 	"github.com/meshtrail/meshtrail/internal/receive"
+	"github.com/meshtrail/meshtrail/internal/receive/jsontext"
 	"github.com/meshtrail/meshtrail/internal/record"
 	"github.com/meshtrail/meshtrail/internal/schema"
 )
@@ -67,7 +68,7 @@ func (Config) Validate() error { return nil }
 // A Receiver answers agents.
 type Receiver struct {
 	to      record.Appender
-	frame   *receive.Frame
+	inlet   *receive.Inlet
 	batches sync.Pool // *record.Batch
 }
 
@@ -80,7 +81,7 @@ func New(_ Config, to record.Appender, s receive.Shared) (*Receiver, error) {
 		lim.Memory = s.Bodies.Limits().Memory
 	}
 	s.Bodies = receive.NewBodies(lim)
-	return &Receiver{to: to, frame: receive.NewFrame(Name, s)}, nil
+	return &Receiver{to: to, inlet: receive.NewInlet(Name, s)}, nil
 }
 
 // Routes returns the route.
@@ -95,14 +96,14 @@ func (v *Receiver) fail(w http.ResponseWriter, _ *http.Request, err error) {
 
 // refuse answers that acked batches are durable and why the next one is not.
 func (v *Receiver) refuse(w http.ResponseWriter, acked int, err error) {
-	v.frame.Meter.Failed(err)
+	v.inlet.Meter.Failed(err)
 	code := receive.Status(err)
 	receive.SetRetry(w, code, err)
 	if code == http.StatusUnauthorized {
 		w.Header().Set("WWW-Authenticate", "Bearer")
 	}
 	answer(w, code, fmt.Appendf(nil, `{"acked":%d,"error":{"kind":%q,"reason":%s}}`,
-		acked, fault.KindOf(err), receive.AppendString(nil, []byte(receive.Reason(err)))))
+		acked, fault.KindOf(err), jsontext.AppendString(nil, []byte(receive.Reason(err)))))
 }
 
 func answer(w http.ResponseWriter, code int, body []byte) {
@@ -114,11 +115,11 @@ func answer(w http.ResponseWriter, code int, body []byte) {
 }
 
 func (v *Receiver) relay(w http.ResponseWriter, r *http.Request) error {
-	from, err := v.frame.Identify(r)
+	from, err := v.inlet.Identify(r)
 	if err != nil {
 		return err
 	}
-	body, err := v.frame.Bodies.Read(r, r.Header.Get("Content-Encoding"))
+	body, err := v.inlet.Bodies.Read(r, r.Header.Get("Content-Encoding"))
 	if err != nil {
 		return err
 	}
@@ -135,8 +136,8 @@ func (v *Receiver) relay(w http.ResponseWriter, r *http.Request) error {
 			if err = accept(frame, from, time.Now(), b); err == nil {
 				records += b.Len()
 				if err = v.to.Append(r.Context(), b); err == nil {
-					v.frame.Appended(b, len(frame))
-					v.frame.Count(from, int64(len(frame)), int64(b.Len()))
+					v.inlet.Appended(b, len(frame))
+					v.inlet.Count(from, int64(len(frame)), int64(b.Len()))
 				}
 			}
 		}
@@ -148,7 +149,7 @@ func (v *Receiver) relay(w http.ResponseWriter, r *http.Request) error {
 	if acked == 0 {
 		return fault.Errorf(fault.Invalid, "relay request without a batch")
 	}
-	v.frame.Meter.Took(records, body)
+	v.inlet.Meter.Took(records, body)
 	answer(w, http.StatusOK, fmt.Appendf(nil, `{"acked":%d}`, acked))
 	return nil
 }

@@ -138,7 +138,7 @@ func (t Target) sender() receive.Sender {
 
 // A Receiver scrapes targets.
 type Receiver struct {
-	frame    *receive.Frame
+	inlet    *receive.Inlet
 	scrapers []*scraper
 }
 
@@ -147,7 +147,7 @@ func New(cfg Config, s receive.Shared) (*Receiver, error) {
 	if err := cfg.Validate(); err != nil {
 		return nil, err
 	}
-	r := &Receiver{frame: receive.NewFrame(Name, s)}
+	r := &Receiver{inlet: receive.NewInlet(Name, s)}
 	for _, t := range cfg.Targets {
 		conf, err := httpd.ClientTLS(t.CA, t.TLSCert, t.TLSKey, t.ServerName)
 		if err != nil {
@@ -159,7 +159,7 @@ func New(cfg Config, s receive.Shared) (*Receiver, error) {
 		if len(t.Counters) == 0 {
 			t.Counters = known
 		}
-		sc := &scraper{target: t, frame: r.frame, from: t.sender(), now: time.Now, wanted: map[string]string{}, labels: map[string]string{}}
+		sc := &scraper{target: t, inlet: r.inlet, from: t.sender(), now: time.Now, wanted: map[string]string{}, labels: map[string]string{}}
 		for _, c := range t.Counters {
 			sc.wanted[c] = c
 		}

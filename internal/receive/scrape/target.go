@@ -17,7 +17,7 @@ import (
 // A scraper reads one target.
 type scraper struct {
 	target Target
-	frame  *receive.Frame
+	inlet  *receive.Inlet
 	from   receive.Sender
 	client *http.Client
 	now    func() time.Time
@@ -37,7 +37,7 @@ func (s *scraper) run(ctx context.Context) {
 	defer tick.Stop()
 	for ctx.Err() == nil {
 		if err := s.once(ctx); err != nil && ctx.Err() == nil {
-			s.frame.Log.Warn("scrape", "target", s.target.Name, "error", err)
+			s.inlet.Log.Warn("scrape", "target", s.target.Name, "error", err)
 			s.failed(ctx, err)
 		}
 		select {
@@ -64,7 +64,7 @@ func (s *scraper) once(ctx context.Context) error {
 	if resp.StatusCode != http.StatusOK {
 		return fault.Errorf(fault.Unavailable, "the target answers %s", resp.Status)
 	}
-	body, err := s.frame.Bodies.Read(&http.Request{Body: resp.Body, ContentLength: resp.ContentLength}, resp.Header.Get("Content-Encoding"))
+	body, err := s.inlet.Bodies.Read(&http.Request{Body: resp.Body, ContentLength: resp.ContentLength}, resp.Header.Get("Content-Encoding"))
 	if err != nil {
 		return err
 	}
@@ -81,7 +81,7 @@ func (s *scraper) once(ctx context.Context) error {
 	set.Value("counter.moved", record.IntValue(int64(len(set.Raws))))
 	s.since(set)
 	set.Raws = append(set.Raws, record.Raw{Time: at.UnixNano(), Attrs: set.Close()})
-	if _, err := s.frame.Keep(ctx, s.target.Interval, s.from, s.id(at, "counters"), set, body); err != nil {
+	if _, err := s.inlet.IngestRetry(ctx, s.target.Interval, s.from, s.id(at, "counters"), set, body); err != nil {
 		return err // what moved is told by the next scrape, from the same time on
 	}
 	s.last, s.before, s.after = at, s.after, s.before
@@ -99,8 +99,8 @@ func (s *scraper) failed(ctx context.Context, why error) {
 	at := s.now()
 	set.Raws = append(set.Raws, record.Raw{Payload: []byte(text), Time: at.UnixNano(), Attrs: set.Close(), Level: "warn"})
 	body := receive.Body{Bytes: []byte(text), Wire: int64(len(text))}
-	if _, err := s.frame.Keep(ctx, s.target.Interval, s.from, s.id(at, "failed"), set, &body); err != nil {
-		s.frame.Log.Warn("keep that a scrape failed", "target", s.target.Name, "error", err)
+	if _, err := s.inlet.IngestRetry(ctx, s.target.Interval, s.from, s.id(at, "failed"), set, &body); err != nil {
+		s.inlet.Log.Warn("keep that a scrape failed", "target", s.target.Name, "error", err)
 	}
 }
 

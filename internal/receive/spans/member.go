@@ -5,7 +5,7 @@ import (
 	"math"
 	"strconv"
 
-	"github.com/meshtrail/meshtrail/internal/receive"
+	"github.com/meshtrail/meshtrail/internal/receive/jsontext"
 	"github.com/meshtrail/meshtrail/internal/record"
 )
 
@@ -27,7 +27,7 @@ func AppendBytesMember(dst, name, v []byte) []byte {
 
 // AppendTextMember is AppendMember of text.
 func AppendTextMember(dst, name, text []byte) []byte {
-	return receive.AppendString(key(dst, name), text)
+	return jsontext.AppendString(key(dst, name), text)
 }
 
 // AppendRawMember appends a member whose value is JSON already.
@@ -37,14 +37,14 @@ func key(dst, name []byte) []byte {
 	if len(dst) > 0 {
 		dst = append(dst, ',')
 	}
-	return append(receive.AppendString(dst, name), ':')
+	return append(jsontext.AppendString(dst, name), ':')
 }
 
 // AppendJSON appends v as a JSON value; see AppendMember.
 func AppendJSON(dst []byte, v record.Value) []byte {
 	switch v.Kind {
 	case record.String:
-		return receive.AppendString(dst, []byte(v.Str))
+		return jsontext.AppendString(dst, []byte(v.Str))
 	case record.Float:
 		if math.IsNaN(v.Flt) || math.IsInf(v.Flt, 0) {
 			dst = strconv.AppendFloat(append(dst, '"'), v.Flt, 'g', -1, 64)

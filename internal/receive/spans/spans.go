@@ -22,6 +22,7 @@ import (
 	"sync"
 
 	"github.com/meshtrail/meshtrail/internal/receive"
+	"github.com/meshtrail/meshtrail/internal/receive/jsontext"
 	"github.com/meshtrail/meshtrail/internal/record"
 	"github.com/meshtrail/meshtrail/internal/schema"
 )
@@ -233,7 +234,7 @@ func (s *Span) Event(ns uint64, name, attributes []byte) {
 		b = append(b, ',')
 	}
 	b = appendUint(append(b, `{"time":`...), min(ns, math.MaxInt64))
-	b = receive.AppendString(append(b, `,"name":`...), name)
+	b = jsontext.AppendString(append(b, `,"name":`...), name)
 	s.events = append(appendAttributes(b, attributes), '}')
 }
 
@@ -248,7 +249,7 @@ func (s *Span) Link(trace [16]byte, span [8]byte, state, attributes []byte) {
 	b = hex.AppendEncode(append(b, `{"traceId":"`...), trace[:])
 	b = append(hex.AppendEncode(append(b, `","spanId":"`...), span[:]), '"')
 	if len(state) > 0 {
-		b = receive.AppendString(append(b, `,"traceState":`...), state)
+		b = jsontext.AppendString(append(b, `,"traceState":`...), state)
 	}
 	s.links = append(appendAttributes(b, attributes), '}')
 }

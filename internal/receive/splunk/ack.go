@@ -10,6 +10,7 @@ import (
 
 	"github.com/meshtrail/meshtrail/internal/fault"
 	"github.com/meshtrail/meshtrail/internal/receive"
+	"github.com/meshtrail/meshtrail/internal/receive/jsontext"
 )
 
 // acks numbers the requests that were answered as durable. An id says by itself
@@ -84,14 +85,14 @@ func (s *Receiver) ack(w http.ResponseWriter, r *http.Request) error {
 	if err != nil {
 		return err
 	}
-	body, err := s.frame.Bodies.Read(r, r.Header.Get("Content-Encoding"))
+	body, err := s.inlet.Bodies.Read(r, r.Header.Get("Content-Encoding"))
 	if err != nil {
 		return err
 	}
 	defer body.Release()
 	set := receive.NewSet()
 	defer set.Release()
-	ids, err := asked(body.Bytes, s.frame.Limits.Depth, set)
+	ids, err := asked(body.Bytes, s.inlet.Limits.Depth, set)
 	if err != nil {
 		return err
 	}
@@ -117,7 +118,7 @@ func (s *Receiver) ack(w http.ResponseWriter, r *http.Request) error {
 // asked reads {"acks":[1,2,3]}.
 func asked(body []byte, depth int, set *receive.Set) ([]int64, error) {
 	var ids []int64
-	j := receive.NewJSON(body, depth, set)
+	j := jsontext.NewReader(body, depth, set)
 	if !j.Begin('{') {
 		return nil, badData.fail()
 	}

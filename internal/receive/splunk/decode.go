@@ -6,6 +6,7 @@ import (
 
 	"github.com/meshtrail/meshtrail/internal/fault"
 	"github.com/meshtrail/meshtrail/internal/receive"
+	"github.com/meshtrail/meshtrail/internal/receive/jsontext"
 	"github.com/meshtrail/meshtrail/internal/record"
 )
 
@@ -63,12 +64,12 @@ func (d *decoder) events(body []byte) error {
 		if len(d.set.Raws) >= d.lim.Items || d.set.Full() {
 			return fault.Errorf(fault.TooLarge, "request has more than %d events", len(d.set.Raws))
 		}
-		j := receive.NewJSON(body, d.lim.Depth, d.set)
+		j := jsontext.NewReader(body, d.lim.Depth, d.set)
 		d.ev = event{}
 		if bad, detail := d.read(&j); bad != nil {
 			if j.Err() != nil {
 				detail = j.Err().Error()
-				j = receive.NewJSON(body, d.lim.Depth, d.set)
+				j = jsontext.NewReader(body, d.lim.Depth, d.set)
 				j.Raw()
 			}
 			d.refuse(bad, "malformed_event", detail)
@@ -94,7 +95,7 @@ func (d *decoder) events(body []byte) error {
 var nextLine = []byte("\n{")
 
 // read reads one event; what is wrong with it is nil if nothing is.
-func (d *decoder) read(j *receive.JSON) (bad *reply, detail string) {
+func (d *decoder) read(j *jsontext.Reader) (bad *reply, detail string) {
 	e := &d.ev
 	if !j.Begin('{') {
 		return &badData, ""
@@ -190,7 +191,7 @@ func (d *decoder) attrs() []record.Field {
 // indexed adds the indexed fields, typed as they are written. Of those behind a
 // place that cannot be read nothing is known; the object is kept as it is.
 func (d *decoder) indexed(object []byte) {
-	j := receive.NewJSON(object, d.lim.Depth, d.set)
+	j := jsontext.NewReader(object, d.lim.Depth, d.set)
 	j.Begin('{')
 	for {
 		key, ok := j.Field()
@@ -206,7 +207,7 @@ func (d *decoder) indexed(object []byte) {
 		case 'n':
 			j.Scalar()
 		default:
-			d.set.Value(name, receive.Number(j.Scalar()))
+			d.set.Value(name, jsontext.Number(j.Scalar()))
 		}
 	}
 	if j.Err() != nil {

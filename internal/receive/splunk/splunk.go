@@ -33,6 +33,7 @@ import (
 	"github.com/meshtrail/meshtrail/internal/httpd"
 	"github.com/meshtrail/meshtrail/internal/identity"
 	"github.com/meshtrail/meshtrail/internal/receive"
+	"github.com/meshtrail/meshtrail/internal/receive/jsontext"
 )
 
 // Name is the receiver's name in sources and metrics.
@@ -57,13 +58,13 @@ func (Config) Validate() error { return nil }
 
 // A Receiver answers Splunk's HTTP Event Collector.
 type Receiver struct {
-	frame *receive.Frame
+	inlet *receive.Inlet
 	acks  *acks
 }
 
 // New returns a receiver that stands in s.
 func New(_ Config, s receive.Shared) (*Receiver, error) {
-	return &Receiver{receive.NewFrame(Name, s), newAcks(time.Now())}, nil
+	return &Receiver{receive.NewInlet(Name, s), newAcks(time.Now())}, nil
 }
 
 // reply is what Splunk answers: its codes are numbers that clients know
@@ -107,7 +108,7 @@ func (f *failure) Unwrap() error { return f.error }
 func (s *Receiver) Routes() []httpd.Route {
 	var routes []httpd.Route
 	add := func(pattern string, need access.Permission, h func(http.ResponseWriter, *http.Request) error) {
-		routes = append(routes, httpd.Route{Pattern: pattern, Need: need, MaxBody: s.frame.Limits.Body, Handle: h, Fail: s.fail})
+		routes = append(routes, httpd.Route{Pattern: pattern, Need: need, MaxBody: s.inlet.Limits.Body, Handle: h, Fail: s.fail})
 	}
 	const at = "/services/collector"
 	for _, path := range []string{"", "/event", "/event/1.0"} {
@@ -133,7 +134,7 @@ func (s *Receiver) Routes() []httpd.Route {
 
 // fail answers an error by Splunk's code for it.
 func (s *Receiver) fail(w http.ResponseWriter, r *http.Request, err error) {
-	s.frame.Meter.Failed(err)
+	s.inlet.Meter.Failed(err)
 	var f *failure
 	if errors.As(err, &f) {
 		f.write(w, "")
@@ -167,7 +168,7 @@ func (s *Receiver) fail(w http.ResponseWriter, r *http.Request, err error) {
 
 // write answers p; more are members that follow, each with its comma before it.
 func (p reply) write(w http.ResponseWriter, more string) error {
-	body := fmt.Appendf(nil, `{"text":%s,"code":%d%s}`, receive.AppendString(nil, []byte(p.text)), p.code, more)
+	body := fmt.Appendf(nil, `{"text":%s,"code":%d%s}`, jsontext.AppendString(nil, []byte(p.text)), p.code, more)
 	h := w.Header()
 	h.Set("Content-Type", "application/json")
 	h.Set("Content-Length", strconv.Itoa(len(body)))
@@ -216,13 +217,13 @@ func guid(s string) bool {
 
 // event takes POST /services/collector/event.
 func (s *Receiver) event(w http.ResponseWriter, r *http.Request) error {
-	d := decoder{lim: s.frame.Limits}
+	d := decoder{lim: s.inlet.Limits}
 	return s.take(w, r, &d, d.events)
 }
 
 // raw takes POST /services/collector/raw: each line is a record.
 func (s *Receiver) raw(w http.ResponseWriter, r *http.Request) error {
-	d := decoder{lim: s.frame.Limits}
+	d := decoder{lim: s.inlet.Limits}
 	return s.take(w, r, &d, func(body []byte) error { return d.lines(r, body) })
 }
 
@@ -231,7 +232,7 @@ func (s *Receiver) take(w http.ResponseWriter, r *http.Request, d *decoder, deco
 	if err != nil {
 		return err
 	}
-	return s.frame.Receive(r, r.Header.Get("Content-Encoding"), func(body *receive.Body, set *receive.Set) error {
+	return s.inlet.Receive(r, r.Header.Get("Content-Encoding"), func(body *receive.Body, set *receive.Set) error {
 		d.set = set
 		return decode(body.Bytes)
 	}, func(t *receive.Taken) error {

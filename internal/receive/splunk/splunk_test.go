@@ -164,7 +164,7 @@ func TestAcknowledgement(t *testing.T) {
 		t.Errorf("%d of 1,000 ids are acknowledged on another channel", wrong)
 	}
 	// A later process knows what was issued before, and issues greater ones.
-	s2 := &Receiver{s.frame, newAcks(time.Now().Add(2 * time.Second))}
+	s2 := &Receiver{s.inlet, newAcks(time.Now().Add(2 * time.Second))}
 	h2 := receivetest.Handler(s2.Routes())
 	ask(h2, fmt.Sprintf(`{"acks":{"%d":true}}`, a), at, fmt.Sprintf(`{"acks":[%d]}`, a), channel)
 	if c, _ := send(h2, channel); c <= b {
@@ -207,7 +207,7 @@ func TestLimits(t *testing.T) {
 		if resp.StatusCode != want {
 			t.Errorf("%s: %d %.200s, want %d", name, resp.StatusCode, text, want)
 		}
-		if held := s.frame.Bodies.Held(); held != 0 {
+		if held := s.inlet.Bodies.Held(); held != 0 {
 			t.Errorf("%s: %d bytes still held", name, held)
 		}
 	}

@@ -110,7 +110,7 @@ func Info() receive.Info {
 
 // A Receiver takes syslog on the listeners of its configuration.
 type Receiver struct {
-	frame     *receive.Frame
+	inlet     *receive.Inlet
 	loc       *time.Location
 	max       int
 	now       func() time.Time
@@ -126,7 +126,7 @@ func New(cfg Config, s receive.Shared) (*Receiver, error) {
 	if err != nil {
 		return nil, err
 	}
-	r := &Receiver{frame: receive.NewFrame(Name, s), loc: loc, max: cfg.Message, now: time.Now}
+	r := &Receiver{inlet: receive.NewInlet(Name, s), loc: loc, max: cfg.Message, now: time.Now}
 	if r.max == 0 {
 		r.max = maxMessage
 	}
@@ -174,7 +174,7 @@ func (l *lane) hand(ctx context.Context, from receive.Sender, b []byte) error {
 	set := l.dec.set
 	l.dec.set = nil
 	defer set.Release()
-	if _, err := l.r.frame.Persist(ctx, from, set, b); err != nil {
+	if _, err := l.r.inlet.IngestLossy(ctx, from, set, b); err != nil {
 		return fault.Errorf(fault.KindOf(err), "%d records were read and are not kept: %w", set.Total(), err)
 	}
 	return nil

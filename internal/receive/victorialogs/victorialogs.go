@@ -49,22 +49,22 @@ type Config struct{}
 func (Config) Validate() error { return nil }
 
 // A Receiver takes blocks of rows.
-type Receiver struct{ frame *receive.Frame }
+type Receiver struct{ inlet *receive.Inlet }
 
 // New returns a receiver that stands in s.
 func New(_ Config, s receive.Shared) (*Receiver, error) {
-	return &Receiver{receive.NewFrame(Name, s)}, nil
+	return &Receiver{receive.NewInlet(Name, s)}, nil
 }
 
 // Routes returns the one route.
 func (v *Receiver) Routes() []httpd.Route {
 	return []httpd.Route{
-		{Pattern: "POST /internal/insert", Need: access.LogsWrite, MaxBody: v.frame.Limits.Body, Handle: v.insert, Fail: v.fail},
+		{Pattern: "POST /internal/insert", Need: access.LogsWrite, MaxBody: v.inlet.Limits.Body, Handle: v.insert, Fail: v.fail},
 	}
 }
 
 func (v *Receiver) fail(w http.ResponseWriter, _ *http.Request, err error) {
-	v.frame.Meter.Failed(err)
+	v.inlet.Meter.Failed(err)
 	code := receive.Status(err)
 	receive.SetRetry(w, code, err)
 	http.Error(w, receive.Reason(err), code)
@@ -75,9 +75,9 @@ func (v *Receiver) insert(w http.ResponseWriter, r *http.Request) error {
 		return receive.WithStatus(http.StatusNotImplemented, fault.Errorf(fault.Invalid, "version %.20q of the protocol is not known, v1 is", version))
 	}
 	decode := func(body *receive.Body, set *receive.Set) ([][]byte, error) {
-		return [][]byte{body.Bytes}, rows(body.Bytes, set, v.frame.Limits)
+		return [][]byte{body.Bytes}, rows(body.Bytes, set, v.inlet.Limits)
 	}
-	return v.frame.ReceiveNumbered(r, r.Header.Get("Content-Encoding"), decode, func(*receive.Taken) error {
+	return v.inlet.ReceiveNumbered(r, r.Header.Get("Content-Encoding"), decode, func(*receive.Taken) error {
 		w.WriteHeader(http.StatusOK)
 		return nil
 	})

@@ -9,6 +9,7 @@ import (
 
 	"github.com/meshtrail/meshtrail/internal/fault"
 	"github.com/meshtrail/meshtrail/internal/receive"
+	"github.com/meshtrail/meshtrail/internal/receive/jsontext"
 	"github.com/meshtrail/meshtrail/internal/receive/spans"
 	"github.com/meshtrail/meshtrail/internal/record"
 	"github.com/meshtrail/meshtrail/internal/schema"
@@ -37,7 +38,7 @@ type decoder struct {
 	lim  receive.Limits
 	span *spans.Span
 	v1   spanV1
-	each receive.JSON // of the span being read
+	each jsontext.Reader // of the span being read
 
 	local, remote endpoint
 	timestamp     uint64 // µs

@@ -6,7 +6,7 @@ import (
 	"math"
 	"strconv"
 
-	"github.com/meshtrail/meshtrail/internal/receive"
+	"github.com/meshtrail/meshtrail/internal/receive/jsontext"
 	"github.com/meshtrail/meshtrail/internal/receive/spans"
 	readthrift "github.com/meshtrail/meshtrail/internal/receive/thrift"
 )
@@ -180,7 +180,7 @@ func otherSide(key []byte, kind *spans.Kind) bool {
 }
 
 func (d *decoder) jsonV1(b []byte) error {
-	return d.list(b, func(j *receive.JSON) {
+	return d.list(b, func(j *jsontext.Reader) {
 		d.v1.reset()
 		d.jsonSpanV1(j)
 		if j.Err() == nil && d.bad == nil {
@@ -189,7 +189,7 @@ func (d *decoder) jsonV1(b []byte) error {
 	})
 }
 
-func (d *decoder) jsonSpanV1(j *receive.JSON) {
+func (d *decoder) jsonSpanV1(j *jsontext.Reader) {
 	v := &d.v1
 	j.Object(func(key []byte) {
 		switch string(key) {
@@ -221,7 +221,7 @@ func (d *decoder) jsonSpanV1(j *receive.JSON) {
 	})
 }
 
-func (d *decoder) jsonBinary(j *receive.JSON) {
+func (d *decoder) jsonBinary(j *jsontext.Reader) {
 	var b binaryAnnotation
 	truth := false
 	j.Object(func(key []byte) {

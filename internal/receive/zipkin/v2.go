@@ -5,6 +5,7 @@ import (
 
 	"github.com/meshtrail/meshtrail/internal/fault"
 	"github.com/meshtrail/meshtrail/internal/receive"
+	"github.com/meshtrail/meshtrail/internal/receive/jsontext"
 	"github.com/meshtrail/meshtrail/internal/receive/pb"
 	"github.com/meshtrail/meshtrail/internal/receive/spans"
 )
@@ -15,8 +16,8 @@ const maxSpanText = 8 << 20
 
 // list reads a JSON array of spans, one by each call of f, whose reader stands
 // before it: a bad span spoils no other.
-func (d *decoder) list(b []byte, f func(j *receive.JSON)) error {
-	j := receive.NewJSON(b, d.lim.Depth, d.set)
+func (d *decoder) list(b []byte, f func(j *jsontext.Reader)) error {
+	j := jsontext.NewReader(b, d.lim.Depth, d.set)
 	var failed error
 	j.Array(func() {
 		at := &d.each
@@ -44,7 +45,7 @@ func (d *decoder) list(b []byte, f func(j *receive.JSON)) error {
 }
 
 func (d *decoder) jsonV2(b []byte) error {
-	return d.list(b, func(j *receive.JSON) {
+	return d.list(b, func(j *jsontext.Reader) {
 		d.jsonSpan(j)
 		if j.Err() == nil && d.bad == nil {
 			d.end()
@@ -52,7 +53,7 @@ func (d *decoder) jsonV2(b []byte) error {
 	})
 }
 
-func (d *decoder) jsonSpan(j *receive.JSON) {
+func (d *decoder) jsonSpan(j *jsontext.Reader) {
 	s := d.span
 	j.Object(func(key []byte) {
 		switch string(key) {
@@ -92,7 +93,7 @@ func (d *decoder) jsonSpan(j *receive.JSON) {
 }
 
 // micros reads a time in µs. Some reporters write a fraction, or text.
-func micros(j *receive.JSON) uint64 {
+func micros(j *jsontext.Reader) uint64 {
 	text := receive.Str(j.Text())
 	if n, err := strconv.ParseUint(text, 10, 64); err == nil {
 		return n
@@ -104,7 +105,7 @@ func micros(j *receive.JSON) uint64 {
 	return 0
 }
 
-func jsonEndpoint(j *receive.JSON, e *endpoint) {
+func jsonEndpoint(j *jsontext.Reader, e *endpoint) {
 	*e = endpoint{}
 	j.Object(func(key []byte) {
 		switch string(key) {
@@ -123,7 +124,7 @@ func jsonEndpoint(j *receive.JSON, e *endpoint) {
 }
 
 // jsonAnnotation reads an annotation, of version 1 with its host.
-func jsonAnnotation(j *receive.JSON, host *endpoint) (at uint64, value []byte) {
+func jsonAnnotation(j *jsontext.Reader, host *endpoint) (at uint64, value []byte) {
 	j.Object(func(key []byte) {
 		switch {
 		case string(key) == "timestamp":

@@ -46,11 +46,11 @@ type Config struct{}
 func (Config) Validate() error { return nil }
 
 // A Receiver answers Zipkin's reporters.
-type Receiver struct{ frame *receive.Frame }
+type Receiver struct{ inlet *receive.Inlet }
 
 // New returns a receiver that stands in s.
 func New(_ Config, s receive.Shared) (*Receiver, error) {
-	return &Receiver{receive.NewFrame(Name, s)}, nil
+	return &Receiver{receive.NewInlet(Name, s)}, nil
 }
 
 // Routes returns the routes.
@@ -59,7 +59,7 @@ func (z *Receiver) Routes() []httpd.Route {
 	for _, prefix := range []string{"", "/zipkin"} {
 		for _, v := range []string{"1", "2"} {
 			routes = append(routes, httpd.Route{
-				Pattern: "POST " + prefix + "/api/v" + v + "/spans", Need: access.LogsWrite, MaxBody: z.frame.Limits.Body,
+				Pattern: "POST " + prefix + "/api/v" + v + "/spans", Need: access.LogsWrite, MaxBody: z.inlet.Limits.Body,
 				Handle: z.handle(v), Fail: z.fail,
 			})
 		}
@@ -100,9 +100,9 @@ func (z *Receiver) handle(version string) func(http.ResponseWriter, *http.Reques
 		}
 		form := formatOf(version, r.Header.Get("Content-Type"))
 		decode := func(body *receive.Body, set *receive.Set) error {
-			return decodeSpans(body.Bytes, form, set, z.frame.Limits)
+			return decodeSpans(body.Bytes, form, set, z.inlet.Limits)
 		}
-		return z.frame.Receive(r, encoding, decode, func(*receive.Taken) error {
+		return z.inlet.Receive(r, encoding, decode, func(*receive.Taken) error {
 			w.Header().Set("Content-Length", "0")
 			w.WriteHeader(http.StatusAccepted)
 			return nil
@@ -112,7 +112,7 @@ func (z *Receiver) handle(version string) func(http.ResponseWriter, *http.Reques
 
 // fail answers an error as text.
 func (z *Receiver) fail(w http.ResponseWriter, r *http.Request, err error) {
-	z.frame.Meter.Failed(err)
+	z.inlet.Meter.Failed(err)
 	code := receive.Status(err)
 	receive.SetRetry(w, code, err)
 	if code == http.StatusUnauthorized {

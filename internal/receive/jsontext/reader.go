@@ -1,58 +1,62 @@
-package receive
+// Package jsontext reads and writes JSON as receivers need it: a Reader pulls the
+// members of an envelope out of a text without a tree and without allocating;
+// Split finds the records of a text that has no envelope; AppendString writes.
+//
+// It knows no protocol. What a Reader returns aliases the text it was given, or
+// the Set's memory, and lives as long as both. Errors are fault.Invalid, and
+// fault.TooLarge for what nests too deep; nothing recurses.
+package jsontext
 
 import (
 	"bytes"
-	"encoding/binary"
 	"math"
-	"math/bits"
 	"strconv"
-	"unicode/utf16"
-	"unicode/utf8"
 
 	"github.com/meshtrail/meshtrail/internal/fault"
+	"github.com/meshtrail/meshtrail/internal/receive"
 	"github.com/meshtrail/meshtrail/internal/record"
 )
 
-// JSON pulls values out of a JSON text without building a tree. Its first error
+// A Reader pulls values out of a JSON text without building a tree. Its first error
 // sticks: every later call returns nothing, and Err tells. Strings without
 // escapes alias the text; others are written to the Set's scratch.
 //
 // It is for envelopes, whose shape the protocol fixes. Records inside are handed
 // on as they are.
-type JSON struct {
+type Reader struct {
 	data  []byte
 	pos   int
 	depth int
 	max   int
 	first bool // no member of the innermost container was read yet
 	err   error
-	set   *Set
+	set   *receive.Set
 }
 
-// NewJSON returns a reader of data that refuses to enter more than depth
+// NewReader returns a reader of data that refuses to enter more than depth
 // containers.
-func NewJSON(data []byte, depth int, set *Set) JSON {
-	return JSON{data: data, max: depth, set: set}
+func NewReader(data []byte, depth int, set *receive.Set) Reader {
+	return Reader{data: data, max: depth, set: set}
 }
 
 // Err returns the first error.
-func (j *JSON) Err() error { return j.err }
+func (j *Reader) Err() error { return j.err }
 
 // Adopt takes over the first error of a reader that At returned.
-func (j *JSON) Adopt(err error) {
+func (j *Reader) Adopt(err error) {
 	if j.err == nil {
 		j.err = err
 	}
 }
 
 // Fail makes what was found wrong the reader's error, with the position.
-func (j *JSON) Fail(what string) {
+func (j *Reader) Fail(what string) {
 	if j.err == nil {
 		j.err = fault.Errorf(fault.Invalid, "JSON at byte %d: %s", j.pos, what)
 	}
 }
 
-func (j *JSON) space() {
+func (j *Reader) space() {
 	for j.pos < len(j.data) {
 		switch j.data[j.pos] {
 		case ' ', '\t', '\n', '\r':
@@ -65,7 +69,7 @@ func (j *JSON) space() {
 
 // Peek returns the first byte of the next value: { [ " t f n - or a digit; 0 at
 // the end of the text or after an error.
-func (j *JSON) Peek() byte {
+func (j *Reader) Peek() byte {
 	if j.err != nil {
 		return 0
 	}
@@ -77,14 +81,14 @@ func (j *JSON) Peek() byte {
 }
 
 // End demands that nothing but space follows.
-func (j *JSON) End() {
+func (j *Reader) End() {
 	if j.Peek() != 0 {
 		j.Fail("text after the value")
 	}
 }
 
 // Begin enters a container that opens with c, { or [.
-func (j *JSON) Begin(c byte) bool {
+func (j *Reader) Begin(c byte) bool {
 	if j.Peek() != c {
 		if c == '{' {
 			j.Fail("expected an object")
@@ -105,7 +109,7 @@ func (j *JSON) Begin(c byte) bool {
 }
 
 // more stands before the next member of a container, or behind its end.
-func (j *JSON) more(end byte) bool {
+func (j *Reader) more(end byte) bool {
 	c := j.Peek()
 	switch {
 	case c == end:
@@ -125,7 +129,7 @@ func (j *JSON) more(end byte) bool {
 
 // Field returns the next member's name in an object and stands before its value;
 // false at the end of the object.
-func (j *JSON) Field() ([]byte, bool) {
+func (j *Reader) Field() ([]byte, bool) {
 	if !j.more('}') {
 		return nil, false
 	}
@@ -139,10 +143,10 @@ func (j *JSON) Field() ([]byte, bool) {
 }
 
 // Elem stands before the next element of an array; false at its end.
-func (j *JSON) Elem() bool { return j.more(']') }
+func (j *Reader) Elem() bool { return j.more(']') }
 
 // String returns a string value.
-func (j *JSON) String() []byte {
+func (j *Reader) String() []byte {
 	if j.Peek() != '"' {
 		j.Fail("expected a string")
 		return nil
@@ -162,7 +166,7 @@ func (j *JSON) String() []byte {
 }
 
 // escaped reads a string whose first escape is e bytes after start.
-func (j *JSON) escaped(start, e int) []byte {
+func (j *Reader) escaped(start, e int) []byte {
 	end := stringEnd(j.data, start+e)
 	if end < 0 {
 		j.Fail("string without an end")
@@ -177,124 +181,8 @@ func (j *JSON) escaped(start, e int) []byte {
 	return j.set.Keep(out)
 }
 
-// equal has the highest bit of the first byte of w that is c set, and perhaps
-// bits above it; 0 if no byte is (Hacker's Delight, 6-1).
-func equal(w uint64, c byte) uint64 {
-	const ones, highs = 0x0101010101010101, 0x8080808080808080
-	x := w ^ ones*uint64(c)
-	return (x - ones) &^ x & highs
-}
-
-// stringEnd returns where the string ends of which i is inside, or -1: the offset
-// of the quote that no backslash escapes.
-func stringEnd(b []byte, i int) int {
-	for i < len(b) {
-		if i+8 <= len(b) {
-			w := binary.LittleEndian.Uint64(b[i:])
-			n := bits.TrailingZeros64(equal(w, '"')|equal(w, '\\')) / 8
-			if i += n; n == 8 {
-				continue
-			}
-		}
-		switch b[i] {
-		case '"':
-			return i
-		case '\\':
-			i++
-		}
-		i++
-	}
-	return -1
-}
-
-// AppendUnescaped appends the text that the inside of a JSON string stands for.
-// It is never longer than s. A lone surrogate becomes U+FFFD.
-func AppendUnescaped(dst, s []byte) ([]byte, bool) {
-	for i := 0; i < len(s); {
-		if s[i] != '\\' {
-			// Where JSON stands in JSON there is an escape every few bytes: eight
-			// bytes at a time are copied, and counted as far as the next one.
-			if i+8 <= len(s) && cap(dst)-len(dst) >= 8 {
-				w := binary.LittleEndian.Uint64(s[i:])
-				binary.LittleEndian.PutUint64(dst[len(dst):len(dst)+8], w)
-				n := bits.TrailingZeros64(equal(w, '\\')) / 8
-				dst = dst[:len(dst)+n]
-				i += n
-				continue
-			}
-			n := bytes.IndexByte(s[i:], '\\')
-			if n < 0 {
-				n = len(s) - i
-			}
-			dst = append(dst, s[i:i+n]...)
-			i += n
-			continue
-		}
-		if i+1 >= len(s) {
-			return dst, false
-		}
-		c := s[i+1]
-		i += 2
-		switch c {
-		case '"', '\\', '/':
-			dst = append(dst, c)
-		case 'b':
-			dst = append(dst, '\b')
-		case 'f':
-			dst = append(dst, '\f')
-		case 'n':
-			dst = append(dst, '\n')
-		case 'r':
-			dst = append(dst, '\r')
-		case 't':
-			dst = append(dst, '\t')
-		case 'u':
-			r, ok := hex4(s[i:])
-			if !ok {
-				return dst, false
-			}
-			i += 4
-			if utf16.IsSurrogate(r) {
-				low := rune(utf8.RuneError)
-				if i+1 < len(s) && s[i] == '\\' && s[i+1] == 'u' {
-					if l, ok := hex4(s[i+2:]); ok {
-						low = l
-					}
-				}
-				if r = utf16.DecodeRune(r, low); r != utf8.RuneError {
-					i += 6
-				}
-			}
-			dst = utf8.AppendRune(dst, r)
-		default:
-			return dst, false
-		}
-	}
-	return dst, true
-}
-
-func hex4(s []byte) (r rune, ok bool) {
-	if len(s) < 4 {
-		return 0, false
-	}
-	for _, c := range s[:4] {
-		switch {
-		case c >= '0' && c <= '9':
-			c -= '0'
-		case c >= 'a' && c <= 'f':
-			c -= 'a' - 10
-		case c >= 'A' && c <= 'F':
-			c -= 'A' - 10
-		default:
-			return 0, false
-		}
-		r = r<<4 | rune(c)
-	}
-	return r, true
-}
-
 // Scalar returns the text of a number, true, false or null.
-func (j *JSON) Scalar() []byte {
+func (j *Reader) Scalar() []byte {
 	j.Peek()
 	start := j.pos
 	for j.pos < len(j.data) && scalar[j.data[j.pos]] {
@@ -315,14 +203,14 @@ func Number(b []byte) record.Value {
 		return record.BoolValue(len(b) == 4)
 	}
 	if bytes.IndexByte(b, '.') < 0 && len(b) < 20 { // an error would cost an allocation
-		if n, err := strconv.ParseInt(Str(b), 10, 64); err == nil {
+		if n, err := strconv.ParseInt(receive.Str(b), 10, 64); err == nil {
 			return record.IntValue(n)
 		}
 	}
-	if f, err := strconv.ParseFloat(Str(b), 64); err == nil && !math.IsInf(f, 0) && !math.IsNaN(f) {
+	if f, err := strconv.ParseFloat(receive.Str(b), 64); err == nil && !math.IsInf(f, 0) && !math.IsNaN(f) {
 		return record.FloatValue(f)
 	}
-	return record.StringValue(Str(b))
+	return record.StringValue(receive.Str(b))
 }
 
 var scalar = func() (t [256]bool) {
@@ -333,7 +221,7 @@ var scalar = func() (t [256]bool) {
 }()
 
 // Text returns a string's text, or a scalar's: for numbers that may be quoted.
-func (j *JSON) Text() []byte {
+func (j *Reader) Text() []byte {
 	if j.Peek() == '"' {
 		return j.String()
 	}
@@ -341,24 +229,24 @@ func (j *JSON) Text() []byte {
 }
 
 // Pos returns the offset of the next value.
-func (j *JSON) Pos() int {
+func (j *Reader) Pos() int {
 	j.Peek()
 	return j.pos
 }
 
 // At returns a reader of the text at an offset that Pos gave in a container which
 // j has left: one deeper than j.
-func (j *JSON) At(pos int) JSON {
-	return JSON{data: j.data, pos: pos, depth: j.depth + 1, max: j.max, set: j.set}
+func (j *Reader) At(pos int) Reader {
+	return Reader{data: j.data, pos: pos, depth: j.depth + 1, max: j.max, set: j.set}
 }
 
 // Past stands behind the value that another reader of the text has read whole:
 // one that At returned for where j stands.
-func (j *JSON) Past(other *JSON) { j.pos = other.pos }
+func (j *Reader) Past(other *Reader) { j.pos = other.pos }
 
 // Raw skips the next value and returns its text. It does not recurse, so depth
 // is no matter, and it checks no more than where the value ends.
-func (j *JSON) Raw() []byte {
+func (j *Reader) Raw() []byte {
 	c := j.Peek()
 	start, depth := j.pos, 0
 	switch c {
@@ -390,14 +278,14 @@ func (j *JSON) Raw() []byte {
 	return nil
 }
 
-func (j *JSON) since(start int) []byte {
+func (j *Reader) since(start int) []byte {
 	if j.err != nil {
 		return nil
 	}
 	return j.data[start:j.pos:j.pos]
 }
 
-func (j *JSON) skipString() bool {
+func (j *Reader) skipString() bool {
 	end := stringEnd(j.data, j.pos+1)
 	if end < 0 {
 		j.Fail("string without an end")
@@ -407,42 +295,31 @@ func (j *JSON) skipString() bool {
 	return true
 }
 
-// AppendString appends s as a JSON string. Bytes that are not UTF-8 become
-// U+FFFD, so that an answer is always valid JSON.
-func AppendString(dst []byte, s []byte) []byte {
-	const digits = "0123456789abcdef"
-	dst = append(dst, '"')
-	for i := 0; i < len(s); {
-		plain := i
-		for i < len(s) && asIs[s[i]] {
-			i++
+// Object calls f for each member of an object whose value is not null. f must
+// read the value, or pass it with Raw.
+func (j *Reader) Object(f func(key []byte)) {
+	if !j.Begin('{') {
+		return
+	}
+	for {
+		key, ok := j.Field()
+		if !ok {
+			return
 		}
-		if dst = append(dst, s[plain:i]...); i == len(s) {
-			break
-		}
-		switch c := s[i]; {
-		case c == '"' || c == '\\':
-			dst = append(dst, '\\', c)
-		case c == '\n':
-			dst = append(dst, '\\', 'n')
-		case c < 0x20:
-			dst = append(dst, '\\', 'u', '0', '0', digits[c>>4], digits[c&15])
-		default:
-			r, n := utf8.DecodeRune(s[i:])
-			dst = utf8.AppendRune(dst, r)
-			i += n
+		if j.Peek() == 'n' {
+			j.Scalar()
 			continue
 		}
-		i++
+		f(key)
 	}
-	return append(dst, '"')
 }
 
-// asIs are the bytes that a JSON string holds as they are: ASCII but the quote,
-// the backslash and control characters.
-var asIs = func() (t [256]bool) {
-	for c := 0x20; c < utf8.RuneSelf; c++ {
-		t[c] = c != '"' && c != '\\'
+// Array calls f before each element of an array. f must read it.
+func (j *Reader) Array(f func()) {
+	if !j.Begin('[') {
+		return
 	}
-	return t
-}()
+	for j.Elem() {
+		f()
+	}
+}

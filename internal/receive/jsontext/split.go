@@ -1,6 +1,10 @@
-package receive
+package jsontext
 
-import "bytes"
+import (
+	"bytes"
+
+	"github.com/meshtrail/meshtrail/internal/receive"
+)
 
 // maxTorn bounds how often the end of an object that has none is looked for,
 // since each time the whole rest is read. Further lines are taken as they are.
@@ -13,10 +17,10 @@ const maxTorn = 16
 // JSON, so that it is refused by itself and kept aside. The first error of add
 // ends it. depth bounds the array's place only; of records just their end is
 // looked for.
-func Split(b []byte, depth int, set *Set, add func(payload []byte, json bool) error) error {
+func Split(b []byte, depth int, set *receive.Set, add func(payload []byte, json bool) error) error {
 	b = bytes.TrimLeft(b, " \t\r\n")
 	if len(b) > 0 && b[0] == '[' {
-		j := NewJSON(b, depth, set)
+		j := NewReader(b, depth, set)
 		if j.Begin('[') {
 			done, err := elements(&j, add)
 			if done || err != nil {
@@ -32,7 +36,7 @@ func Split(b []byte, depth int, set *Set, add func(payload []byte, json bool) er
 		}
 		json := b[0] == '{'
 		if json && torn < maxTorn {
-			j := NewJSON(b, depth, set)
+			j := NewReader(b, depth, set)
 			if text := j.Raw(); j.err == nil {
 				if err := add(text, true); err != nil {
 					return err
@@ -54,7 +58,7 @@ var newline = []byte("\n")
 
 // elements takes the elements of an array: objects, and texts as lines. It is not
 // done when the array is broken; j then stands where the next record may begin.
-func elements(j *JSON, add func(payload []byte, json bool) error) (done bool, err error) {
+func elements(j *Reader, add func(payload []byte, json bool) error) (done bool, err error) {
 	for j.Elem() {
 		at := j.pos
 		switch c := j.Peek(); c {

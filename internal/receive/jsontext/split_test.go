@@ -1,14 +1,16 @@
-package receive
+package jsontext
 
 import (
 	"errors"
 	"fmt"
 	"strings"
 	"testing"
+
+	"github.com/meshtrail/meshtrail/internal/receive"
 )
 
 func split(s string) (out []string) {
-	set := NewSet()
+	set := receive.NewSet()
 	defer set.Release()
 	Split([]byte(s), 8, set, func(p []byte, json bool) error {
 		out = append(out, fmt.Sprintf("%v %s", json, p))
@@ -39,7 +41,7 @@ func TestSplit(t *testing.T) {
 }
 
 func TestSplitEnds(t *testing.T) {
-	set := NewSet()
+	set := receive.NewSet()
 	defer set.Release()
 	stop, n := errors.New("stop"), 0
 	for _, s := range []string{"a\nb\nc", "{}{}{}", "[{},{},{}]", "{\n{\n{\n"} {
@@ -61,7 +63,7 @@ func FuzzSplit(f *testing.F) {
 		f.Add([]byte(s))
 	}
 	f.Fuzz(func(t *testing.T, b []byte) {
-		set := NewSet()
+		set := receive.NewSet()
 		defer set.Release()
 		total := 0
 		Split(b, 8, set, func(p []byte, _ bool) error { total += len(p); return nil })
