@@ -1,6 +1,15 @@
 // Package peers runs clients that others wrote against the real binary, to see
 // that they need no change. Their programs are not part of this repository: the
-// tests look for them in the folder that $PEERS_BIN names, then in $PATH.
+// tests look for them in the folder that $PEERS_BIN names, then in $PATH, and skip
+// what is not there: fluent-bit, fluentd (with fluent-plugin-elasticsearch), otelcol
+// (with filelog, file_storage, otlp and otlphttp), telemetrygen, promtail, vlagent,
+// logcli, loki-canary, rsyslogd, syslog-ng, logger, nginx, haproxy, and in its folder
+// npm the client libraries of clients_test.go. All of them take some ten minutes.
+//
+//	PEERS_BIN=/opt/peers go test -v -timeout 30m ./e2e/peers
+//
+// -v prints a line of a table for each: client, version, protocol, records, kills,
+// missing, repeated, out of order.
 package peers
 
 import (
