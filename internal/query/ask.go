@@ -103,6 +103,21 @@ func (a *Asking) Scan(ctx context.Context, req store.ScanRequest, visit func([]r
 	return err
 }
 
+// Table is store.Reader's, in the scope.
+func (a *Asking) Table(ctx context.Context, req store.TableRequest, visit func(*store.Part) error) error {
+	p, err := a.where(req.Where)
+	if err != nil {
+		return err
+	}
+	if err := a.e.checkRange(req.From, req.To); err != nil {
+		return err
+	}
+	req.Tenant, req.Where, req.Budget = a.scope.Tenant(), p, a.e.limits.Budget
+	stats, err := a.e.opt.Store.Table(ctx, req, visit)
+	a.add(&stats)
+	return err
+}
+
 // Count is store.Reader's, in the scope.
 func (a *Asking) Count(ctx context.Context, req store.CountRequest) ([]store.Group, error) {
 	p, err := a.where(req.Where)

@@ -222,6 +222,10 @@ type Reader interface {
 	// numeric fields of theirs. A request that makes no sense is fault.Invalid; an
 	// answer that would take too much memory, fault.Overload.
 	Measure(ctx context.Context, req MeasureRequest) ([]MeasureGroup, Stats, error)
+	// Table visits some fields of the matching records, block by block; an error
+	// from visit ends it and is returned as it is. What is visited must not be
+	// changed, and no part of it kept beyond the call.
+	Table(ctx context.Context, req TableRequest, visit func(*Part) error) (Stats, error)
 	// Values lists the distinct values of a field.
 	Values(ctx context.Context, req ValuesRequest) ([]record.Count, Stats, error)
 	// Fields lists the fields stored in a time range, by name. Of fields that few

@@ -3,20 +3,21 @@ package trace
 import (
 	"cmp"
 	"context"
-	"encoding/hex"
+	"errors"
+	"math/bits"
+	"math/rand/v2"
 	"slices"
 	"strconv"
 	"strings"
+	"unsafe"
 
 	"github.com/meshtrail/meshtrail/internal/match"
 	"github.com/meshtrail/meshtrail/internal/query"
-	"github.com/meshtrail/meshtrail/internal/record"
 	"github.com/meshtrail/meshtrail/internal/schema"
 	"github.com/meshtrail/meshtrail/internal/store"
 )
 
-// maxJoined bounds the spans whose parents are looked for at once, about 60 bytes
-// each.
+// maxJoined bounds the spans whose parents are looked for at once.
 const maxJoined = 1_000_000
 
 // A Dependency says how often one service called another, and how often in vain.
@@ -39,18 +40,26 @@ func (r *Reader) Dependencies(ctx context.Context, who Asker, from, to int64) ([
 		Text: "dependencies", Detail: map[string]string{"start": stamp(from), "end": stamp(to)},
 		Where: []match.Predicate{match.True{}}, Remote: who.Remote,
 	}, func(ctx context.Context, q *query.Asking) error {
-		j := joiner{services: map[string]int32{"": 0}, names: []string{""}, links: map[[2]int32]*Dependency{}}
-		fields := []string{"trace_id", "span_id", schema.SpanParent, schema.ServiceName, schema.SpanKind, schema.SpanPeer, schema.SpanShared, schema.SpanStatus}
-		err := q.Scan(ctx, store.ScanRequest{From: from, To: to, Where: isSpan, Fields: fields, Order: store.AsStored}, func(rs []record.Record) error {
-			for i := range rs {
-				if len(j.spans) == maxJoined {
-					return errEnough
-				}
-				j.add(&rs[i])
+		j := newJoiner()
+		counted, err := q.Count(ctx, store.CountRequest{From: from, To: to, Where: isSpan})
+		if err != nil {
+			return err
+		}
+		if len(counted) == 1 {
+			j.spans = make([]joined, 0, min(counted[0].Counts[0], maxJoined))
+		}
+		err = q.Table(ctx, store.TableRequest{From: from, To: to, Where: isSpan, Fields: joinedFields}, func(p *store.Part) error {
+			n := min(p.Records, maxJoined-len(j.spans))
+			if n == 0 {
+				return errEnough
 			}
+			if err := q.Hold(n * joinedBytes); err != nil {
+				return err
+			}
+			j.add(p, n)
 			return nil
 		})
-		if err == errEnough {
+		if errors.Is(err, errEnough) {
 			err = nil
 			answer.Partial = true
 			answer.Warnings = append(answer.Warnings, "of the spans in this time only "+strconv.Itoa(maxJoined)+" were looked at")
@@ -75,16 +84,38 @@ type joiner struct {
 	names    []string
 	spans    []joined
 	links    map[[2]int32]*Dependency // spans' first, then logs'
+	// heads has, by the key of an id, the number of a span that has it, plus one;
+	// the others follow by joined.next. Nobody who names spans can foresee seeds.
+	heads map[uint64]int32
+	seeds [3]uint64
 }
 
+// A joined is a span of which no more is known than whose child it is.
 type joined struct {
-	trace         [16]byte
-	id, parent    [8]byte
+	trace         [2]uint64
+	id, parent    uint64
 	service, peer int32
-	kind          byte // c, s, p, o (consumer), or 0
+	next          int32 // of the same key, plus one
+	above         int32 // the parent, plus one
+	kind          byte  // c, s, p, o (consumer), or 0
 	shared        bool
 	failed        bool
 	answered      bool // a span of another service is its child
+}
+
+// joinedBytes is what a span takes with its place in joiner.heads.
+const joinedBytes = int(unsafe.Sizeof(joined{})) + 32
+
+var joinedFields = []string{
+	"trace_id", "span_id", schema.SpanParent, schema.ServiceName, schema.SpanPeer, schema.SpanKind, schema.SpanShared, schema.SpanStatus,
+}
+
+func newJoiner() *joiner {
+	j := &joiner{services: map[string]int32{"": 0}, names: []string{""}, links: map[[2]int32]*Dependency{}}
+	for i := range j.seeds {
+		j.seeds[i] = rand.Uint64() | 1
+	}
+	return j
 }
 
 func (j *joiner) service(name string) int32 {
@@ -97,60 +128,129 @@ func (j *joiner) service(name string) int32 {
 	return n
 }
 
-func (j *joiner) add(r *record.Record) {
-	var s joined
-	for _, f := range r.Fields {
-		v := f.Value.Str
-		switch f.Name {
-		case "trace_id":
-			decodeID(s.trace[:], v)
-		case "span_id":
-			decodeID(s.id[:], v)
-		case schema.SpanParent:
-			decodeID(s.parent[:], v)
-		case schema.ServiceName:
-			s.service = j.service(v)
-		case schema.SpanPeer:
-			s.peer = j.service(v)
-		case schema.SpanKind:
-			s.kind = map[string]byte{"client": 'c', "server": 's', "producer": 'p', "consumer": 'o'}[v]
-		case schema.SpanShared:
-			s.shared = f.Value.Int != 0
-		case schema.SpanStatus:
-			s.failed = v == "error"
+// add adds the first n spans of a part.
+func (j *joiner) add(p *store.Part, n int) {
+	c := p.Columns
+	service := numbers(&c[3], func(v string) int32 { return j.service(v) })
+	peer := numbers(&c[4], func(v string) int32 { return j.service(v) })
+	kind := numbers(&c[5], kindByte)
+	shared := numbers(&c[6], func(v string) bool { return v == "true" })
+	failed := numbers(&c[7], func(v string) bool { return v == "error" })
+	j.spans = slices.Grow(j.spans, n)
+	for i := range n {
+		s := joined{
+			id: parseHex(c[1].Text(i)), parent: parseHex(c[2].Text(i)),
+			service: service[c[3].Codes[i]], peer: peer[c[4].Codes[i]], kind: kind[c[5].Codes[i]],
+			shared: shared[c[6].Codes[i]], failed: failed[c[7].Codes[i]],
 		}
-	}
-	j.spans = append(j.spans, s)
-}
-
-func decodeID(dst []byte, text string) {
-	if len(text) == 2*len(dst) {
-		hex.Decode(dst, []byte(text))
+		if t := c[0].Text(i); len(t) == 32 {
+			s.trace = [2]uint64{parseHex(t[:16]), parseHex(t[16:])}
+		}
+		j.spans = append(j.spans, s)
 	}
 }
 
-func (s *joined) compare(o *joined) int {
-	return cmp.Or(slices.Compare(s.trace[:], o.trace[:]), slices.Compare(s.id[:], o.id[:]), cmp.Compare(b2i(s.shared), b2i(o.shared)))
+// numbers returns what f makes of each text of a column.
+func numbers[T any](c *store.Cells, f func(string) T) []T {
+	out := make([]T, len(c.Texts))
+	for i, t := range c.Texts {
+		out[i] = f(string(t))
+	}
+	return out
 }
 
-func b2i(b bool) int {
-	if b {
-		return 1
+func kindByte(name string) byte {
+	switch name {
+	case "client":
+		return 'c'
+	case "server":
+		return 's'
+	case "producer":
+		return 'p'
+	case "consumer":
+		return 'o'
 	}
 	return 0
 }
 
-// join counts the calls that the spans tell of. Those of one id stand together,
-// a shared one behind the one that it shares the id of.
+// hexDigits has the value of each digit, and 16 for what is none.
+var hexDigits = func() (t [256]byte) {
+	for i := range t {
+		t[i] = 16
+	}
+	for i, c := range []byte("0123456789abcdef") {
+		t[c] = byte(i)
+	}
+	return t
+}()
+
+// parseHex reads 16 hex digits, 0 from anything else.
+func parseHex(text []byte) (n uint64) {
+	if len(text) != 16 {
+		return 0
+	}
+	bad := byte(0)
+	for _, c := range text[:16] {
+		d := hexDigits[c]
+		bad |= d
+		n = n<<4 | uint64(d)
+	}
+	if bad&16 != 0 {
+		return 0
+	}
+	return n
+}
+
+// key returns what spans of one id of one trace have in common, and hardly any
+// others.
+func (j *joiner) key(trace [2]uint64, id uint64) uint64 {
+	h := (trace[0]^j.seeds[0])*j.seeds[1] ^ (trace[1]^j.seeds[2])*j.seeds[0]
+	return (bits.RotateLeft64(h, 29)^id)*j.seeds[2] ^ h
+}
+
+// same calls f with each span that has an id, until f returns false.
+func (j *joiner) same(trace [2]uint64, id uint64, f func(i int, s *joined) bool) {
+	for i := j.heads[j.key(trace, id)]; i > 0; i = j.spans[i-1].next {
+		if s := &j.spans[i-1]; s.trace == trace && s.id == id && !f(int(i-1), s) {
+			return
+		}
+	}
+}
+
+// index makes every span findable by its id, once: what was sent twice counts once.
+func (j *joiner) index() {
+	j.heads = make(map[uint64]int32, len(j.spans))
+	kept := j.spans[:0]
+	for _, s := range j.spans {
+		twice := false
+		j.same(s.trace, s.id, func(_ int, o *joined) bool {
+			twice = o.shared == s.shared && o.service == s.service
+			return !twice
+		})
+		if twice {
+			continue
+		}
+		kept = append(kept, s)
+		at := &kept[len(kept)-1]
+		key := j.key(s.trace, s.id)
+		at.next, j.heads[key] = j.heads[key], int32(len(kept))
+	}
+	j.spans = kept
+}
+
+// join counts the calls that the spans tell of.
 func (j *joiner) join() {
-	slices.SortFunc(j.spans, func(a, b joined) int { return a.compare(&b) })
-	j.spans = slices.CompactFunc(j.spans, func(a, b joined) bool { return a.compare(&b) == 0 && a.service == b.service }) // sent twice
-	parents := make([]int, len(j.spans))
+	j.index()
 	for i := range j.spans {
+		s := &j.spans[i]
 		p := j.parent(i)
-		if parents[i] = p; p >= 0 && j.spans[p].service != j.spans[i].service {
-			j.spans[p].answered = true
-			j.count(j.spans[p].service, j.spans[i].service, j.spans[i].failed)
+		if p < 0 {
+			continue
+		}
+		s.above = int32(p) + 1
+		if above := &j.spans[p]; above.service != s.service {
+			above.answered = true
+			j.count(above.service, s.service, s.failed)
 		}
 	}
 	for i := range j.spans { // sides without spans of their own
@@ -159,7 +259,7 @@ func (j *joiner) join() {
 		case s.peer == 0 || s.peer == s.service:
 		case (s.kind == 'c' || s.kind == 'p') && !s.answered:
 			j.count(s.service, s.peer, s.failed)
-		case (s.kind == 's' || s.kind == 'o') && parents[i] < 0:
+		case (s.kind == 's' || s.kind == 'o') && s.above == 0:
 			j.count(s.peer, s.service, s.failed)
 		}
 	}
@@ -168,27 +268,28 @@ func (j *joiner) join() {
 // parent returns the index of a span's parent, or -1.
 func (j *joiner) parent(i int) int {
 	s := &j.spans[i]
-	if s.shared { // the client's span of the same id
-		if i > 0 && j.spans[i-1].trace == s.trace && j.spans[i-1].id == s.id {
-			return i - 1
-		}
-	}
-	if s.parent == [8]byte{} {
-		return -1
-	}
-	want := joined{trace: s.trace, id: s.parent}
-	at, _ := slices.BinarySearchFunc(j.spans, want, func(a, b joined) int {
-		return cmp.Or(slices.Compare(a.trace[:], b.trace[:]), slices.Compare(a.id[:], b.id[:]))
-	})
 	found := -1
-	for ; at < len(j.spans) && j.spans[at].trace == s.trace && j.spans[at].id == s.parent; at++ {
-		if found < 0 || j.spans[at].shared { // what a server does is below its own half
-			found = at
-		}
-		if j.spans[at].service == s.service {
-			return at
-		}
+	if s.shared { // the client's span of the same id
+		j.same(s.trace, s.id, func(k int, o *joined) bool {
+			if !o.shared {
+				found = k
+			}
+			return found < 0
+		})
 	}
+	if found >= 0 || s.parent == 0 {
+		return found
+	}
+	j.same(s.trace, s.parent, func(k int, o *joined) bool {
+		if found < 0 || o.shared { // what a server does is below its own half
+			found = k
+		}
+		if o.service == s.service {
+			found = k
+			return false
+		}
+		return true
+	})
 	return found
 }
 

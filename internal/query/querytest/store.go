@@ -182,6 +182,33 @@ func (s *Store) Count(ctx context.Context, req store.CountRequest) ([]store.Grou
 	return out, st, nil
 }
 
+// Table implements store.Reader.
+func (s *Store) Table(ctx context.Context, req store.TableRequest, visit func(*store.Part) error) (store.Stats, error) {
+	var st store.Stats
+	all, err := s.matching(req.Tenant, req.Classes, req.From, req.To, req.Where, req.Budget, &st)
+	for chunk := range slices.Chunk(all, 100) {
+		if err := ctx.Err(); err != nil {
+			return st, err
+		}
+		p := &store.Part{Records: len(chunk), Columns: make([]store.Cells, len(req.Fields))}
+		for i, name := range req.Fields {
+			c := &p.Columns[i]
+			c.Texts = [][]byte{nil}
+			for k := range chunk {
+				c.Codes = append(c.Codes, 0)
+				if v, ok := match.Value(name, &chunk[k]); ok {
+					c.Codes[k] = uint32(len(c.Texts))
+					c.Texts = append(c.Texts, []byte(v.Text()))
+				}
+			}
+		}
+		if err := visit(p); err != nil {
+			return st, err
+		}
+	}
+	return st, err
+}
+
 // Values implements store.Reader.
 func (s *Store) Values(ctx context.Context, req store.ValuesRequest) ([]record.Count, store.Stats, error) {
 	var st store.Stats
