@@ -15,31 +15,67 @@ import (
 // the intervals of record numbers. It changes in commit order only, so that a
 // replay decides as the first time. It is durable through checkpoint frames:
 //
-//	| version u8 | upto uvarint | windows uvarint | window … |, least recently used first
-//	window | tenant | origin | epoch uvarint | intervals uvarint | (gap uvarint, length uvarint) … |
+//	| version u8 | upto uvarint | windows uvarint | window … |, least recently used of each lot first
+//	window | lot u8 | tenant | origin | epoch uvarint | intervals uvarint | (gap uvarint, length uvarint) … |
+//
+// (version 1 had no lots.)
 //
 // An origin that numbers its records without holes has one interval. More than
 // maxIntervals of one window are joined at the lowest gap: a number that is so
-// far behind counts as seen. The least recently used window is forgotten when
-// there are more than the limit: of origins that number their batches, and by
-// itself of keys, which are used once each. So that no number of keys makes an
-// agent forgotten.
+// far behind counts as seen. When there are more than the limit, the least recently
+// used window is forgotten of the lot that has most: of origins that number their
+// batches, and by itself of keys, which are used once each. So that no number of
+// keys makes an agent forgotten. A lot is what comes of one sender, or of the few
+// whose names share a hash: who sends ever new keys makes his own forgotten, and
+// those of others only down to the share that he has himself.
 type windows struct {
 	limit int
 	byKey map[windowKey]*list.Element
-	order [2]list.List // of *window, of origins and of keys; front: least recently used
+	kinds [2]kind // origins, and keys
 }
+
+// A kind is windows that compete with each other.
+type kind struct {
+	n    int
+	lots [lots]list.List // of *window; front: least recently used
+}
+
+const lots = 256
 
 // keyOrigin begins the origin of a request that was numbered by a key; no agent
 // can have such an origin.
 const keyOrigin = "key:"
 
 // among returns the windows that one of k competes with.
-func (w *windows) among(k windowKey) *list.List {
+func (w *windows) among(k windowKey) *kind {
 	if strings.HasPrefix(k.origin, keyOrigin) {
-		return &w.order[1]
+		return &w.kinds[1]
 	}
-	return &w.order[0]
+	return &w.kinds[0]
+}
+
+// lotOf returns the lot of a batch's sender. A key says nothing of him, but his
+// source is the receiver's word; of a relayed batch the source ends in what the
+// agent says, and the origin begins with relay/TENANT/AGENT.
+func lotOf(b *record.Batch) uint8 {
+	name := b.Source
+	if !strings.HasPrefix(b.ID.Origin, keyOrigin) {
+		name = b.ID.Origin
+		for i, slashes := 0, 0; i < len(name); i++ {
+			if name[i] == '/' {
+				if slashes++; slashes == 3 {
+					name = name[:i]
+				}
+			}
+		}
+	}
+	h := uint32(2166136261) // FNV-1a: a checkpoint of one program is read by the next
+	for _, s := range [...]string{string(b.Tenant), "/", name} {
+		for i := range len(s) {
+			h = (h ^ uint32(s[i])) * 16777619
+		}
+	}
+	return uint8(h ^ h>>8 ^ h>>16 ^ h>>24)
 }
 
 type windowKey struct {
@@ -50,6 +86,7 @@ type windowKey struct {
 
 type window struct {
 	key  windowKey
+	lot  uint8
 	seen []interval // ascending, not touching
 }
 
@@ -57,7 +94,7 @@ type interval struct{ from, to uint64 } // [from, to)
 
 const (
 	maxIntervals     = 4096
-	windowsVersion   = 1
+	windowsVersion   = 2
 	maxWindowsFrames = 1 << 20
 )
 
@@ -82,15 +119,14 @@ func (w *windows) add(b *record.Batch) bool {
 		return true
 	}
 	k := keyOf(b)
-	order := w.among(k)
 	e, ok := w.byKey[k]
 	if !ok {
-		e = order.PushBack(&window{key: k})
-		w.byKey[k] = e
+		e = w.put(&window{key: k, lot: lotOf(b)})
 	}
-	order.MoveToBack(e)
-	w.forget(order)
 	x := e.Value.(*window)
+	among := w.among(k)
+	among.lots[x.lot].MoveToBack(e)
+	w.forget(among)
 	if x.has(b.ID.Seq) {
 		return false
 	}
@@ -98,11 +134,28 @@ func (w *windows) add(b *record.Batch) bool {
 	return true
 }
 
-// forget makes order as short as the limit.
-func (w *windows) forget(order *list.List) {
-	for order.Len() > w.limit {
-		old := order.Remove(order.Front()).(*window)
+// put adds a window as the one that was used last.
+func (w *windows) put(x *window) *list.Element {
+	among := w.among(x.key)
+	among.n++
+	e := among.lots[x.lot].PushBack(x)
+	w.byKey[x.key] = e
+	return e
+}
+
+// forget makes the windows of a kind as few as the limit. It depends on nothing
+// but what a checkpoint holds.
+func (w *windows) forget(among *kind) {
+	for among.n > w.limit {
+		most := &among.lots[0]
+		for i := range among.lots {
+			if l := &among.lots[i]; l.Len() > most.Len() {
+				most = l
+			}
+		}
+		old := most.Remove(most.Front()).(*window)
 		delete(w.byKey, old.key)
+		among.n--
 	}
 }
 
@@ -135,16 +188,19 @@ func (w *windows) encode(dst []byte, upto uint64) []byte {
 	out := wire.Writer{B: dst}
 	out.U8(windowsVersion)
 	out.Uvarint(upto)
-	out.Uvarint(uint64(w.order[0].Len() + w.order[1].Len()))
-	for i := range w.order {
-		for e := w.order[i].Front(); e != nil; e = e.Next() {
-			e.Value.(*window).encode(&out)
+	out.Uvarint(uint64(w.kinds[0].n + w.kinds[1].n))
+	for i := range w.kinds {
+		for j := range w.kinds[i].lots {
+			for e := w.kinds[i].lots[j].Front(); e != nil; e = e.Next() {
+				e.Value.(*window).encode(&out)
+			}
 		}
 	}
 	return out.B
 }
 
 func (x *window) encode(out *wire.Writer) {
+	out.U8(x.lot)
 	out.String(string(x.key.tenant))
 	out.String(x.key.origin)
 	out.Uvarint(x.key.epoch)
@@ -160,13 +216,17 @@ func (x *window) encode(out *wire.Writer) {
 // decodeWindows reads what encode wrote.
 func decodeWindows(data []byte, limit int) (w *windows, upto uint64, err error) {
 	in := wire.NewReader(data)
-	if v := in.U8(); in.Err() == nil && v != windowsVersion {
+	v := in.U8()
+	if in.Err() == nil && (v < 1 || v > windowsVersion) {
 		return nil, 0, fault.Errorf(fault.Corrupt, "decode checkpoint: version %d is not known", v)
 	}
 	upto = in.Uvarint()
 	w = newWindows(limit)
 	for range in.Count(maxWindowsFrames, 4) {
 		x := &window{}
+		if v > 1 {
+			x.lot = in.U8()
+		}
 		x.key.tenant = record.TenantID(in.String(64))
 		x.key.origin = in.String(128)
 		x.key.epoch = in.Uvarint()
@@ -183,13 +243,13 @@ func decodeWindows(data []byte, limit int) (w *windows, upto uint64, err error) 
 		if in.Err() != nil {
 			break
 		}
-		w.byKey[x.key] = w.among(x.key).PushBack(x)
+		w.put(x)
 	}
 	if err := in.Done(); err != nil {
 		return nil, 0, fault.Errorf(fault.Corrupt, "decode checkpoint: %w", err)
 	}
-	for i := range w.order {
-		w.forget(&w.order[i])
+	for i := range w.kinds {
+		w.forget(&w.kinds[i])
 	}
 	return w, upto, nil
 }

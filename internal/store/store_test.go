@@ -540,6 +540,54 @@ func TestKeysDoNotForgetAgents(t *testing.T) {
 	}
 }
 
+// TestNoSenderMakesOthersForgotten: one who sends ever new numbers, or keys, makes
+// his own forgotten, in a process that began anew as well.
+func TestNoSenderMakesOthersForgotten(t *testing.T) {
+	const limit = 100
+	w := newWindows(limit)
+	key := func(source string, i int) *record.Batch {
+		return &record.Batch{Tenant: "t", Source: source, ID: record.BatchID{Origin: fmt.Sprintf("key:%s-%d", source, i)}}
+	}
+	agent := func(name string, i int) *record.Batch {
+		return &record.Batch{Tenant: "t", Source: fmt.Sprintf("relay/%s/%d", name, i), ID: record.BatchID{Origin: fmt.Sprintf("relay/t/%s/%d", name, i)}}
+	}
+	for i := range 20 {
+		w.add(key("loki/good", i))
+		w.add(agent("good", i))
+	}
+	for round := range 3 {
+		for i := range 10 * limit {
+			w.add(key("httpjson/bad", round<<20+i))
+			w.add(agent("bad", round<<20+i))
+		}
+		for i := range 20 {
+			if !w.has(key("loki/good", i)) || !w.has(agent("good", i)) {
+				t.Fatalf("round %d: number %d was forgotten", round, i)
+			}
+		}
+		again, _, err := decodeWindows(w.encode(nil, 1), limit)
+		if err != nil {
+			t.Fatal(err)
+		}
+		w = again
+	}
+	if len(w.byKey) != 2*limit {
+		t.Errorf("%d windows", len(w.byKey))
+	}
+}
+
+// TestWindowsOfVersion1 reads what was written before there were lots.
+func TestWindowsOfVersion1(t *testing.T) {
+	old := []byte("\x01\x07\x02\x01t\x01o\x00\x01\x05\x02\x01t\x05key:k\x00\x01\x00\x01")
+	w, upto, err := decodeWindows(old, 10)
+	if err != nil || upto != 7 || len(w.byKey) != 2 {
+		t.Fatalf("%v, upto %d, %d windows", err, upto, len(w.byKey))
+	}
+	if b := (&record.Batch{Tenant: "t", ID: record.BatchID{Origin: "o", Seq: 6}}); !w.has(b) {
+		t.Error("the origin is not remembered")
+	}
+}
+
 func TestWindowsAreBounded(t *testing.T) {
 	w := newWindows(3)
 	for i := range uint64(10) {
@@ -547,14 +595,14 @@ func TestWindowsAreBounded(t *testing.T) {
 		b.ID.Epoch = i
 		w.add(b)
 	}
-	if w.order[0].Len() != 3 || len(w.byKey) != 3 {
-		t.Errorf("%d windows are kept", w.order[0].Len())
+	if w.kinds[0].n != 3 || len(w.byKey) != 3 {
+		t.Errorf("%d windows are kept", w.kinds[0].n)
 	}
 	w = newWindows(3)
 	for i := range uint64(3 * maxIntervals) {
 		w.add(numbered(10*i, 1))
 	}
-	x := w.order[0].Front().Value.(*window)
+	x := w.byKey[keyOf(numbered(0, 1))].Value.(*window)
 	if len(x.seen) > maxIntervals || !x.has(30*maxIntervals-10) || !x.has(0) {
 		t.Errorf("%d intervals are kept", len(x.seen))
 	}
