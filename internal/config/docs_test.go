@@ -1,8 +1,10 @@
 package config
 
 import (
+	"io/fs"
 	"os"
 	"path/filepath"
+	"regexp"
 	"strings"
 	"testing"
 
@@ -21,16 +23,12 @@ func TestDocumentsShowValidConfigurations(t *testing.T) {
 	kinds := map[string]string{
 		"policy": "server", "tokens": "server", "sources": "server", "holds": "server", "server": "server", "store": "server", "report": "server", "query": "server", "receivers": "server",
 		"data": "agent", "inputs": "agent",
-		"output.elasticsearch": "other", "clients": "other", "exporters": "other", "access_log": "other", "output.logstash": "other",
+		"extensions": "other", "output.elasticsearch": "other", "clients": "other", "exporters": "other", "access_log": "other", "output.logstash": "other",
 		"api_key": "other", "outputs": "other", "apiVersion": "other", "sinks": "other",
 	}
 	seen := map[string]int{}
-	for _, name := range []string{"operate.md", "ingest.md", "quickstart.md", "soc2.md"} {
-		text, err := os.ReadFile(filepath.Join("..", "..", "docs", name))
-		if err != nil {
-			t.Fatal(err)
-		}
-		for i, block := range yamlBlocks(string(text)) {
+	for name, text := range documents(t) {
+		for i, block := range yamlBlocks(text) {
 			first := block
 			if strings.HasPrefix(first, "# ") { // says whose it is, to people
 				_, first, _ = strings.Cut(first, "\n")
@@ -52,6 +50,46 @@ func TestDocumentsShowValidConfigurations(t *testing.T) {
 			t.Errorf("no block of the kind %s was found", kind)
 		}
 	}
+}
+
+// TestDocumentsLinkToWhatIsThere follows every link from one document to another.
+func TestDocumentsLinkToWhatIsThere(t *testing.T) {
+	links := regexp.MustCompile(`\]\(([^)#:]+)(#[^)]*)?\)`)
+	n := 0
+	for name, text := range documents(t) {
+		for _, link := range links.FindAllStringSubmatch(text, -1) {
+			n++
+			if _, err := os.Stat(filepath.Join(root, filepath.Dir(name), link[1])); err != nil {
+				t.Errorf("%s links to %s, which is not there", name, link[1])
+			}
+		}
+	}
+	if n < 50 {
+		t.Errorf("only %d links were found", n)
+	}
+}
+
+const root = "../.."
+
+// documents returns the text of everything that is written for people, by its
+// path from the root.
+func documents(t *testing.T) map[string]string {
+	t.Helper()
+	out := map[string]string{}
+	add := func(path string, d fs.DirEntry, err error) error {
+		if err != nil || d.IsDir() || filepath.Ext(path) != ".md" {
+			return err
+		}
+		text, err := os.ReadFile(filepath.Join(root, path))
+		out[path] = string(text)
+		return err
+	}
+	for _, dir := range []string{"docs", "spec", "README.md", "ARCHITECTURE.md", "SECURITY.md"} {
+		if err := fs.WalkDir(os.DirFS(root), dir, add); err != nil {
+			t.Fatal(err)
+		}
+	}
+	return out
 }
 
 // yamlBlocks returns what stands between ```yaml and ```.
