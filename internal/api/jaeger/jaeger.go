@@ -12,6 +12,7 @@ package jaeger
 
 import (
 	"encoding/json"
+	"math"
 	"net/http"
 	"net/url"
 	"strconv"
@@ -175,12 +176,28 @@ func (f *form) stamp(names ...string) int64 {
 	if v == "" {
 		return 0
 	}
-	t, err := time.Parse(time.RFC3339Nano, v)
+	// Grafana writes the plus of a zone as it is, and that is a space.
+	t, err := time.Parse(time.RFC3339Nano, strings.ReplaceAll(v, " ", "+"))
 	if err != nil {
 		f.bad(name, err)
 		return 0
 	}
 	return t.UnixNano()
+}
+
+// hint returns when a trace is said to be, µs, in ns. Grafana's data source gives
+// ms: what would be the first weeks of 1970 is taken for that.
+func (f *form) hint(name string) int64 {
+	const year2200 = 7_300_000_000_000 // in ms
+	n := f.number(0, 1, name)
+	switch {
+	case n < year2200:
+		return n * 1e6
+	case n > math.MaxInt64/1000:
+		f.bad(name, strconv.ErrRange)
+		return 0
+	}
+	return n * 1000
 }
 
 func (f *form) truth(names ...string) bool {

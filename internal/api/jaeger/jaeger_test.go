@@ -4,6 +4,7 @@ import (
 	"context"
 	"encoding/binary"
 	"flag"
+	"fmt"
 	"maps"
 	"net/http"
 	"net/http/httptest"
@@ -98,6 +99,25 @@ func served(t *testing.T) http.Handler {
 		})
 	}
 	return mux
+}
+
+// TestGrafanasTimes asks for a trace as Grafana does with "time range in query":
+// version 1 in ms, version 3 with a plus that nobody escaped.
+func TestGrafanasTimes(t *testing.T) {
+	h := served(t)
+	around := func(d time.Duration) time.Time { return noon.Add(d).In(time.FixedZone("", 3600)) }
+	for _, path := range []string{
+		fmt.Sprintf("/api/traces/%s?start=%d&end=%d", traceA, around(-time.Minute).UnixMilli(), around(time.Minute).UnixMilli()),
+		fmt.Sprintf("/api/traces/%s?start=%d&end=%d", traceA, around(-time.Minute).UnixMicro(), around(time.Minute).UnixMicro()),
+		fmt.Sprintf("/api/v3/traces/%s?start_time=%s&end_time=%s", traceA, around(-time.Minute).Format(time.RFC3339Nano), around(time.Minute).Format(time.RFC3339Nano)),
+	} {
+		if w := get(h, path); w.Code != http.StatusOK {
+			t.Errorf("%s: %d %s", path, w.Code, w.Body)
+		}
+	}
+	if w := get(h, fmt.Sprintf("/api/traces/%s?start=%d&end=%d", traceA, noon.Add(-9*time.Hour).UnixMilli(), noon.Add(-8*time.Hour).UnixMilli())); w.Code != http.StatusNotFound {
+		t.Errorf("hours before: %d %s", w.Code, w.Body)
+	}
 }
 
 func get(h http.Handler, target string, header ...string) *httptest.ResponseRecorder {

@@ -360,7 +360,7 @@ func (d *door) traceV1(w http.ResponseWriter, r *http.Request) error {
 		return err
 	}
 	f := form{q: r.URL.Query()}
-	from, to, raw := f.number(0, 1000, "start"), f.number(0, 1000, "end"), f.truth("raw")
+	from, to, raw := f.hint("start"), f.hint("end"), f.truth("raw")
 	if f.err != nil {
 		return f.err
 	}
