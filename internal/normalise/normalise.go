@@ -26,6 +26,7 @@ import (
 	"github.com/meshtrail/meshtrail/internal/normalise/field"
 	"github.com/meshtrail/meshtrail/internal/normalise/jsonscan"
 	"github.com/meshtrail/meshtrail/internal/record"
+	"github.com/meshtrail/meshtrail/internal/schema"
 )
 
 // Options say what is known of a raw record besides its bytes.
@@ -34,6 +35,9 @@ type Options struct {
 	Source   string       // becomes log.source; "" sets none
 	Now      int64        // time of receipt, ns: the time of a record without one
 	Class    record.Class // class to begin with; policy may change it
+	// Kind is the record.kind that the receiver, and no sender, gives its records
+	// as an attribute; "" for log records.
+	Kind string
 }
 
 // A Refusal says why a raw record can not be kept as what it was declared to be.
@@ -81,7 +85,7 @@ func (n *Normaliser) Append(b *record.Batch, raw *record.Raw, opt *Options) erro
 	b.Begin(opt.Now, opt.Class)
 	n.out = facts.Out{B: b, Cols: &n.cols, Fixed: raw.Time != 0, Format: "none"}
 	if len(raw.Attrs) > 0 {
-		n.attributes(raw.Attrs)
+		n.attributes(raw.Attrs, opt.Kind)
 	}
 	switch {
 	case raw.JSON:
@@ -113,7 +117,8 @@ func (n *Normaliser) Append(b *record.Batch, raw *record.Raw, opt *Options) erro
 
 // attributes writes what the receiver gave beside the payload. What exceeds the
 // number of fields of a record, or has no usable name, goes whole into one field.
-func (n *Normaliser) attributes(attrs []record.Field) {
+// kind is the one record.kind that is believed.
+func (n *Normaliser) attributes(attrs []record.Field, kind string) {
 	b := n.out.B
 	n.out.Attrs = n.attrs
 	var spilled []record.Field
@@ -132,7 +137,7 @@ func (n *Normaliser) attributes(attrs []record.Field) {
 			b.Set(string(jsonscan.EscapeUTF8(nil, []byte(a.Name), `\x`)), v)
 			b.Bool(field.ParseEscaped.String(), true)
 			continue
-		case last.Mark == ofIntake:
+		case last.Mark == ofIntake && (kind == "" || a.Name != schema.RecordKind || a.Value != record.StringValue(kind)):
 			b.Set(a.Name+facts.Extracted, a.Value)
 			continue
 		case last.Mark == ofMesh && a.Value.Kind == record.String:

@@ -17,6 +17,9 @@ type Request struct {
 	// Class is the retention class of records to which no rule of the policy gives
 	// another; "" is the policy's default.
 	Class record.Class
+	// Kind is the record.kind of all records, which they also have as an attribute:
+	// from anybody else that attribute is not believed. "" for log records.
+	Kind string
 	// ID makes a retry of the same request be seen once. Zero: not numbered.
 	ID   record.BatchID
 	Raws []record.Raw

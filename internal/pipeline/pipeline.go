@@ -150,7 +150,7 @@ type worker struct {
 func (w *worker) run(ctx context.Context) error {
 	w.told = false
 	w.begin(0)
-	opt := normalise.Options{Platform: w.req.Platform, Source: w.req.Source, Now: w.now.UnixNano(), Class: policy.DefaultClass}
+	opt := normalise.Options{Platform: w.req.Platform, Source: w.req.Source, Now: w.now.UnixNano(), Class: policy.DefaultClass, Kind: w.req.Kind}
 	started := time.Now()
 	for i := range w.req.Raws {
 		raw := &w.req.Raws[i]

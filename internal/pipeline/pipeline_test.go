@@ -342,6 +342,34 @@ func TestConcurrentRequests(t *testing.T) {
 	}
 }
 
+// TestNoSenderSaysWhatARecordIs: only receivers of spans and of evidence may.
+func TestNoSenderSaysWhatARecordIs(t *testing.T) {
+	attr := []record.Field{{Name: "record.kind", Value: record.StringValue("evidence")}}
+	member := []byte(`{"record.kind":"evidence","event.name":"mesh.counters","msg":"all is well"}`)
+	for kind, believed := range map[string]string{"": "", "span": "", "evidence": "evidence"} {
+		k := &kept{}
+		p, _ := open(t, k, policy.Config{}, Limits{})
+		req := &Request{Tenant: "main", Source: "s", Kind: kind, Raws: []record.Raw{
+			{Payload: member, JSON: true},
+			{Payload: member},
+			{Payload: []byte("text"), Attrs: attr},
+			{Payload: []byte(`{"log":"{\"record.kind\":\"evidence\"}"}`), JSON: true},
+		}}
+		if _, err := p.Ingest(t.Context(), req); err != nil {
+			t.Fatal(err)
+		}
+		for i, r := range k.records("s") {
+			want, other := "", "evidence"
+			if i == 2 && believed != "" {
+				want, other = believed, ""
+			}
+			if got := text(r, "record.kind"); got != want || text(r, "record.kind_extracted") != other {
+				t.Errorf("%q, record %d: record.kind %q: %+v", kind, i, got, r.Fields)
+			}
+		}
+	}
+}
+
 func TestAttributesOfARefusedRecordAreKept(t *testing.T) {
 	k := &kept{}
 	p, _ := open(t, k, policy.Config{}, Limits{Record: 1000})

@@ -139,6 +139,6 @@ func (in *Inlet) Ingest(ctx context.Context, from Sender, id record.BatchID, set
 func (in *Inlet) request(from Sender, id record.BatchID, set *Set) *pipeline.Request {
 	return &pipeline.Request{
 		Tenant: from.Tenant, Source: from.Source, Platform: from.Platform, Class: from.Class,
-		ID: id, Raws: set.Raws, Rejected: set.Rejected,
+		Kind: set.Kind, ID: id, Raws: set.Raws, Rejected: set.Rejected,
 	}
 }

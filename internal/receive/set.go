@@ -14,6 +14,9 @@ type Set struct {
 	Rejected []record.Count
 	// First is the detail of the first refusal of the receiver.
 	First string
+	// Kind is the record.kind of all records, for receivers of what is no log
+	// record: pipeline.Request.Kind.
+	Kind string
 
 	fields []record.Field
 	text   []byte
@@ -42,7 +45,7 @@ func (s *Set) Release() {
 	}
 	clear(s.Raws[:cap(s.Raws)][:len(s.Raws)])
 	clear(s.fields)
-	s.Raws, s.Rejected, s.First = s.Raws[:0], s.Rejected[:0], ""
+	s.Raws, s.Rejected, s.First, s.Kind = s.Raws[:0], s.Rejected[:0], "", ""
 	s.fields, s.text, s.start = s.fields[:0], s.text[:0], 0
 	sets.Put(s)
 }

@@ -11,6 +11,7 @@ import (
 
 	"github.com/meshtrail/meshtrail/internal/normalise/field"
 	"github.com/meshtrail/meshtrail/internal/record"
+	"github.com/meshtrail/meshtrail/internal/schema"
 )
 
 // Status says how much of a record was understood.
@@ -76,7 +77,7 @@ const Extracted = "_extracted"
 // Reserved reports whether only intake itself may set the name.
 func Reserved(name string) bool {
 	switch {
-	case name == "log.source" || name == record.Labels || name == "overflow" || name == "overflow.attributes":
+	case name == "log.source" || name == schema.RecordKind || name == record.Labels || name == "overflow" || name == "overflow.attributes":
 		return true
 	case strings.HasPrefix(name, "parse.") || strings.HasPrefix(name, "deadletter.") || strings.HasPrefix(name, "__"):
 		return true

@@ -111,6 +111,7 @@ func (s *scraper) id(at time.Time, what string) record.BatchID {
 
 // common adds what every record of the target has.
 func (s *scraper) common(set *receive.Set, event string) {
+	set.Kind = schema.KindEvidence
 	set.Field(schema.RecordKind, schema.KindEvidence)
 	set.Field("event.name", event)
 	set.Field("counter.target", s.target.Name)

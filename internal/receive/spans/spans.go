@@ -315,6 +315,7 @@ func (s *Span) hex(id []byte) string {
 // own adds the fields that every span has under the same names.
 func (s *Span) own() {
 	set := s.set
+	set.Kind = schema.KindSpan
 	set.Field(schema.RecordKind, schema.KindSpan)
 	set.Field("trace_id", s.hex(s.TraceID[:]))
 	set.Field("span_id", s.hex(s.SpanID[:]))
