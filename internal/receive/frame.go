@@ -121,12 +121,16 @@ func (in *Inlet) ReceiveNumbered(r *http.Request, encoding string, decode func(b
 // record that was not refused or dropped is durable; a set without records is a
 // success. body is what it was read from, for the counters; nil if it was not a body.
 func (in *Inlet) Ingest(ctx context.Context, from Sender, id record.BatchID, set *Set, body *Body) (pipeline.Outcome, error) {
-	if set.Total() == 0 {
-		return pipeline.Outcome{}, nil
-	}
 	var wire, decoded int64
 	if body != nil {
 		wire, decoded = body.Wire, int64(len(body.Bytes))
+	}
+	return in.ingest(ctx, from, id, set, wire, decoded)
+}
+
+func (in *Inlet) ingest(ctx context.Context, from Sender, id record.BatchID, set *Set, wire, decoded int64) (pipeline.Outcome, error) {
+	if set.Total() == 0 {
+		return pipeline.Outcome{}, nil
 	}
 	out, err := in.Meter.ingest(ctx, in.intake, in.request(from, id, set), wire, decoded)
 	if err == nil {

@@ -60,15 +60,19 @@ func (in *Inlet) Retry(ctx context.Context, patience time.Duration, try func() e
 // never be kept, or ctx ends. Meanwhile the connection is not read, so TCP makes
 // the sender wait, and of datagrams those are dropped that the queue has no room
 // for. The batch is numbered here, so that an attempt which did succeed in spite of its
-// error is seen once. data is what was received, for the counters.
-func (in *Inlet) IngestLossy(ctx context.Context, from Sender, set *Set, data []byte) (pipeline.Outcome, error) {
+// error is seen once. size is how many bytes were received, for the counters.
+func (in *Inlet) IngestLossy(ctx context.Context, from Sender, set *Set, size int) (pipeline.Outcome, error) {
 	if set.Total() == 0 {
 		return pipeline.Outcome{}, nil
 	}
 	from.Lossy = true
 	o := in.origins.take(in.Name)
 	id := record.BatchID{Origin: o.name, Seq: o.next}
-	out, err := in.IngestRetry(ctx, 0, from, id, set, &Body{Bytes: data, Wire: int64(len(data))})
+	var out pipeline.Outcome
+	err := in.Retry(ctx, 0, func() (err error) {
+		out, err = in.ingest(ctx, from, id, set, int64(size), int64(size))
+		return err
+	})
 	if err == nil { // else the number may have been used
 		o.next += uint64(len(set.Raws)) + 1
 		in.origins.give(o)

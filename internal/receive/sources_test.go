@@ -227,24 +227,24 @@ func TestIngestLossy(t *testing.T) {
 	set := NewSet()
 	set.Raws = append(set.Raws, record.Raw{Payload: []byte("x")})
 	for range 2 {
-		if _, err := f.IngestLossy(t.Context(), Sender{Tenant: "a", Source: "b"}, set, []byte("x")); err != nil {
+		if _, err := f.IngestLossy(t.Context(), Sender{Tenant: "a", Source: "b"}, set, 7); err != nil {
 			t.Fatal(err)
 		}
 	}
 	if len(ids) != 4 || ids[0] != ids[2] || ids[0].IsZero() || ids[3] == ids[2] || ids[3].Origin != ids[2].Origin {
 		t.Errorf("%+v", ids)
 	}
-	if list := f.sources.List(); len(list) != 1 || !list[0].Lossy {
+	if list := f.sources.List(); len(list) != 1 || !list[0].Lossy || list[0].Bytes != 14 {
 		t.Errorf("nobody is told of what Persist keeps: %+v", list)
 	}
 	fails = 1 << 30
 	ctx, cancel := context.WithTimeout(t.Context(), 50*time.Millisecond)
 	defer cancel()
-	if _, err := f.IngestLossy(ctx, Sender{Tenant: "a", Source: "b"}, set, []byte("x")); !fault.Is(err, fault.Unavailable) {
+	if _, err := f.IngestLossy(ctx, Sender{Tenant: "a", Source: "b"}, set, 7); !fault.Is(err, fault.Unavailable) {
 		t.Errorf("after the end: %v", err)
 	}
 	fails, ids = 0, nil
-	if _, err := f.IngestLossy(t.Context(), Sender{Tenant: "a", Source: "b"}, set, nil); err != nil || ids[0].Origin == "" {
+	if _, err := f.IngestLossy(t.Context(), Sender{Tenant: "a", Source: "b"}, set, 0); err != nil || ids[0].Origin == "" {
 		t.Errorf("%v %+v", err, ids)
 	}
 }

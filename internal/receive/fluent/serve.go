@@ -176,7 +176,7 @@ func (b *batch) hand() error {
 	}
 	var err error
 	if b.id.IsZero() {
-		_, err = s.r.inlet.IngestLossy(s.ctx, s.from, b.set, b.body.Bytes)
+		_, err = s.r.inlet.IngestLossy(s.ctx, s.from, b.set, len(b.body.Bytes))
 	} else {
 		_, err = s.r.inlet.IngestRetry(s.ctx, patience, s.from, b.id, b.set, &b.body)
 		b.id.Seq += uint64(len(b.set.Raws))

@@ -198,7 +198,7 @@ func (r *Receiver) stream(ctx context.Context, c *listen.Conn) error {
 				}
 				taken, seen, drop = len(b), 0, true
 			}
-			if err := r.hand(ctx, from, set, b[:taken]); err != nil {
+			if err := r.hand(ctx, from, set, taken); err != nil {
 				return err
 			}
 			c.Discard(taken)
@@ -228,7 +228,7 @@ func (r *Receiver) last(ctx context.Context, c *listen.Conn, from receive.Sender
 		d.message(b)
 	}
 	c.Discard(len(b))
-	return r.hand(ctx, from, set, b)
+	return r.hand(ctx, from, set, len(b))
 }
 
 func ending(err error) error {
@@ -238,10 +238,10 @@ func ending(err error) error {
 	return err
 }
 
-// hand hands in a set that was read from b, and releases it.
-func (r *Receiver) hand(ctx context.Context, from receive.Sender, set *receive.Set, b []byte) error {
+// hand hands in a set that was read from size bytes, and releases it.
+func (r *Receiver) hand(ctx context.Context, from receive.Sender, set *receive.Set, size int) error {
 	defer set.Release()
-	if _, err := r.inlet.IngestLossy(ctx, from, set, b); err != nil {
+	if _, err := r.inlet.IngestLossy(ctx, from, set, size); err != nil {
 		return fault.Errorf(fault.KindOf(err), "%d records were read and are not kept: %w", set.Total(), err)
 	}
 	return nil
@@ -262,9 +262,10 @@ func (r *Receiver) datagrams() listen.Packets {
 			set := receive.NewSet()
 			u := unpacker{bodies: r.inlet.Bodies, set: set}
 			d := decoder{set: set, depth: r.inlet.Limits.Depth}
-			now, n := r.now(), 0
+			now, n, size := r.now(), 0, 0
 			for ; n < len(batch) && n < maxBatch && u.size < batchBytes && !set.Full(); n++ {
 				msg := batch[n].Data
+				size += len(msg)
 				if isChunk(msg) {
 					var ok bool
 					if msg, ok = c.add(batch[n].Remote.Addr(), msg, now); !ok {
@@ -279,7 +280,7 @@ func (r *Receiver) datagrams() listen.Packets {
 			if lost := c.take(); lost > 0 {
 				set.Reject("incomplete_chunks", "not all chunks of a message came in time, or too many messages were incomplete", lost)
 			}
-			if err := r.hand(ctx, from, set, nil); err != nil {
+			if err := r.hand(ctx, from, set, size); err != nil {
 				return err
 			}
 			batch = batch[n:]

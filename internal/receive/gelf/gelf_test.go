@@ -120,11 +120,23 @@ func TestCaptured(t *testing.T) {
 			t.Fatal(err)
 		}
 		in := &receivetest.Intake{}
-		r := receiver(t, Config{}, in)
+		sources := receive.NewSources(nil, nil)
+		r, err := New(Config{}, receive.Shared{Intake: in, Sources: sources})
+		if err != nil {
+			t.Fatal(err)
+		}
 		if kind == ".stream" {
 			converse(t, r, data)
 		} else if err := r.datagrams()(t.Context(), sender, packets(t, data)); err != nil {
 			t.Fatal(err)
+		} else {
+			size := 0
+			for _, p := range packets(t, data) {
+				size += len(p.Data)
+			}
+			if list := sources.List(); len(list) != 1 || list[0].Bytes != uint64(size) || list[0].Records == 0 {
+				t.Errorf("%s: %d bytes are known as %+v", path, size, list)
+			}
 		}
 		for _, req := range in.Requests() {
 			if len(req.Rejected) > 0 {

@@ -31,7 +31,6 @@ import (
 	"github.com/meshtrail/meshtrail/internal/receive"
 	"github.com/meshtrail/meshtrail/internal/receive/listen"
 	"github.com/meshtrail/meshtrail/internal/receive/thrift"
-	"github.com/meshtrail/meshtrail/internal/record"
 )
 
 // Name is the receiver's name in sources and metrics.
@@ -161,12 +160,14 @@ func (v *Receiver) packets(compact bool) listen.Packets {
 	return func(ctx context.Context, from receive.Sender, batch []listen.Packet) error {
 		set := receive.NewSet()
 		defer set.Release()
+		size := 0
 		for _, p := range batch {
+			size += len(p.Data)
 			if err := decodeDatagram(p.Data, compact, set, v.inlet.Limits); err != nil {
 				set.Reject("malformed_datagram", err.Error(), 1)
 			}
 		}
-		_, err := v.inlet.Ingest(ctx, from, record.BatchID{}, set, nil)
+		_, err := v.inlet.IngestLossy(ctx, from, set, size)
 		return err
 	}
 }

@@ -5,6 +5,7 @@ import (
 	"net"
 	"net/netip"
 	"reflect"
+	"strconv"
 	"strings"
 	"time"
 
@@ -43,12 +44,28 @@ type Config struct {
 	Class string `yaml:"class"`
 	// Connections is how many may be open at once (default 10,000).
 	Connections int `yaml:"connections"`
+	// Mode is the file mode of a unix socket, in octal: 0660 if it is not given, 0666
+	// for one that every program of the machine may send to, as to /dev/log.
+	Mode Mode `yaml:"mode"`
 	// Idle is how long a connection may stand without a byte (default 10m).
 	Idle time.Duration `yaml:"idle"`
 	// Message is how long one message may take to arrive once it began (default 1m).
 	Message time.Duration `yaml:"message"`
 	// BytesPerSecond bounds what is read of all connections together; 0 is no bound.
 	BytesPerSecond int64 `yaml:"bytes_per_second"`
+}
+
+// A Mode is a file mode that is written in octal.
+type Mode uint32
+
+// UnmarshalText reads 0660, 660 or 0o660.
+func (m *Mode) UnmarshalText(text []byte) error {
+	n, err := strconv.ParseUint(strings.TrimPrefix(string(text), "0o"), 8, 32)
+	if err != nil || n == 0 || n > 0o777 {
+		return fault.Errorf(fault.Invalid, "want a file mode in octal, as 0660")
+	}
+	*m = Mode(n)
+	return nil
 }
 
 // On reports whether there is something to listen on.
@@ -58,6 +75,9 @@ func (c Config) On() bool { return c.Listen != "" }
 func (c Config) WithDefaults() Config {
 	if c.Connections == 0 {
 		c.Connections = 10_000
+	}
+	if c.Mode == 0 {
+		c.Mode = 0o660
 	}
 	if c.Idle == 0 {
 		c.Idle = 10 * time.Minute
@@ -119,7 +139,7 @@ func (c Config) validate(datagrams bool) error {
 	if _, err := parseAllow(c.Allow); err != nil {
 		errs = append(errs, err)
 	}
-	if err := c.checkAddress(); err != nil {
+	if err := c.checkAddress(datagrams); err != nil {
 		errs = append(errs, err)
 	}
 	if c.Tenant != "" && !record.ValidName(c.Tenant) {
@@ -138,6 +158,9 @@ func (c Config) validate(datagrams bool) error {
 	if d.Connections < 1 || d.Connections > 1_000_000 {
 		bad("", "connections: %d is not within 1 and 1000000", d.Connections)
 	}
+	if c.Mode != 0 && c.unix() == "" {
+		bad("remove it; allow: names who may send to a port", "mode: only a unix socket has a file mode")
+	}
 	if d.Idle < time.Second || d.Message < time.Second {
 		bad("", "idle and message: both must be at least 1s")
 	}
@@ -149,7 +172,7 @@ func (c Config) validate(datagrams bool) error {
 
 // checkAddress refuses what nobody may start by mistake: a port beyond loopback
 // that anybody may send to, or read on its way.
-func (c Config) checkAddress() error {
+func (c Config) checkAddress(datagrams bool) error {
 	if path := c.unix(); path != "" {
 		if !strings.HasPrefix(path, "/") || len(path) > 100 {
 			return fault.Errorf(fault.Invalid, "listen: the path of a unix socket begins with / and has at most 100 bytes")
@@ -164,8 +187,11 @@ func (c Config) checkAddress() error {
 		return nil
 	}
 	if c.TLSCert == "" && !c.Plaintext {
-		return fault.WithHint(fault.Errorf(fault.Invalid, "listen: refuse to listen on %s without TLS: it is not a loopback address", c.Listen),
-			"give tls_cert and tls_key, or say plaintext: true if the network may read and forge these records")
+		hint := "give tls_cert and tls_key, or say plaintext: true if the network may read and forge these records"
+		if datagrams {
+			hint = "say plaintext: true and name the networks that may send (allow: [10.0.0.0/8]) if the network may read and forge these records; or use TCP with TLS"
+		}
+		return fault.WithHint(fault.Errorf(fault.Invalid, "listen: refuse to listen on %s without TLS: it is not a loopback address", c.Listen), hint)
 	}
 	if c.ClientCA == "" && len(c.Allow) == 0 {
 		return fault.WithHint(fault.Errorf(fault.Invalid, "listen: refuse to listen on %s for everyone: the listener is the only credential of this protocol", c.Listen),

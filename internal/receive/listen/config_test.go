@@ -32,6 +32,8 @@ func TestValidate(t *testing.T) {
 	f(Config{Tenant: "shop"}, "listen: is missing")
 	f(Config{Listen: "514"}, "listen: address")
 	f(Config{Listen: "unix:run/x.sock"}, "begins with /")
+	f(Config{Listen: "unix:/run/x.sock", Mode: 0o666}, "")
+	f(Config{Listen: "127.0.0.1:1", Mode: 0o666}, "mode: only a unix socket")
 	f(Config{Listen: "0.0.0.0:514", Allow: []string{"10.0.0.0/8"}}, "without TLS")
 	f(Config{Listen: ":514", Allow: []string{"10.0.0.0/8"}}, "without TLS")
 	f(Config{Listen: "logs.example:514", Allow: []string{"10.0.0.0/8"}}, "without TLS")

@@ -63,7 +63,7 @@ func (l *Listener) Listen() error {
 		countOverflow(c)
 	}
 	if path != "" {
-		if err := os.Chmod(path, 0o660); err != nil {
+		if err := os.Chmod(path, os.FileMode(l.cfg.Mode)); err != nil {
 			return errors.Join(fault.Errorf(fault.Unavailable, "set the mode of %s: %w", path, err), l.Close())
 		}
 	}

@@ -169,12 +169,12 @@ func (l *lane) begin() {
 	l.dec.at(l.r.now())
 }
 
-// hand hands in what was decoded from b.
-func (l *lane) hand(ctx context.Context, from receive.Sender, b []byte) error {
+// hand hands in what was decoded from size bytes.
+func (l *lane) hand(ctx context.Context, from receive.Sender, size int) error {
 	set := l.dec.set
 	l.dec.set = nil
 	defer set.Release()
-	if _, err := l.r.inlet.IngestLossy(ctx, from, set, b); err != nil {
+	if _, err := l.r.inlet.IngestLossy(ctx, from, set, size); err != nil {
 		return fault.Errorf(fault.KindOf(err), "%d records were read and are not kept: %w", set.Total(), err)
 	}
 	return nil
@@ -195,7 +195,7 @@ func (r *Receiver) stream(ctx context.Context, c *listen.Conn) error {
 		for {
 			b := c.Buffered()
 			n := l.messages(&f, b)
-			if err := l.hand(ctx, c.From, b[:n]); err != nil {
+			if err := l.hand(ctx, c.From, n); err != nil {
 				return err
 			}
 			c.Discard(n)
@@ -243,7 +243,7 @@ func (r *Receiver) last(ctx context.Context, l *lane, f *framing, c *listen.Conn
 	l.begin()
 	l.dec.decode(f.rest(b))
 	c.Discard(len(b))
-	return l.hand(ctx, c.From, b)
+	return l.hand(ctx, c.From, len(b))
 }
 
 // datagrams returns a function that takes one message a datagram.
@@ -252,9 +252,10 @@ func (r *Receiver) datagrams() listen.Packets {
 	return func(ctx context.Context, from receive.Sender, batch []listen.Packet) error {
 		for len(batch) > 0 {
 			l.begin()
-			n := 0
+			n, size := 0, 0
 			for ; n < len(batch) && n < maxBatch; n++ {
 				p := &batch[n]
+				size += len(p.Data)
 				if len(p.Data) > r.max {
 					l.tooLarge()
 					continue
@@ -262,7 +263,7 @@ func (r *Receiver) datagrams() listen.Packets {
 				l.dec.peer(p.Remote)
 				l.dec.decode(p.Data)
 			}
-			if err := l.hand(ctx, from, nil); err != nil {
+			if err := l.hand(ctx, from, size); err != nil {
 				return err
 			}
 			batch = batch[n:]

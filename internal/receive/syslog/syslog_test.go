@@ -273,3 +273,15 @@ func TestLost(t *testing.T) {
 		t.Error(err)
 	}
 }
+
+func TestDatagramsAreCountedInBytes(t *testing.T) {
+	sources := receive.NewSources(nil, nil)
+	r, err := New(Config{}, receive.Shared{Intake: &receivetest.Intake{}, Sources: sources})
+	if err != nil {
+		t.Fatal(err)
+	}
+	err = r.datagrams()(t.Context(), receive.Sender{Tenant: "t", Source: "syslog/udp"}, []listen.Packet{{Data: []byte("<13>a")}, {Data: []byte("<13>bc")}})
+	if list := sources.List(); err != nil || len(list) != 1 || list[0].Bytes != 11 || list[0].Records != 2 {
+		t.Errorf("%v, %+v", err, list)
+	}
+}
