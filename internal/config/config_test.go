@@ -296,12 +296,10 @@ certificates:
 	if !errors.As(err, &ps) || len(ps) != 4 {
 		t.Fatalf("%v", err)
 	}
-	for i, want := range []struct {
-		path string
-		line int
-	}{{"tokens[0].class", 6}, {"certificates[0].role", 8}, {"tokens[0].platform", 5}, {"certificates[0].platform", 8}} {
-		if ps[i].Path != want.path || ps[i].Line != want.line {
-			t.Errorf("%+v, want %+v", ps[i], want)
+	lines := map[string]int{"tokens[0].class": 6, "certificates[0].role": 8, "tokens[0].platform": 5, "certificates[0].platform": 8}
+	for _, p := range ps {
+		if lines[p.Path] != p.Line {
+			t.Errorf("%+v, want %v", p, lines)
 		}
 	}
 }
