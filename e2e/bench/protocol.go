@@ -279,7 +279,7 @@ func otlpJSON(d *drawer, from, to int) []byte {
 		if i > 0 {
 			out = append(out, ',')
 		}
-		out = fmt.Appendf(out, `{"resource":{"attributes":[{"key":"cluster","value":{"stringValue":%q}},{"key":"namespace","value":{"stringValue":%q}},{"key":"service.name","value":{"stringValue":%q}},{"key":"pod","value":{"stringValue":%q}},{"key":"mesh","value":{"stringValue":%q}}]},"scopeLogs":[{"logRecords":[%s]}]}`,
+		out = fmt.Appendf(out, `{"resource":{"attributes":[{"key":"cluster","value":{"stringValue":%q}},{"key":"namespace","value":{"stringValue":%q}},{"key":"service.name","value":{"stringValue":%q}},{"key":"pod","value":{"stringValue":%q}},{"key":"mesh","value":{"stringValue":%q}}]},"scopeLogs":[{"scope":{},"logRecords":[%s]}]}`,
 			p.cluster, p.namespace, p.service, p.name, p.mesh, logs[p])
 	}
 	return append(out, "]}"...)

@@ -147,38 +147,50 @@ func (j *Reader) Elem() bool { return j.more(']') }
 
 // String returns a string value.
 func (j *Reader) String() []byte {
-	if j.Peek() != '"' {
-		j.Fail("expected a string")
-		return nil
+	if j.pos >= len(j.data) || j.data[j.pos] != '"' || j.err != nil {
+		if j.Peek() != '"' {
+			j.Fail("expected a string")
+			return nil
+		}
 	}
 	start := j.pos + 1
-	rest := j.data[start:]
-	q := bytes.IndexByte(rest, '"')
-	if q < 0 {
-		j.Fail("string without an end")
-		return nil
-	}
-	if e := bytes.IndexByte(rest[:q], '\\'); e >= 0 {
-		return j.escaped(start, e)
-	}
-	j.pos = start + q + 1
-	return rest[:q:q]
-}
-
-// escaped reads a string whose first escape is e bytes after start.
-func (j *Reader) escaped(start, e int) []byte {
-	end := stringEnd(j.data, start+e)
+	end := special(j.data, start)
 	if end < 0 {
 		j.Fail("string without an end")
 		return nil
 	}
-	out, ok := AppendUnescaped(j.set.Text(end-start+8), j.data[start:end])
-	if !ok {
-		j.Fail("bad escape in a string")
-		return nil
+	if j.data[end] == '\\' {
+		return j.escaped(start, end)
 	}
 	j.pos = end + 1
-	return j.set.Keep(out)
+	return j.data[start:end:end]
+}
+
+// escaped reads a string that begins at start, and whose first escape is at e.
+func (j *Reader) escaped(start, e int) []byte {
+	out := append(j.set.Text(max(e-start+8, 1<<10)), j.data[start:e]...)
+	out, n, state := unescape(out, j.data[e:])
+	if state == noRoom {
+		end := stringEnd(j.data, e+n)
+		if end < 0 {
+			j.Fail("string without an end")
+			return nil
+		}
+		done := len(out)
+		out = append(j.set.Text(done+end-e-n+8), out...)
+		e += n
+		out, n, state = unescape(out, j.data[e:])
+	}
+	switch state {
+	case badEscape:
+		j.Fail("bad escape in a string")
+		return nil
+	case ended:
+		j.pos = e + n + 1
+		return j.set.Keep(out)
+	}
+	j.Fail("string without an end")
+	return nil
 }
 
 // Scalar returns the text of a number, true, false or null.
@@ -239,6 +251,20 @@ func (j *Reader) Pos() int {
 func (j *Reader) At(pos int) Reader {
 	return Reader{data: j.data, pos: pos, depth: j.depth + 1, max: j.max, set: j.set}
 }
+
+// Literal passes what the text goes on with, if it is exactly this: for members
+// that nearly all senders write in the same bytes.
+func (j *Reader) Literal(s string) bool {
+	if end := j.pos + len(s); j.err == nil && end <= len(j.data) && string(j.data[j.pos:end]) == s {
+		j.pos = end
+		return true
+	}
+	return false
+}
+
+// Back returns to the value at an offset that Pos gave in the same container. An
+// error stays.
+func (j *Reader) Back(pos int) { j.pos = pos }
 
 // Past stands behind the value that another reader of the text has read whole:
 // one that At returned for where j stands.

@@ -38,70 +38,110 @@ func stringEnd(b []byte, i int) int {
 	return -1
 }
 
-// AppendUnescaped appends the text that the inside of a JSON string stands for.
-// It is never longer than s. A lone surrogate becomes U+FFFD.
-func AppendUnescaped(dst, s []byte) ([]byte, bool) {
-	for i := 0; i < len(s); {
-		if s[i] != '\\' {
-			// Where JSON stands in JSON there is an escape every few bytes: eight
-			// bytes at a time are copied, and counted as far as the next one.
-			if i+8 <= len(s) && cap(dst)-len(dst) >= 8 {
-				w := binary.LittleEndian.Uint64(s[i:])
-				binary.LittleEndian.PutUint64(dst[len(dst):len(dst)+8], w)
-				n := bits.TrailingZeros64(equal(w, '\\')) / 8
-				dst = dst[:len(dst)+n]
-				i += n
-				continue
-			}
-			n := bytes.IndexByte(s[i:], '\\')
-			if n < 0 {
-				n = len(s) - i
-			}
-			dst = append(dst, s[i:i+n]...)
-			i += n
-			continue
-		}
-		if i+1 >= len(s) {
-			return dst, false
-		}
-		c := s[i+1]
-		i += 2
-		switch c {
-		case '"', '\\', '/':
-			dst = append(dst, c)
-		case 'b':
-			dst = append(dst, '\b')
-		case 'f':
-			dst = append(dst, '\f')
-		case 'n':
-			dst = append(dst, '\n')
-		case 'r':
-			dst = append(dst, '\r')
-		case 't':
-			dst = append(dst, '\t')
-		case 'u':
-			r, ok := hex4(s[i:])
-			if !ok {
-				return dst, false
-			}
-			i += 4
-			if utf16.IsSurrogate(r) {
-				low := rune(utf8.RuneError)
-				if i+1 < len(s) && s[i] == '\\' && s[i+1] == 'u' {
-					if l, ok := hex4(s[i+2:]); ok {
-						low = l
-					}
-				}
-				if r = utf16.DecodeRune(r, low); r != utf8.RuneError {
-					i += 6
-				}
-			}
-			dst = utf8.AppendRune(dst, r)
-		default:
-			return dst, false
+// near is how far a string is looked through by the word: most end before.
+const near = 64
+
+// special returns the offset of the first quote or backslash from i on, or -1.
+func special(b []byte, i int) int {
+	for stop := min(i+near, len(b)-7); i < stop; i += 8 {
+		w := binary.LittleEndian.Uint64(b[i:])
+		if m := equal(w, '"') | equal(w, '\\'); m != 0 {
+			return i + bits.TrailingZeros64(m)/8
 		}
 	}
-	return dst, true
+	q := bytes.IndexByte(b[i:], '"')
+	if q < 0 {
+		return -1
+	}
+	if e := bytes.IndexByte(b[i:i+q], '\\'); e >= 0 {
+		return i + e
+	}
+	return i + q
+}
+
+// How unescape ended.
+const (
+	ended     = iota // at the quote
+	unended          // at the end of the text
+	noRoom           // before something that does not fit
+	badEscape        // before it
+)
+
+// room is what unescape needs at the most for what it writes at once.
+const room = 8
+
+// unescape appends the text that the inside of a JSON string stands for, up to
+// its quote, without ever growing dst. n is how much of s was read. A lone
+// surrogate becomes U+FFFD.
+func unescape(dst, s []byte) (out []byte, n, state int) {
+	i := 0
+	for i < len(s) {
+		if cap(dst)-len(dst) < room {
+			return dst, i, noRoom
+		}
+		// Where JSON stands in JSON there is an escape every few bytes: eight bytes
+		// at a time are copied, and counted as far as the next one.
+		if i+8 <= len(s) {
+			w := binary.LittleEndian.Uint64(s[i:])
+			binary.LittleEndian.PutUint64(dst[len(dst):len(dst)+8], w)
+			k := bits.TrailingZeros64(equal(w, '\\')|equal(w, '"')) / 8
+			dst = dst[:len(dst)+k]
+			if i += k; k == 8 {
+				continue
+			}
+		}
+		c := s[i]
+		switch {
+		case c == '"':
+			return dst, i, ended
+		case c != '\\':
+			dst = append(dst, c)
+			i++
+			continue
+		case i+1 >= len(s):
+			return dst, i, unended
+		}
+		if c = plain[s[i+1]]; c != 0 {
+			dst = append(dst, c)
+			i += 2
+			continue
+		}
+		r, size := rune(0), 0
+		if s[i+1] == 'u' {
+			r, size = unicodeEscape(s[i:])
+		}
+		if size == 0 {
+			return dst, i, badEscape
+		}
+		dst = utf8.AppendRune(dst, r)
+		i += size
+	}
+	return dst, i, unended
+}
+
+// plain is what an escape of one character stands for; 0: it is none.
+var plain = [256]byte{'"': '"', '\\': '\\', '/': '/', 'b': '\b', 'f': '\f', 'n': '\n', 'r': '\r', 't': '\t'}
+
+// unicodeEscape reads the escape that s begins with, or the two of a pair of
+// surrogates. A size of 0 says that it is none.
+func unicodeEscape(s []byte) (r rune, size int) {
+	r, ok := hex4(s[2:])
+	if !ok {
+		return 0, 0
+	}
+	if !utf16.IsSurrogate(r) {
+		return r, 6
+	}
+	low := rune(utf8.RuneError)
+	if len(s) > 7 && s[6] == '\\' && s[7] == 'u' {
+		if l, ok := hex4(s[8:]); ok {
+			low = l
+		}
+	}
+	if r = utf16.DecodeRune(r, low); r != utf8.RuneError {
+		return r, 12
+	}
+	return r, 6
 }
 
 func hex4(s []byte) (r rune, ok bool) {

@@ -1,6 +1,7 @@
 package otlp
 
 import (
+	"cmp"
 	"math"
 	"strconv"
 
@@ -75,43 +76,54 @@ func (d *decoder) json(b []byte) error {
 	return j.Err()
 }
 
-// jsonResource reads one ResourceLogs.
+// jsonResource reads one ResourceLogs. Nearly all senders write the resource
+// first; what stands before it is read when it is known.
 func (d *decoder) jsonResource(j *jsontext.Reader) error {
-	logs := -1
+	logs, known := -1, false
+	var failed error
 	d.resource = nil
 	object(j, func(key []byte) {
 		switch string(key) {
 		case "resource":
 			d.set.Open()
 			object(j, func(key []byte) { d.jsonAttributes(j, string(key) == "attributes") })
-			d.resource = d.set.Close()
+			d.resource, known = d.set.Close(), true
 		case "scopeLogs":
-			skip(j, &logs)
+			if known && failed == nil {
+				failed = d.jsonScopes(j)
+			} else {
+				skip(j, &logs)
+			}
 		default:
 			j.Raw()
-		}
-	})
-	if j.Err() != nil || logs < 0 {
-		return j.Err()
-	}
-	in := j.At(logs)
-	var failed error
-	array(&in, func() {
-		if failed == nil {
-			failed = d.jsonScope(&in)
-		} else {
-			in.Raw()
 		}
 	})
 	if failed != nil {
 		return failed
 	}
-	return in.Err()
+	if j.Err() != nil || logs < 0 {
+		return j.Err()
+	}
+	in := j.At(logs)
+	return cmp.Or(d.jsonScopes(&in), in.Err())
 }
 
-// jsonScope reads one ScopeLogs.
+// jsonScopes reads the list of ScopeLogs of a resource.
+func (d *decoder) jsonScopes(j *jsontext.Reader) (failed error) {
+	array(j, func() {
+		if failed == nil {
+			failed = d.jsonScope(j)
+		} else {
+			j.Raw()
+		}
+	})
+	return failed
+}
+
+// jsonScope reads one ScopeLogs, as jsonResource does.
 func (d *decoder) jsonScope(j *jsontext.Reader) error {
-	records := -1
+	records, known := -1, false
+	var failed error
 	d.scope = d.resource
 	object(j, func(key []byte) {
 		switch string(key) {
@@ -128,43 +140,57 @@ func (d *decoder) jsonScope(j *jsontext.Reader) error {
 					d.jsonAttributes(j, string(key) == "attributes")
 				}
 			})
-			d.scope = d.set.Close()
+			d.scope, known = d.set.Close(), true
 		case "logRecords":
-			skip(j, &records)
+			if known && failed == nil {
+				failed = d.jsonRecords(j)
+			} else {
+				skip(j, &records)
+			}
 		default:
 			j.Raw()
 		}
 	})
+	if failed != nil {
+		return failed
+	}
 	if j.Err() != nil || records < 0 {
 		return j.Err()
 	}
 	in := j.At(records)
-	var failed error
-	array(&in, func() {
-		at := in.At(in.Pos()) // so that a bad record spoils no other
-		text := in.Raw()
-		if failed != nil || in.Err() != nil {
+	return cmp.Or(d.jsonRecords(&in), in.Err())
+}
+
+// jsonRecords reads the list of LogRecords of a scope. A bad record spoils no
+// other.
+func (d *decoder) jsonRecords(j *jsontext.Reader) (failed error) {
+	array(j, func() {
+		if failed != nil {
+			j.Raw()
 			return
 		}
 		if failed = d.begin(); failed != nil {
 			return
 		}
-		if len(text) > maxRecordText {
-			d.reject(fault.Errorf(fault.Invalid, "a record has %d bytes of JSON", len(text)))
-			return
-		}
+		start := j.Pos()
+		at := &d.each
+		*at = j.At(start)
 		var r logRecord
-		d.jsonRecord(&at, &r)
-		if err := at.Err(); err != nil {
-			d.reject(err)
+		if d.jsonRecord(at, &r); at.Err() == nil {
+			if j.Past(at); j.Pos()-start <= maxRecordText {
+				d.end(&r)
+				return
+			}
+			d.reject(fault.Errorf(fault.Invalid, "a record has %d bytes of JSON", j.Pos()-start))
 			return
 		}
-		d.end(&r)
+		if j.Raw(); j.Err() != nil { // the request ends here, and says so
+			d.set.Undo()
+			return
+		}
+		d.reject(at.Err())
 	})
-	if failed != nil {
-		return failed
-	}
-	return in.Err()
+	return failed
 }
 
 func (d *decoder) jsonRecord(j *jsontext.Reader, r *logRecord) {
@@ -231,6 +257,9 @@ func (d *decoder) jsonAttributes(j *jsontext.Reader, attributes bool) {
 		return
 	}
 	array(j, func() {
+		if d.jsonText(j) {
+			return
+		}
 		key, at := jsonPair(j)
 		if at < 0 {
 			return
@@ -247,6 +276,32 @@ func (d *decoder) jsonAttributes(j *jsontext.Reader, attributes bool) {
 		}
 		d.attr(key, a)
 	})
+}
+
+// jsonText adds an attribute that is a text or an integer, written as exporters
+// write it. Of anything else it reads nothing.
+func (d *decoder) jsonText(j *jsontext.Reader) bool {
+	start := j.Pos()
+	if d.set.Pending() >= maxAttributes || !j.Literal(`{"key":"`) {
+		return false
+	}
+	j.Back(start + len(`{"key":`))
+	key := j.String()
+	switch {
+	case j.Literal(`,"value":{"stringValue":`) && j.Peek() == '"':
+		if v := j.String(); j.Literal("}}") {
+			d.attr(key, textValue(v))
+			return true
+		}
+	case j.Literal(`,"value":{"intValue":"`):
+		j.Back(j.Pos() - 1)
+		if n, err := strconv.ParseInt(receive.Str(j.String()), 10, 64); err == nil && j.Literal("}}") {
+			d.attr(key, anyValue{v: record.IntValue(n)})
+			return true
+		}
+	}
+	j.Back(start)
+	return false
 }
 
 // jsonPair reads a KeyValue and returns where its value stands, -1 if nowhere.

@@ -31,8 +31,9 @@ type decoder struct {
 	set      *receive.Set
 	lim      receive.Limits
 	resource []record.Field
-	scope    []record.Field // with the resource's
-	tmp      []byte         // JSON text being written
+	scope    []record.Field  // with the resource's
+	tmp      []byte          // JSON text being written
+	each     jsontext.Reader // of the record being read
 }
 
 // logRecord is what a record says besides its attributes, which go to the set
