@@ -6,6 +6,7 @@ import (
 	"google.golang.org/protobuf/encoding/protowire"
 
 	"github.com/meshtrail/meshtrail/internal/fault"
+	"github.com/meshtrail/meshtrail/internal/receive"
 	"github.com/meshtrail/meshtrail/internal/receive/jsontext"
 	"github.com/meshtrail/meshtrail/internal/record"
 )
@@ -35,6 +36,11 @@ var errProto = fault.Errorf(fault.Invalid, "not a protobuf message of the expect
 
 // next takes the first field off b.
 func next(b []byte) (f wireField, rest []byte, err error) {
+	if len(b) > 1 && b[0] < 0x80 && b[0] >= 1<<3 && int(b[0])&7 == length {
+		if v, rest, ok := field(b, int(b[0])); ok {
+			return wireField{tag: int(b[0]), v: v}, rest, nil
+		}
+	}
 	num, typ, size := protowire.ConsumeTag(b)
 	if size < 0 {
 		return f, nil, errProto
@@ -234,6 +240,12 @@ func (d *decoder) keyValue(b []byte) error {
 	if d.set.Pending() >= maxAttributes {
 		return errAttributes
 	}
+	if key, text, ok := textPair(b); ok {
+		if len(key) > 0 {
+			d.set.Field(receive.Str(key), receive.Str(text))
+		}
+		return nil
+	}
 	key, value, err := pair(b)
 	if err != nil {
 		return err
@@ -244,6 +256,40 @@ func (d *decoder) keyValue(b []byte) error {
 	}
 	d.attr(key, a)
 	return nil
+}
+
+// textPair reads a KeyValue whose value is a text, written as all encoders write
+// it: the key, then the value, and nothing else.
+func textPair(b []byte) (key, text []byte, ok bool) {
+	key, b, ok = field(b, 1<<3|length)
+	if !ok {
+		return nil, nil, false
+	}
+	value, b, ok := field(b, 2<<3|length)
+	if !ok || len(b) > 0 {
+		return nil, nil, false
+	}
+	text, b, ok = field(value, 1<<3|length)
+	return key, text, ok && len(b) == 0
+}
+
+// field takes a length-delimited field off b that has this tag, which is of one
+// byte, and a length of one or two.
+func field(b []byte, tag int) (v, rest []byte, ok bool) {
+	if len(b) < 2 || int(b[0]) != tag {
+		return nil, b, false
+	}
+	n, b := int(b[1]), b[2:]
+	if n >= 0x80 {
+		if len(b) == 0 || b[0] >= 0x80 {
+			return nil, b, false
+		}
+		n, b = n&0x7f|int(b[0])<<7, b[1:]
+	}
+	if n > len(b) {
+		return nil, b, false
+	}
+	return b[:n:n], b[n:], true
 }
 
 func pair(b []byte) (key, value []byte, err error) {

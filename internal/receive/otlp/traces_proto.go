@@ -147,6 +147,10 @@ func (d *traceDecoder) spanAttribute(b []byte) error {
 	if d.span.Attrs() > spans.MaxFields {
 		return errAttributes
 	}
+	if key, text, ok := textPair(b); ok {
+		d.span.Text(key, text)
+		return nil
+	}
 	key, value, err := pair(b)
 	if err != nil {
 		return err

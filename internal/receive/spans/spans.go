@@ -119,7 +119,8 @@ type Span struct {
 	links    []byte // JSON array, open
 	nevents  int
 	nlinks   int
-	seen     map[string]int // scratch of spans with many attributes
+	table    names
+	common   []*name // of resource
 }
 
 var pool = sync.Pool{New: func() any { return new(Span) }}
@@ -135,7 +136,6 @@ func New(set *receive.Set) *Span {
 // Release gives the Span's memory back. What it appended to the set stays.
 func (s *Span) Release() {
 	clear(s.attrs[:cap(s.attrs)])
-	clear(s.seen)
 	if cap(s.events) > 1<<20 || cap(s.links) > 1<<20 || cap(s.attrs) > 4*MaxFields {
 		return
 	}
@@ -147,7 +147,7 @@ func (s *Span) Release() {
 // Reset forgets the last span. Resource and scope stay.
 func (s *Span) Reset() {
 	*s = Span{
-		set: s.set, resource: s.resource, scope: s.scope, names: s.names, seen: s.seen,
+		set: s.set, resource: s.resource, scope: s.scope, names: s.names, table: s.table, common: s.common,
 		attrs: s.attrs[:0], binary: s.binary[:0], events: s.events[:0], links: s.links[:0],
 	}
 }
@@ -156,6 +156,7 @@ func (s *Span) Reset() {
 // stay the caller's and must live as long as the set. The scope is forgotten.
 func (s *Span) SetResource(fields []record.Field) {
 	s.resource, s.scope, s.names = fields, nil, ""
+	s.common = s.common[:0]
 	need := 0
 	for i := range fields {
 		need += 2*len(fields[i].Name) + 1
@@ -276,18 +277,19 @@ func (s *Span) Append() {
 	}
 	set.Open()
 	s.own()
-	s.unique()
+	s.name()
 	for i := range s.attrs {
-		f := s.attrs[i]
-		if s.taken(f.Name) {
-			if s.said(&f) {
-				continue
+		f := &s.attrs[i]
+		if f.Value.Kind == 0 {
+			continue
+		}
+		if s.table.list[i].own && s.taken(f.Name) {
+			if !s.said(f) {
+				set.Value(s.prefixed(schema.AttributePrefix, f.Name), f.Value)
 			}
-			f.Name = s.prefixed(schema.AttributePrefix, f.Name)
+			continue
 		}
-		if f.Value.Kind != 0 {
-			set.Value(f.Name, f.Value)
-		}
+		set.Value(f.Name, f.Value)
 	}
 	set.Fields(s.scope)
 	s.appendResource()
@@ -390,53 +392,6 @@ func ownName(name string) bool {
 	return false
 }
 
-// few is how many attributes are compared with each other one by one.
-const few = 48
-
-// unique takes the value from every attribute whose name a later one repeats.
-func (s *Span) unique() {
-	if len(s.attrs) > few {
-		s.index()
-		for i := range s.attrs {
-			if s.seen[s.attrs[i].Name] != i {
-				s.attrs[i].Value = record.Value{}
-			}
-		}
-		return
-	}
-	for i := range s.attrs {
-		for j := i + 1; j < len(s.attrs); j++ {
-			if s.attrs[i].Name == s.attrs[j].Name {
-				s.attrs[i].Value = record.Value{}
-				break
-			}
-		}
-	}
-}
-
-func (s *Span) index() {
-	if s.seen == nil {
-		s.seen = make(map[string]int, MaxFields)
-	}
-	clear(s.seen)
-	for i := range s.attrs {
-		s.seen[s.attrs[i].Name] = i
-	}
-}
-
-func (s *Span) has(name string) bool {
-	if len(s.attrs) > few {
-		_, ok := s.seen[name]
-		return ok
-	}
-	for i := range s.attrs {
-		if s.attrs[i].Name == name {
-			return true
-		}
-	}
-	return false
-}
-
 // appendResource adds the resource's fields, and says which they are.
 func (s *Span) appendResource() {
 	if len(s.resource) == 0 {
@@ -445,7 +400,7 @@ func (s *Span) appendResource() {
 	names, renamed := s.names, false
 	for i := range s.resource {
 		f := s.resource[i]
-		if f.Name != schema.ServiceName && (s.has(f.Name) || s.taken(f.Name)) {
+		if n := s.common[i]; f.Name != schema.ServiceName && (s.table.has(n) || n.own && s.taken(f.Name)) {
 			f.Name, renamed = s.prefixed(schema.ResourcePrefix, f.Name), true
 		}
 		s.set.Value(f.Name, f.Value)

@@ -93,10 +93,13 @@ func TestAppend(t *testing.T) {
 
 // TestNames holds what becomes of names that are taken, and of repeated ones.
 func TestNames(t *testing.T) {
-	for _, more := range []int{0, 2 * few} { // one by one, and by the map
-		set := receive.NewSet()
-		s := New(set)
-		begin(set, s)
+	set := receive.NewSet()
+	defer set.Release()
+	s := New(set)
+	defer s.Release()
+	begin(set, s)
+	for more := range 12 { // and ever new ones, so that the table of names starts anew
+		s.Reset()
 		fill(s)
 		s.Text([]byte("service.name"), []byte("other"))
 		s.Text([]byte("host.name"), []byte("h2"))
@@ -105,21 +108,20 @@ func TestNames(t *testing.T) {
 		s.Text([]byte("twice"), []byte("last"))
 		s.Text([]byte("peer.service"), []byte("db"))
 		s.Peer = []byte("database")
-		for i := range more {
-			s.Attr(fmt.Appendf(nil, "k%d", i), record.IntValue(int64(i)))
+		for i := range more * 150 {
+			s.Attr(fmt.Appendf(nil, "k%d.%d", more, i), record.IntValue(int64(i)))
 		}
 		s.Append()
-		got := fields(&set.Raws[0])
+		got := fields(&set.Raws[more])
 		for k, v := range map[string]string{
 			"service.name": "web", "attribute.service.name": "other", "host.name": "h2", "resource.host.name": "h1",
 			"span.name": "GET /", "attribute.span.name": "mine", "twice": "last", "twice twice": "",
 			"peer.service": "database", "attribute.peer.service": "db", "span.resource": "service.name,resource.host.name",
 		} {
 			if got[k] != v {
-				t.Errorf("%d more: %s = %q, want %q", more, k, got[k], v)
+				t.Errorf("round %d: %s = %q, want %q", more, k, got[k], v)
 			}
 		}
-		set.Release()
 	}
 }
 
