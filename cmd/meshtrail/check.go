@@ -14,8 +14,8 @@ func newCheck(t *terminal) *cobra.Command {
 	return &cobra.Command{
 		Use:   "check CONFIG",
 		Short: "Check a configuration file and show everything that is wrong with it",
-		Long: `Reads a configuration file as serve or agent would and prints every problem at once, as
-FILE:LINE:COLUMN: KEY: PROBLEM. It exits 0 when there is none, 2 otherwise.`,
+		Long: `Reads a configuration file as serve or agent would and prints every problem at
+once, as FILE:LINE:COLUMN: KEY: PROBLEM. It exits 0 when there is none, 2 otherwise.`,
 		Example: `  meshtrail check ./meshtrail-data/meshtrail.yaml
   meshtrail check agent.yaml`,
 		Args: arguments(1, 1, "one configuration file"),
@@ -26,7 +26,11 @@ FILE:LINE:COLUMN: KEY: PROBLEM. It exits 0 when there is none, 2 otherwise.`,
 				for _, p := range problems {
 					fmt.Fprintf(t.err, "%s:%s\n", args[0], escapeText(p.String()))
 				}
-				return &exitError{exitUsage, fault.Errorf(fault.Invalid, "%d problems in %s, read as the configuration of %s", len(problems), args[0], kind)}
+				count := fmt.Sprintf("%d problems", len(problems))
+				if len(problems) == 1 {
+					count = "1 problem"
+				}
+				return &exitError{exitUsage, fault.Errorf(fault.Invalid, "%s in %s, read as the configuration of %s", count, args[0], kind)}
 			}
 			if err != nil {
 				return &exitError{exitUsage, err}

@@ -21,11 +21,14 @@ func newServe(t *terminal) *cobra.Command {
 		Use:   "serve --data DIR",
 		Short: "Run the server: web page, APIs and intake on one port",
 		Long: `Opens a data folder that init created and serves the web page, the APIs and
-all HTTP intake on one port. It prints "ready" with the address when it accepts.
+all intake over HTTP and gRPC on one port. Receivers of other protocols (syslog,
+forward, Lumberjack, GELF, Jaeger) open the ports that the configuration names
+under receivers:. It prints "ready" with the address when it accepts.
 
-Every request needs a credential: the token in DIR/admin.token. Beyond loopback
-the server refuses to listen without TLS. SIGTERM and Ctrl-C stop it in order;
-SIGHUP reads the TLS certificate again.`,
+Every request needs a credential: the token in DIR/admin.token, or one that the
+configuration lists under tokens:. Beyond loopback the server refuses to listen
+without TLS. SIGTERM and Ctrl-C stop it in order; SIGHUP reads TLS certificates
+and token files again.`,
 		Example: `  meshtrail serve --data ./meshtrail-data
   meshtrail serve --data /var/lib/meshtrail --listen 0.0.0.0:7420 \
     --tls-cert cert.pem --tls-key key.pem`,

@@ -13,9 +13,10 @@ import (
 
 func newToken(t *terminal) *cobra.Command {
 	cmd := &cobra.Command{
-		Use:     "token",
-		Short:   "Make credentials for senders, readers and auditors",
-		Long:    `Makes credentials. A server knows those that its configuration lists under tokens:.`,
+		Use:   "token",
+		Short: "Make credentials for senders, readers, auditors and monitors",
+		Long: `Makes credentials. A server knows those that its configuration lists under tokens:,
+each with the role that says what it may.`,
 		Example: `  meshtrail token new`,
 		Args:    arguments(0, 0, "a verb: new"),
 		RunE:    func(cmd *cobra.Command, _ []string) error { return cmd.Help() },
@@ -34,7 +35,7 @@ needs no more than the hash, in a file that its configuration names:
 
   tokens:
     - name: edge
-      role: sender        # or reader, auditor, administrator
+      role: sender        # or reader, auditor, monitor, administrator
       tenant: default
       file: /etc/meshtrail/edge.sha256
 

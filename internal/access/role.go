@@ -1,6 +1,8 @@
 package access
 
 import (
+	"slices"
+
 	"github.com/meshtrail/meshtrail/internal/fault"
 	"github.com/meshtrail/meshtrail/internal/identity"
 )
@@ -25,6 +27,17 @@ var roles = map[string][]Permission{
 	identity.ReaderRole:    {Identified, LogsRead},
 	identity.AuditorRole:   {Identified, LogsRead, AuditRead, Evidence},
 	identity.MonitorRole:   {Metrics},
+}
+
+// RolesWith returns the roles that grant p, in the order of identity.Roles.
+func RolesWith(p Permission) []string {
+	var out []string
+	for _, role := range identity.Roles {
+		if slices.Contains(roles[role], p) {
+			out = append(out, role)
+		}
+	}
+	return out
 }
 
 // For returns the principal that an identity acts as. An unknown role is

@@ -35,7 +35,7 @@ func (s *server) credentials() (*identity.Keeper, error) {
 func readCredential(name string) (hash [32]byte, err error) {
 	f, err := os.Open(name)
 	if err != nil {
-		return hash, fault.Errorf(fault.NotFound, "%w", err)
+		return hash, fault.WithHint(fault.Errorf(fault.NotFound, "%w", err), "make it with: meshtrail token new --out TOKEN > "+name)
 	}
 	defer f.Close()
 	st, err := f.Stat()

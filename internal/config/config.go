@@ -169,7 +169,7 @@ func load[T any](path string, parse func([]byte) (*T, error)) (*T, error) {
 func Parse(data []byte) (*Config, error) {
 	c := Default()
 	places, problems := decode(data, c)
-	problems = append(problems, c.validate(places)...)
+	problems = problems.with(c.validate(places))
 	if err := problems.orNil(); err != nil {
 		return nil, err
 	}

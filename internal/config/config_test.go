@@ -112,9 +112,9 @@ receive: 12
 		{"server.read_timeout", 3, 17, "10s"},
 		{"server.write_timeout", 4, 18, "10s"},
 		{"server.tls_cert", 5, 13, `put it in quotes: "7"`},
+		{"log", 7, 8, "use debug"},
 		{"log2", 8, 1, "did you mean log?"},
 		{"receive", 9, 10, "want a mapping"},
-		{"log", 7, 8, "use debug"},
 	}
 	if len(ps) != len(want) {
 		t.Fatalf("%d problems:\n%v", len(ps), err)
@@ -122,6 +122,21 @@ receive: 12
 	for i, w := range want {
 		if ps[i].Path != w.path || ps[i].Line != w.line || !strings.Contains(ps[i].String(), w.text) {
 			t.Errorf("problem %d: %v, want %+v", i, ps[i], w)
+		}
+	}
+}
+
+// TestOneMistakeIsOneProblem: what could not be read is not judged by its default,
+// and of the keys that nobody knows the hint tells what there is.
+func TestOneMistakeIsOneProblem(t *testing.T) {
+	_, err := Parse([]byte("sources:\n  - {source: x, expect_every: 5}\nreceivers:\n  loki: {}\n  gelf: {ports: {}}\n"))
+	var ps Problems
+	if !errors.As(err, &ps) || len(ps) != 3 {
+		t.Fatalf("%v", err)
+	}
+	for i, want := range []string{"want a duration", "those with settings are elastic,", "the keys here are udp, tcp"} {
+		if !strings.Contains(ps[i].String(), want) {
+			t.Errorf("%v, want %q", ps[i], want)
 		}
 	}
 }

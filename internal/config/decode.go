@@ -188,12 +188,30 @@ func (d *decoder) fields(path string, n ast.Node, v reflect.Value, depth int) {
 				return
 			}
 		}
-		hint := ""
-		if like := nearest(key, known); like != "" {
-			hint = fmt.Sprintf("did you mean %s?", like)
-		}
-		d.problem(join(path, key), kn, "", "unknown key", hint)
+		d.problem(join(path, key), kn, "", "unknown key", unknownHint(path, key, known))
 	})
+}
+
+// maxHinted is how many keys a hint lists: more help nobody.
+const maxHinted = 12
+
+// unknownHint helps with a key that path does not have.
+func unknownHint(path, key string, known []field) string {
+	if like := nearest(key, known); like != "" {
+		return fmt.Sprintf("did you mean %s?", like)
+	}
+	if len(known) > maxHinted {
+		return ""
+	}
+	names := make([]string, len(known))
+	for i, f := range known {
+		names[i] = f.name
+	}
+	list := strings.Join(names, ", ")
+	if path == "receivers" {
+		return "those with settings are " + list + "; all others are always there, on the one port (docs/receivers.md)"
+	}
+	return "the keys here are " + list
 }
 
 func (d *decoder) entries(path string, n ast.Node, v reflect.Value, depth int) {

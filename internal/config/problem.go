@@ -1,7 +1,9 @@
 package config
 
 import (
+	"cmp"
 	"fmt"
+	"slices"
 	"strings"
 
 	"github.com/meshtrail/meshtrail/internal/fault"
@@ -47,6 +49,24 @@ func (ps Problems) Error() string {
 		lines[i] = p.String()
 	}
 	return strings.Join(lines, "\n")
+}
+
+// with adds what the parts say to what decoding found, in the order of the file. Of
+// a value that could not be read only that is told: it still holds its default.
+func (ps Problems) with(more []Problem) Problems {
+	unread := map[string]bool{}
+	for _, p := range ps {
+		unread[p.Path] = true
+	}
+	for _, p := range more {
+		if !unread[p.Path] {
+			ps = append(ps, p)
+		}
+	}
+	slices.SortStableFunc(ps, func(a, b Problem) int {
+		return cmp.Or(cmp.Compare(a.Line, b.Line), cmp.Compare(a.Column, b.Column))
+	})
+	return ps
 }
 
 func (ps Problems) orNil() error {

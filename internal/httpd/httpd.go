@@ -106,7 +106,7 @@ func checkListen(listen string, secure bool) error {
 		return nil
 	}
 	return fault.WithHint(fault.Errorf(fault.Invalid, "refuse to listen on %s without TLS: it is not a loopback address", listen),
-		"give --tls-cert and --tls-key, or listen on 127.0.0.1")
+		"give tls_cert and tls_key (--tls-cert, --tls-key), or listen on 127.0.0.1")
 }
 
 // Loopback reports whether host is localhost or an address of 127.0.0.0/8 or
@@ -202,6 +202,9 @@ func (s *Server) add(r *Route) (err error) {
 	if !access.Known(r.Need) {
 		return fault.Errorf(fault.Internal, "route %q needs the unknown permission %q", r.Pattern, r.Need)
 	}
+	if r.Head != nil && (r.Head.Handle == nil || !access.Known(r.Head.Need) || r.Head.Need == access.Public || r.Need == access.Public) {
+		return fault.Errorf(fault.Internal, "route %q answers HEAD without a handler or a permission", r.Pattern)
+	}
 	if r.Handle == nil {
 		return fault.Errorf(fault.Internal, "route %q has no handler", r.Pattern)
 	}
@@ -211,6 +214,10 @@ func (s *Server) add(r *Route) (err error) {
 		}
 	}()
 	s.mux.HandleFunc(r.Pattern, func(w http.ResponseWriter, q *http.Request) {
+		if r.Head != nil && q.Method == http.MethodHead && !PrincipalFrom(q.Context()).May(r.Need) {
+			s.run(w.(*response), q, r.Head)
+			return
+		}
 		s.run(w.(*response), q, r)
 	})
 	s.routes[r.Pattern] = r

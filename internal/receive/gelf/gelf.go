@@ -85,6 +85,7 @@ func New(cfg Config, s receive.Shared) (*Receiver, error) {
 		return nil, err
 	}
 	r := &Receiver{inlet: receive.NewInlet(Name, s), now: time.Now}
+	s.Lossy = true // of the ports; over HTTP there is an answer
 	if cfg.UDP.On() {
 		l, err := listen.New(Name, cfg.UDP, s, listen.Datagrams(r.datagrams()))
 		if err != nil {

@@ -155,10 +155,13 @@ func New(name string, cfg Config, s receive.Shared, opts ...Option) (*Listener, 
 // Name returns the name of the source without that of a single sender.
 func (l *Listener) Name() string { return l.sender("").Source }
 
+// lossy reports whether nobody is told of records that are lost on their way here.
+func (l *Listener) lossy() bool { return l.packets != nil || l.shared.Lossy }
+
 // sender returns who sends: the listener itself, or, with a certificate, the
 // certificate's name.
 func (l *Listener) sender(certificate string) receive.Sender {
-	s := receive.Sender{Tenant: l.cfg.tenant(), Name: l.name, Platform: l.cfg.Platform, Class: l.cfg.class(), Lossy: l.packets != nil}
+	s := receive.Sender{Tenant: l.cfg.tenant(), Name: l.name, Platform: l.cfg.Platform, Class: l.cfg.class(), Lossy: l.lossy()}
 	source := l.name
 	switch {
 	case l.cfg.Source != "":

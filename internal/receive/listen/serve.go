@@ -67,7 +67,7 @@ func (l *Listener) Listen() error {
 			return errors.Join(fault.Errorf(fault.Unavailable, "set the mode of %s: %w", path, err), l.Close())
 		}
 	}
-	l.log.Info("listening", "source", l.Name(), "address", l.Addr().String(), "tls", l.tls != nil, "lossy", l.packets != nil)
+	l.log.Info("listening", "source", l.Name(), "address", l.Addr().String(), "tls", l.tls != nil, "lossy", l.lossy())
 	return nil
 }
 
