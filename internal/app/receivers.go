@@ -89,9 +89,10 @@ var protocols = []protocol{
 	{relay.Info(), func(s *server, sh receive.Shared) (any, error) { return relay.New(relay.Config{}, s.store, sh) }},
 }
 
-// receivers makes every receiver. It returns their routes, and the handler of the
-// path / for Elasticsearch clients, which the web page shares.
-func (s *server) receivers() (routes []httpd.Route, root httpd.Route, err error) {
+// receivers makes every receiver. It returns their routes, and for Elasticsearch
+// clients the handler of the path /, which the web page shares, and that of HEAD
+// /{index}, which the read side does.
+func (s *server) receivers() (routes []httpd.Route, root httpd.Route, exists *httpd.Route, err error) {
 	shared := receive.Shared{
 		Intake: s.intake, Bodies: receive.NewBodies(s.cfg.Receive), // what all requests together may hold
 		Metrics: s.metrics, Logger: s.log, Audit: s.audit, Sources: s.sources, Rates: new(receive.Rates),
@@ -100,7 +101,7 @@ func (s *server) receivers() (routes []httpd.Route, root httpd.Route, err error)
 		shared.Lossy = p.info.Lossy
 		made, err := p.make(s, shared)
 		if err != nil {
-			return nil, root, fault.Errorf(fault.KindOf(err), "receiver %s: %w", p.info.Name, err)
+			return nil, root, nil, fault.Errorf(fault.KindOf(err), "receiver %s: %w", p.info.Name, err)
 		}
 		if r, ok := made.(router); ok {
 			routes = append(routes, r.Routes()...)
@@ -112,10 +113,10 @@ func (s *server) receivers() (routes []httpd.Route, root httpd.Route, err error)
 			s.running = append(s.running, r)
 		}
 		if es, ok := made.(*elastic.Receiver); ok {
-			root = httpd.Route{Handle: es.Info, Fail: es.Fail}
+			root, exists = httpd.Route{Handle: es.Info, Fail: es.Fail}, es.Exists()
 		}
 	}
-	return routes, root, nil
+	return routes, root, exists, nil
 }
 
 // index answers for an index, in a place that the Elasticsearch receiver's routes

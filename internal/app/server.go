@@ -216,11 +216,11 @@ func (s *server) openDoors(context.Context) error {
 	if s.keeper, err = s.credentials(); err != nil {
 		return err
 	}
-	s.search = elastic.New(elastic.Options{Engine: s.query, Horizon: s.store.LastOrd})
-	intake, info, err := s.receivers()
+	intake, info, exists, err := s.receivers()
 	if err != nil {
 		return err
 	}
+	s.search = elastic.New(elastic.Options{Engine: s.query, Horizon: s.store.LastOrd, Head: exists})
 	doors, err := s.doors(info, s.search)
 	if err != nil {
 		return err

@@ -99,6 +99,8 @@ func TestRouteMustDeclareWhatItNeeds(t *testing.T) {
 		"no handler":         {Pattern: "GET /a", Need: access.Admin},
 		"bad pattern":        {Pattern: "GET a", Need: access.Admin, Handle: say("x")},
 		"conflict":           {Pattern: "GET /b", Need: access.Admin, Handle: say("x")},
+		"HEAD for everybody": {Pattern: "GET /a", Need: access.Admin, Handle: say("x"), Head: &Route{Need: access.Public, Handle: say("x")}},
+		"HEAD unhandled":     {Pattern: "GET /a", Need: access.Admin, Handle: say("x"), Head: &Route{Need: access.LogsWrite}},
 	} {
 		o := options(Route{Pattern: "GET /b", Need: access.Public, Handle: say("x")}, route)
 		if _, err := New(o); err == nil || !strings.Contains(err.Error(), route.Pattern) {
@@ -176,6 +178,34 @@ func TestOptionsStarNeedsACredential(t *testing.T) {
 	fmt.Fprint(c, "OPTIONS * HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n")
 	if got, _ := io.ReadAll(c); !bytes.HasPrefix(got, []byte("HTTP/1.1 401 ")) {
 		t.Errorf("OPTIONS * without a credential: %.60q", got)
+	}
+}
+
+func TestHeadOfASender(t *testing.T) {
+	answer := func(code int) func(http.ResponseWriter, *http.Request) error {
+		return func(w http.ResponseWriter, r *http.Request) error {
+			if PrincipalFrom(r.Context()) == nil {
+				t.Error("nobody asks")
+			}
+			w.WriteHeader(code)
+			return nil
+		}
+	}
+	route := Route{Pattern: "GET /{x}", Need: access.LogsRead, Handle: answer(200), Head: &Route{Need: access.LogsWrite, Handle: answer(204)}}
+	beside := Route{Pattern: "GET /beside", Need: access.Metrics, Handle: answer(200)} // its pattern would be in conflict with HEAD /{x}
+	for role, want := range map[string][3]int{
+		identity.SenderRole: {204, 403, 403}, identity.ReaderRole: {200, 200, 403}, identity.MonitorRole: {403, 403, 200}, identity.Administrator: {200, 200, 200},
+	} {
+		o := options(route, beside)
+		o.Keeper = keeper(role)
+		s := newServer(t, o)
+		got := [3]int{ask(s, "HEAD", "/a", "Bearer "+token, nil).Code, ask(s, "GET", "/a", "Bearer "+token, nil).Code, ask(s, "HEAD", "/beside", "Bearer "+token, nil).Code}
+		if got != want {
+			t.Errorf("%s: %v, want %v", role, got, want)
+		}
+		if code := ask(s, "HEAD", "/a", "", nil).Code; code != 401 {
+			t.Errorf("without a credential: %d", code)
+		}
 	}
 }
 

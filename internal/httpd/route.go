@@ -22,6 +22,10 @@ type Route struct {
 	// accepts text/html and brings no credential. It needs none, so it MUST be
 	// static and hold no data. It is for a path that an API and the web share.
 	Page func(w http.ResponseWriter, r *http.Request) error
+	// Head, when set, answers HEAD in place of Handle for callers who lack Need and
+	// have Head.Need. It has no pattern of its own: HEAD /{index} and GET /metrics
+	// would be in conflict.
+	Head *Route
 	// MaxBody bounds the request body as received, in bytes; 0 means 1 MiB.
 	// Receivers bound the decompressed size themselves.
 	MaxBody int64

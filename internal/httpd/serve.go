@@ -75,7 +75,7 @@ func (s *Server) serve(base http.ResponseWriter, r *http.Request) {
 		return
 	}
 	if route.Need != access.Public {
-		p, err := s.admit(r, route.Need)
+		p, err := s.admit(r, route)
 		if err != nil {
 			s.fail(w, r, route, err)
 			return
@@ -135,15 +135,17 @@ func (s *Server) identify(r *http.Request) (*access.Principal, error) {
 }
 
 // admit returns the caller if it may do what the route needs.
-func (s *Server) admit(r *http.Request, need access.Permission) (*access.Principal, error) {
+func (s *Server) admit(r *http.Request, route *Route) (*access.Principal, error) {
 	p, err := s.identify(r)
 	if err != nil {
 		return nil, err
 	}
-	if p.May(need) {
+	need := route.Need
+	if p.May(need) || route.Head != nil && r.Method == http.MethodHead && p.May(route.Head.Need) {
 		return p, nil
 	}
-	err = fault.Errorf(fault.Denied, "%s lacks the permission %s", p.Name, need)
+	err = fault.WithHint(fault.Errorf(fault.Denied, "%s lacks the permission %s", p.Name, need),
+		"use a credential of the role "+strings.Join(access.RolesWith(need), " or "))
 	s.count.refused(fault.Denied)
 	s.refused(r, p.Name, string(p.Tenant), "request", err)
 	return nil, err

@@ -30,6 +30,9 @@ type Options struct {
 	// Horizon returns the largest Ord that a record has by now: a point in time is
 	// everything up to it.
 	Horizon func() uint64
+	// Head, when set, answers HEAD /{index} for callers who may not read: senders
+	// look for what they have left there. See httpd.Route.Head.
+	Head *httpd.Route
 }
 
 // A Door answers the API. It is safe for concurrent use.
@@ -82,7 +85,7 @@ func (x *Door) Routes() []httpd.Route {
 		add(at+"/_async_search", (*call).asyncSearch, "POST")
 	}
 	add("/_validate/query", (*call).validate, "GET")
-	routes = append(routes, httpd.Route{Pattern: "GET /{index}", Need: access.LogsRead, Handle: d.handle((*call).index), Fail: fail})
+	routes = append(routes, httpd.Route{Pattern: "GET /{index}", Need: access.LogsRead, Handle: d.handle((*call).index), Fail: fail, Head: d.o.Head})
 	add("/{index}/_pit", (*call).openPIT, "POST")
 	add("/_pit", (*call).closePIT, "DELETE")
 	both("/_search/scroll", (*call).scroll)

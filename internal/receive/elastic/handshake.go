@@ -9,7 +9,9 @@ import (
 	"strings"
 	"sync"
 
+	"github.com/meshtrail/meshtrail/internal/access"
 	"github.com/meshtrail/meshtrail/internal/fault"
+	"github.com/meshtrail/meshtrail/internal/httpd"
 	"github.com/meshtrail/meshtrail/internal/receive"
 	"github.com/meshtrail/meshtrail/internal/receive/jsontext"
 	"github.com/meshtrail/meshtrail/internal/record"
@@ -253,6 +255,9 @@ func (e *Receiver) getTwo(w http.ResponseWriter, r *http.Request) error {
 		if !k.long && k.path[1:] == first {
 			return e.get(k)(w, r)
 		}
+	}
+	if first == "elastic" && r.Method == http.MethodHead && !httpd.PrincipalFrom(r.Context()).May(access.LogsRead) {
+		return e.exists(w, r)
 	}
 	if first == "elastic" && e.cfg.Index != nil {
 		return e.cfg.Index(w, r)

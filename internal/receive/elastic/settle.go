@@ -5,6 +5,7 @@ import (
 	"net/http"
 	"slices"
 
+	"github.com/meshtrail/meshtrail/internal/access"
 	"github.com/meshtrail/meshtrail/internal/fault"
 	"github.com/meshtrail/meshtrail/internal/httpd"
 	"github.com/meshtrail/meshtrail/internal/receive"
@@ -42,6 +43,29 @@ func (e *Receiver) authenticate(w http.ResponseWriter, r *http.Request) error {
 var aliasKind = kind{path: "/_alias", read: true, show: func(name string, _ []byte) []byte {
 	return fmt.Appendf(nil, `{%s:{"aliases":{%s:{}}}}`, quote(name), quote(name))
 }}
+
+// Exists answers HEAD /{index} for who may only send: whether one's own tenant has
+// left an alias of that name here, as Logstash asks before it makes its own. What
+// is stored, a sender is not told. The pattern is the read side's.
+func (e *Receiver) Exists() *httpd.Route {
+	return &httpd.Route{Need: access.LogsWrite, Handle: e.exists, Fail: e.Fail}
+}
+
+func (e *Receiver) exists(w http.ResponseWriter, r *http.Request) error {
+	from, err := receive.Identify(r, Name)
+	if err != nil {
+		return err
+	}
+	name := r.PathValue("index")
+	if name == "elastic" { // /elastic/{name}
+		name = r.PathValue("name")
+	}
+	if _, ok := e.objects.get(objectKey{from.Tenant, aliasKind.path, name}); !ok {
+		return fault.Errorf(fault.NotFound, "no such index or alias")
+	}
+	w.Header().Set("X-Elastic-Product", "Elasticsearch")
+	return e.empty(w, r)
+}
 
 func (e *Receiver) putAlias(w http.ResponseWriter, r *http.Request, name string) error {
 	from, err := receive.Identify(r, Name)
