@@ -1,7 +1,16 @@
-// Package receive is what the receivers share: it reads a request's body within
-// limits, says who sent it, collects raw records without allocating for each,
-// and maps failures to answers that real clients retry without loss. Each child
-// package is one protocol.
+// Package receive is what the receivers share. Each child package is one protocol,
+// but for those that know none: listen (ports), jsontext, msgpack, pb and thrift
+// (encodings), spans (what spans of every protocol become), receivetest.
+//
+//	inlet.go    the way in: every receiver hands its records in by an Inlet
+//	retry.go    the way in for senders that cannot be asked to come again
+//	rpc.go      the way in for gRPC
+//	body.go     bytes of a request within limits, decompressed, in counted memory
+//	set.go      raw records, collected without allocating for each
+//	batchid.go  which requests are one request
+//	answer.go   what a failure means to the sender
+//	rate.go     how much a credential may send
+//	sources.go  what is known of each source; silence.go: who has stopped sending
 //
 // A receiver knows a protocol's bytes and nothing of platforms, policy or
 // storage: it hands raw records to pipeline.Intake and answers when Ingest has
@@ -25,49 +34,6 @@ import (
 	"github.com/meshtrail/meshtrail/internal/httpd"
 	"github.com/meshtrail/meshtrail/internal/record"
 )
-
-// Limits bound what one request, and all together, may cost. A zero field takes
-// its default.
-type Limits struct {
-	// Body is the size of a request body as received, in bytes (default 32 MiB;
-	// Logstash sends bulks of 20 MiB).
-	Body int64 `yaml:"body_bytes"`
-	// Decoded is the size of a body after decompression, in bytes (default 64 MiB).
-	Decoded int64 `yaml:"decoded_bytes"`
-	// Ratio is how many times larger than its compressed form a body of more
-	// than 8 MiB may be (default 256).
-	Ratio int64 `yaml:"ratio"`
-	// Items is the number of records in one request (default 262,144).
-	Items int `yaml:"items"`
-	// Depth is how deep JSON or protobuf values may nest where a receiver
-	// decodes them itself (default 64).
-	Depth int `yaml:"depth"`
-	// Memory is the sum of all bodies held at once, in bytes (default 256 MiB).
-	Memory int64 `yaml:"memory_bytes"`
-}
-
-// WithDefaults returns l with its zero fields filled in.
-func (l Limits) WithDefaults() Limits {
-	def := func(v *int64, d int64) {
-		if *v <= 0 {
-			*v = d
-		}
-	}
-	def(&l.Body, 32<<20)
-	def(&l.Decoded, 64<<20)
-	def(&l.Ratio, 256)
-	def(&l.Memory, 256<<20)
-	if l.Items <= 0 {
-		l.Items = 1 << 18
-	}
-	if l.Items > record.MaxRows {
-		l.Items = record.MaxRows
-	}
-	if l.Depth <= 0 {
-		l.Depth = 64
-	}
-	return l
-}
 
 // A Sender is who a request comes from, as far as the records are concerned.
 type Sender struct {
@@ -130,36 +96,6 @@ func printable(s string, limit int) string {
 		head = append(head, c)
 	}
 	return string(head) + tail
-}
-
-// KeyHeader is the request header by which a sender numbers a request itself:
-// 1 to 128 printable bytes. Two requests with the same key, sender, protocol,
-// path and content are one request, so a retry is seen once.
-const KeyHeader = "Idempotency-Key"
-
-// RequestID returns the identity of a request that carries KeyHeader, and the
-// zero ID for one that does not. The content is part of the identity: a sender
-// that reuses a key for other records has them kept, not mistaken for a retry.
-func RequestID(r *http.Request, from Sender, protocol string, content []byte) (record.BatchID, error) {
-	key := r.Header.Get(KeyHeader)
-	if key == "" {
-		return record.BatchID{}, nil
-	}
-	if len(key) > 128 {
-		return record.BatchID{}, fault.Errorf(fault.Invalid, "%s has %d bytes, more than 128", KeyHeader, len(key))
-	}
-	for i := 0; i < len(key); i++ {
-		if key[i] < ' ' || key[i] > 0x7e {
-			return record.BatchID{}, fault.Errorf(fault.Invalid, "%s has a byte that is not printable", KeyHeader)
-		}
-	}
-	h := sha256.New()
-	for _, part := range []string{string(from.Tenant), from.Name, protocol, r.URL.Path, key} {
-		h.Write([]byte(part))
-		h.Write([]byte{0})
-	}
-	h.Write(content)
-	return record.BatchID{Origin: "key:" + hex.EncodeToString(h.Sum(nil))}, nil
 }
 
 // Str returns b as a string that aliases it: for field names and values of raw

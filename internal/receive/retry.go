@@ -8,7 +8,6 @@ import (
 	"sync"
 	"time"
 
-	"github.com/meshtrail/meshtrail/internal/fault"
 	"github.com/meshtrail/meshtrail/internal/pipeline"
 	"github.com/meshtrail/meshtrail/internal/record"
 )
@@ -116,14 +115,4 @@ func (s *origins) give(o *origin) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	s.free = append(s.free, o)
-}
-
-// Passing reports whether the same request may succeed later: everything but
-// what the sender did wrong.
-func Passing(err error) bool {
-	switch fault.KindOf(err) {
-	case fault.Invalid, fault.TooLarge, fault.Unauthenticated, fault.Denied, fault.NotFound, fault.Conflict:
-		return false
-	}
-	return true
 }

@@ -31,11 +31,20 @@ func Status(err error) int {
 	if errors.As(err, &s) {
 		return s.code
 	}
-	switch k := fault.KindOf(err); k {
-	case fault.Invalid, fault.TooLarge, fault.Unauthenticated, fault.Denied, fault.NotFound, fault.Conflict:
-		return k.HTTPStatus()
+	if Passing(err) {
+		return http.StatusServiceUnavailable
 	}
-	return http.StatusServiceUnavailable
+	return fault.KindOf(err).HTTPStatus()
+}
+
+// Passing reports whether the same request may succeed later: everything but
+// what the sender did wrong.
+func Passing(err error) bool {
+	switch fault.KindOf(err) {
+	case fault.Invalid, fault.TooLarge, fault.Unauthenticated, fault.Denied, fault.NotFound, fault.Conflict:
+		return false
+	}
+	return true
 }
 
 // SetRetry sets Retry-After (RFC 9110 section 10.2.3, seconds) when code asks
