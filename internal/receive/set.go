@@ -87,6 +87,9 @@ func (s *Set) Value(name string, v record.Value) {
 	s.fields = append(s.fields, record.Field{Name: name, Value: v})
 }
 
+// Add adds a field to what is open.
+func (s *Set) Add(f *record.Field) { s.fields = append(s.fields, *f) }
+
 // Fields adds many fields to what is open.
 func (s *Set) Fields(fs []record.Field) { s.fields = append(s.fields, fs...) }
 

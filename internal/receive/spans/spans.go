@@ -210,7 +210,14 @@ func (s *Span) Add(f record.Field) {
 }
 
 // Text adds an attribute that is text.
-func (s *Span) Text(name, text []byte) { s.Attr(name, record.StringValue(receive.Str(text))) }
+func (s *Span) Text(name, text []byte) {
+	if len(name) == 0 {
+		return
+	}
+	s.attrs = append(s.attrs, record.Field{})
+	f := &s.attrs[len(s.attrs)-1]
+	f.Name, f.Value.Kind, f.Value.Str = receive.Str(name), record.String, receive.Str(text)
+}
 
 // Bytes adds an attribute that is bytes: base64 in the store, and listed as such.
 func (s *Span) Bytes(name, v []byte) {
@@ -289,7 +296,7 @@ func (s *Span) Append() {
 			}
 			continue
 		}
-		set.Value(f.Name, f.Value)
+		set.Add(f)
 	}
 	set.Fields(s.scope)
 	s.appendResource()

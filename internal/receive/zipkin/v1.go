@@ -183,10 +183,7 @@ func (d *decoder) jsonV1(b []byte) error {
 	return d.list(b, func(j *jsontext.Reader) {
 		d.v1.reset()
 		d.jsonSpanV1(j)
-		if j.Err() == nil && d.bad == nil {
-			d.endV1()
-		}
-	})
+	}, d.endV1)
 }
 
 func (d *decoder) jsonSpanV1(j *jsontext.Reader) {

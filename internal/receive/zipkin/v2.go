@@ -14,29 +14,35 @@ import (
 // than 1 MiB, this only bounds the work before it does.
 const maxSpanText = 8 << 20
 
-// list reads a JSON array of spans, one by each call of f, whose reader stands
-// before it: a bad span spoils no other.
-func (d *decoder) list(b []byte, f func(j *jsontext.Reader)) error {
+// list reads a JSON array of spans: one by each call of read, whose reader stands
+// before it, and of end. A bad span spoils no other.
+func (d *decoder) list(b []byte, read func(j *jsontext.Reader), end func()) error {
 	j := jsontext.NewReader(b, d.lim.Depth, d.set)
 	var failed error
 	j.Array(func() {
-		at := &d.each
-		*at = j.At(j.Pos())
-		text := j.Raw()
-		if failed != nil || j.Err() != nil {
+		if failed != nil {
+			j.Raw()
 			return
 		}
 		if failed = d.begin(); failed != nil {
 			return
 		}
-		if len(text) > maxSpanText {
-			d.bad = fault.Errorf(fault.Invalid, "a span has %d bytes", len(text))
-		} else if f(at); at.Err() != nil {
-			d.bad = at.Err()
+		start := j.Pos()
+		at := &d.each
+		*at = j.At(start)
+		if read(at); at.Err() == nil {
+			j.Past(at)
+		} else if d.bad = at.Err(); j.Raw() == nil { // the list ends here, and says so
+			return
+		}
+		if size := j.Pos() - start; size > maxSpanText && d.bad == nil {
+			d.bad = fault.Errorf(fault.Invalid, "a span has %d bytes", size)
 		}
 		if d.bad != nil {
-			d.end()
+			d.end() // rejects it
+			return
 		}
+		end()
 	})
 	if j.End(); failed != nil {
 		return failed
@@ -45,12 +51,7 @@ func (d *decoder) list(b []byte, f func(j *jsontext.Reader)) error {
 }
 
 func (d *decoder) jsonV2(b []byte) error {
-	return d.list(b, func(j *jsontext.Reader) {
-		d.jsonSpan(j)
-		if j.Err() == nil && d.bad == nil {
-			d.end()
-		}
-	})
+	return d.list(b, d.jsonSpan, d.end)
 }
 
 func (d *decoder) jsonSpan(j *jsontext.Reader) {
