@@ -29,6 +29,7 @@ type protocol struct {
 	refused           func(answer []byte) string
 	configure         string // of one with a port of its own: the configuration, with %s for its address
 	speak             func(c *wire, body []byte) error
+	prefix            string // of the names of fields
 }
 
 // ways are all protocols that are measured, in the order of the report.
@@ -45,9 +46,14 @@ var ways = []protocol{
 	{name: "splunk-hec", path: "/services/collector/event", contentType: "application/json", body: splunkBody},
 	{name: "otlp-spans", path: "/v1/traces", contentType: "application/x-protobuf", body: spanProto},
 	{name: "zipkin-json", path: "/api/v2/spans", contentType: "application/json", body: zipkinJSON},
+	{name: "zipkin-proto", path: "/api/v2/spans", contentType: "application/x-protobuf", body: zipkinProto},
+	{name: "jaeger-thrift", path: "/api/traces", contentType: "application/x-thrift", body: jaegerThrift},
+	{name: "envoy-als", path: "/envoy.service.accesslog.v3.AccessLogService/StreamAccessLogs", contentType: "application/grpc", body: alsBody,
+		header: http.Header{"Te": {"trailers"}}, prefix: "custom_tags_"},
 	{name: "forward", configure: "receivers:\n  fluent: {listen: %s}\n", body: forwardBody, speak: speakForward},
 	{name: "lumberjack", configure: "receivers:\n  lumberjack: {listen: %s}\n", body: lumberjackBody, speak: speakLumberjack},
-	{name: "syslog-tcp", configure: "receivers:\n  syslog: {tcp: {listen: %s}}\n", body: syslogBody, speak: speakSyslog},
+	{name: "syslog-tcp", configure: "receivers:\n  syslog: {tcp: {listen: %s}}\n", body: syslogBody, speak: speakAlone},
+	{name: "gelf-tcp", configure: "receivers:\n  gelf: {tcp: {listen: %s}}\n", body: gelfBody, speak: speakAlone},
 }
 
 // spoken is Meshtrail, loaded by one of its protocols.

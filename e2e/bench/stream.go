@@ -145,8 +145,9 @@ func syslogBody(d *drawer, from, to int) []byte {
 	return b
 }
 
-// speakSyslog sends messages; the protocol has no acknowledgement.
-func speakSyslog(w *wire, body []byte) error {
+// speakAlone sends messages of a protocol that has no acknowledgement. hangUp waits
+// until they are taken.
+func speakAlone(w *wire, body []byte) error {
 	_, err := w.Write(body)
 	return err
 }
