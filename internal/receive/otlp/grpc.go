@@ -9,6 +9,7 @@ import (
 	"github.com/meshtrail/meshtrail/internal/httpd"
 	"github.com/meshtrail/meshtrail/internal/httpd/rpc"
 	"github.com/meshtrail/meshtrail/internal/receive"
+	"github.com/meshtrail/meshtrail/internal/receive/pb"
 )
 
 // collector is the package of OTLP's services.
@@ -84,7 +85,7 @@ func (o *Receiver) metrics(w http.ResponseWriter, r *http.Request) error {
 func dataPoints(b []byte) (int, error) {
 	return count(b, []func(int) bool{is(1), is(2), is(2), func(tag int) bool {
 		switch tag {
-		case 5<<3 | length, 7<<3 | length, 9<<3 | length, 10<<3 | length, 11<<3 | length:
+		case 5<<3 | pb.Length, 7<<3 | pb.Length, 9<<3 | pb.Length, 10<<3 | pb.Length, 11<<3 | pb.Length:
 			return true
 		}
 		return false
@@ -92,23 +93,23 @@ func dataPoints(b []byte) (int, error) {
 }
 
 func is(field protowire.Number) func(int) bool {
-	return func(tag int) bool { return tag == int(field)<<3|length }
+	return func(tag int) bool { return tag == int(field)<<3|pb.Length }
 }
 
 // count counts the messages at the end of a path of fields.
 func count(b []byte, path []func(int) bool) (n int, err error) {
 	for len(b) > 0 {
-		f, rest, err := next(b)
+		f, rest, err := pb.Next(b)
 		if err != nil {
 			return 0, err
 		}
 		b = rest
 		switch {
-		case !path[0](f.tag):
+		case !path[0](f.Tag):
 		case len(path) == 1:
 			n++
 		default:
-			inner, err := count(f.v, path[1:])
+			inner, err := count(f.V, path[1:])
 			if err != nil {
 				return 0, err
 			}

@@ -20,34 +20,6 @@ import (
 // records of more than 1 MiB; this only bounds the work before it does.
 const maxRecordText = 8 << 20
 
-// object calls f for each member whose value is not null.
-func object(j *jsontext.Reader, f func(key []byte)) {
-	if !j.Begin('{') {
-		return
-	}
-	for {
-		key, ok := j.Field()
-		if !ok {
-			return
-		}
-		if j.Peek() == 'n' {
-			j.Scalar()
-			continue
-		}
-		f(key)
-	}
-}
-
-// array calls f before each element.
-func array(j *jsontext.Reader, f func()) {
-	if !j.Begin('[') {
-		return
-	}
-	for j.Elem() {
-		f()
-	}
-}
-
 // skip remembers where a value stands and passes it.
 func skip(j *jsontext.Reader, at *int) {
 	*at = j.Pos()
@@ -57,12 +29,12 @@ func skip(j *jsontext.Reader, at *int) {
 func (d *decoder) json(b []byte) error {
 	j := jsontext.NewReader(b, d.lim.Depth, d.set)
 	var failed error
-	object(&j, func(key []byte) {
+	j.Object(func(key []byte) {
 		if string(key) != "resourceLogs" {
 			j.Raw()
 			return
 		}
-		array(&j, func() {
+		j.Array(func() {
 			if failed == nil {
 				failed = d.jsonResource(&j)
 			} else {
@@ -82,11 +54,11 @@ func (d *decoder) jsonResource(j *jsontext.Reader) error {
 	logs, known := -1, false
 	var failed error
 	d.resource = nil
-	object(j, func(key []byte) {
+	j.Object(func(key []byte) {
 		switch string(key) {
 		case "resource":
 			d.set.Open()
-			object(j, func(key []byte) { d.jsonAttributes(j, string(key) == "attributes") })
+			j.Object(func(key []byte) { d.jsonAttributes(j, string(key) == "attributes") })
 			d.resource, known = d.set.Close(), true
 		case "scopeLogs":
 			if known && failed == nil {
@@ -110,7 +82,7 @@ func (d *decoder) jsonResource(j *jsontext.Reader) error {
 
 // jsonScopes reads the list of ScopeLogs of a resource.
 func (d *decoder) jsonScopes(j *jsontext.Reader) (failed error) {
-	array(j, func() {
+	j.Array(func() {
 		if failed == nil {
 			failed = d.jsonScope(j)
 		} else {
@@ -125,12 +97,12 @@ func (d *decoder) jsonScope(j *jsontext.Reader) error {
 	records, known := -1, false
 	var failed error
 	d.scope = d.resource
-	object(j, func(key []byte) {
+	j.Object(func(key []byte) {
 		switch string(key) {
 		case "scope":
 			d.set.Open()
 			d.set.Fields(d.resource)
-			object(j, func(key []byte) {
+			j.Object(func(key []byte) {
 				switch string(key) {
 				case "name":
 					d.set.Field(fieldScopeName, receive.Str(j.String()))
@@ -164,7 +136,7 @@ func (d *decoder) jsonScope(j *jsontext.Reader) error {
 // jsonRecords reads the list of LogRecords of a scope. A bad record spoils no
 // other.
 func (d *decoder) jsonRecords(j *jsontext.Reader) (failed error) {
-	array(j, func() {
+	j.Array(func() {
 		if failed != nil {
 			j.Raw()
 			return
@@ -195,7 +167,7 @@ func (d *decoder) jsonRecords(j *jsontext.Reader) (failed error) {
 
 func (d *decoder) jsonRecord(j *jsontext.Reader, r *logRecord) {
 	r.traceHex = true
-	object(j, func(key []byte) {
+	j.Object(func(key []byte) {
 		switch string(key) {
 		case "timeUnixNano":
 			r.time = unsigned(j)
@@ -256,7 +228,7 @@ func (d *decoder) jsonAttributes(j *jsontext.Reader, attributes bool) {
 		j.Raw()
 		return
 	}
-	array(j, func() {
+	j.Array(func() {
 		if d.jsonText(j) {
 			return
 		}
@@ -307,7 +279,7 @@ func (d *decoder) jsonText(j *jsontext.Reader) bool {
 // jsonPair reads a KeyValue and returns where its value stands, -1 if nowhere.
 func jsonPair(j *jsontext.Reader) (key []byte, at int) {
 	at = -1
-	object(j, func(k []byte) {
+	j.Object(func(k []byte) {
 		switch string(k) {
 		case "key":
 			key = j.String()
@@ -322,7 +294,7 @@ func jsonPair(j *jsontext.Reader) (key []byte, at int) {
 
 // jsonAny reads an AnyValue.
 func (d *decoder) jsonAny(j *jsontext.Reader) (a anyValue) {
-	object(j, func(key []byte) {
+	j.Object(func(key []byte) {
 		switch string(key) {
 		case "stringValue", "bytesValue":
 			a = textValue(j.String())
@@ -367,12 +339,12 @@ func (d *decoder) appendJSONContainer(dst []byte, j *jsontext.Reader, isObject b
 	}
 	dst = append(dst, brackets[0])
 	n := 0
-	object(j, func(key []byte) {
+	j.Object(func(key []byte) {
 		if string(key) != "values" {
 			j.Raw()
 			return
 		}
-		array(j, func() {
+		j.Array(func() {
 			if n++; n > 1 {
 				dst = append(dst, ',')
 			}
@@ -396,7 +368,7 @@ func (d *decoder) appendJSONContainer(dst []byte, j *jsontext.Reader, isObject b
 
 func (d *decoder) appendJSONAny(dst []byte, j *jsontext.Reader) []byte {
 	start, a, done := len(dst), anyValue{}, false
-	object(j, func(key []byte) {
+	j.Object(func(key []byte) {
 		switch string(key) {
 		case "stringValue", "bytesValue":
 			a = textValue(j.String())

@@ -3,11 +3,10 @@ package otlp
 import (
 	"math"
 
-	"google.golang.org/protobuf/encoding/protowire"
-
 	"github.com/meshtrail/meshtrail/internal/fault"
 	"github.com/meshtrail/meshtrail/internal/receive"
 	"github.com/meshtrail/meshtrail/internal/receive/jsontext"
+	"github.com/meshtrail/meshtrail/internal/receive/pb"
 	"github.com/meshtrail/meshtrail/internal/record"
 )
 
@@ -15,67 +14,15 @@ import (
 // logs/v1, common/v1, resource/v1). It is read off the wire directly: unmarshalled
 // messages would cost an allocation per attribute.
 
-// A wireField is one field of a message: v for a length-delimited one, n for
-// every other type. The tag holds number and type, so that a field of another
-// type than expected is an unknown field, as protobuf has it.
-type wireField struct {
-	tag int // number<<3 | type
-	v   []byte
-	n   uint64
-}
-
-// The wire types of a tag.
-const (
-	varint  = int(protowire.VarintType)
-	fixed64 = int(protowire.Fixed64Type)
-	length  = int(protowire.BytesType)
-	fixed32 = int(protowire.Fixed32Type)
-)
-
-var errProto = fault.Errorf(fault.Invalid, "not a protobuf message of the expected shape")
-
-// next takes the first field off b.
-func next(b []byte) (f wireField, rest []byte, err error) {
-	if len(b) > 1 && b[0] < 0x80 && b[0] >= 1<<3 && int(b[0])&7 == length {
-		if v, rest, ok := field(b, int(b[0])); ok {
-			return wireField{tag: int(b[0]), v: v}, rest, nil
-		}
-	}
-	num, typ, size := protowire.ConsumeTag(b)
-	if size < 0 {
-		return f, nil, errProto
-	}
-	b = b[size:]
-	f.tag = int(num)<<3 | int(typ)
-	switch typ {
-	case protowire.BytesType:
-		f.v, size = protowire.ConsumeBytes(b)
-	case protowire.VarintType:
-		f.n, size = protowire.ConsumeVarint(b)
-	case protowire.Fixed64Type:
-		f.n, size = protowire.ConsumeFixed64(b)
-	case protowire.Fixed32Type:
-		var n uint32
-		n, size = protowire.ConsumeFixed32(b)
-		f.n = uint64(n)
-	default:
-		size = protowire.ConsumeFieldValue(num, typ, b)
-	}
-	if size < 0 {
-		return f, nil, errProto
-	}
-	return f, b[size:], nil
-}
-
 // proto reads ExportLogsServiceRequest { repeated ResourceLogs resource_logs = 1 }.
 func (d *decoder) proto(b []byte) error {
 	for len(b) > 0 {
-		f, rest, err := next(b)
+		f, rest, err := pb.Next(b)
 		if err != nil {
 			return err
 		}
-		if b = rest; f.tag == 1<<3|length {
-			if err := d.resourceLogs(f.v); err != nil {
+		if b = rest; f.Tag == 1<<3|pb.Length {
+			if err := d.resourceLogs(f.V); err != nil {
 				return err
 			}
 		}
@@ -88,24 +35,24 @@ func (d *decoder) proto(b []byte) error {
 func (d *decoder) resourceLogs(b []byte) error {
 	d.set.Open()
 	for p := b; len(p) > 0; {
-		f, rest, err := next(p)
+		f, rest, err := pb.Next(p)
 		if err != nil {
 			return err
 		}
-		if p = rest; f.tag == 1<<3|length { // Resource { repeated KeyValue attributes = 1 }
-			if err := d.attributes(f.v, 1); err != nil {
+		if p = rest; f.Tag == 1<<3|pb.Length { // Resource { repeated KeyValue attributes = 1 }
+			if err := d.attributes(f.V, 1); err != nil {
 				return err
 			}
 		}
 	}
 	d.resource = d.set.Close()
 	for len(b) > 0 {
-		f, rest, err := next(b)
+		f, rest, err := pb.Next(b)
 		if err != nil {
 			return err
 		}
-		if b = rest; f.tag == 2<<3|length {
-			if err := d.scopeLogs(f.v); err != nil {
+		if b = rest; f.Tag == 2<<3|pb.Length {
+			if err := d.scopeLogs(f.V); err != nil {
 				return err
 			}
 		}
@@ -116,12 +63,12 @@ func (d *decoder) resourceLogs(b []byte) error {
 // attributes reads the KeyValues of one field of a message.
 func (d *decoder) attributes(b []byte, num int) error {
 	for len(b) > 0 {
-		f, rest, err := next(b)
+		f, rest, err := pb.Next(b)
 		if err != nil {
 			return err
 		}
-		if b = rest; f.tag == num<<3|length {
-			if err := d.keyValue(f.v); err != nil {
+		if b = rest; f.Tag == num<<3|pb.Length {
+			if err := d.keyValue(f.V); err != nil {
 				return err
 			}
 		}
@@ -135,30 +82,30 @@ func (d *decoder) scopeLogs(b []byte) error {
 	d.set.Open()
 	d.set.Fields(d.resource)
 	for p := b; len(p) > 0; {
-		f, rest, err := next(p)
+		f, rest, err := pb.Next(p)
 		if err != nil {
 			return err
 		}
-		if p = rest; f.tag == 1<<3|length {
-			if err := d.protoScope(f.v); err != nil {
+		if p = rest; f.Tag == 1<<3|pb.Length {
+			if err := d.protoScope(f.V); err != nil {
 				return err
 			}
 		}
 	}
 	d.scope = d.set.Close()
 	for len(b) > 0 {
-		f, rest, err := next(b)
+		f, rest, err := pb.Next(b)
 		if err != nil {
 			return err
 		}
-		if b = rest; f.tag != 2<<3|length {
+		if b = rest; f.Tag != 2<<3|pb.Length {
 			continue
 		}
 		if err := d.begin(); err != nil {
 			return err
 		}
 		var r logRecord
-		if err := d.logRecord(&r, f.v); err != nil {
+		if err := d.logRecord(&r, f.V); err != nil {
 			d.reject(err)
 			continue
 		}
@@ -171,19 +118,19 @@ func (d *decoder) scopeLogs(b []byte) error {
 // repeated KeyValue attributes = 3 }.
 func (d *decoder) protoScope(b []byte) error {
 	for p := b; len(p) > 0; {
-		f, rest, err := next(p)
+		f, rest, err := pb.Next(p)
 		if err != nil {
 			return err
 		}
 		p = rest
-		if len(f.v) == 0 {
+		if len(f.V) == 0 {
 			continue
 		}
-		switch f.tag {
-		case 1<<3 | length:
-			d.attr([]byte(fieldScopeName), textValue(f.v))
-		case 2<<3 | length:
-			d.attr([]byte(fieldScopeVersion), textValue(f.v))
+		switch f.Tag {
+		case 1<<3 | pb.Length:
+			d.attr([]byte(fieldScopeName), textValue(f.V))
+		case 2<<3 | pb.Length:
+			d.attr([]byte(fieldScopeVersion), textValue(f.V))
 		}
 	}
 	return d.attributes(b, 3)
@@ -196,40 +143,40 @@ func (d *decoder) protoScope(b []byte) error {
 // string event_name = 12 }.
 func (d *decoder) logRecord(r *logRecord, b []byte) error {
 	for len(b) > 0 {
-		f, rest, err := next(b)
+		f, rest, err := pb.Next(b)
 		if err != nil {
 			return err
 		}
 		b = rest
-		switch f.tag {
-		case 1<<3 | fixed64:
-			r.time = f.n
-		case 2<<3 | varint:
-			r.severity = int64(int32(f.n))
-		case 3<<3 | length:
-			r.severityText = f.v
-		case 5<<3 | length:
-			a, err := d.protoAny(f.v)
+		switch f.Tag {
+		case 1<<3 | pb.Fixed64:
+			r.time = f.N
+		case 2<<3 | pb.Varint:
+			r.severity = int64(int32(f.N))
+		case 3<<3 | pb.Length:
+			r.severityText = f.V
+		case 5<<3 | pb.Length:
+			a, err := d.protoAny(f.V)
 			if err != nil {
 				return err
 			}
 			d.setBody(r, a)
-		case 6<<3 | length:
-			if err := d.keyValue(f.v); err != nil {
+		case 6<<3 | pb.Length:
+			if err := d.keyValue(f.V); err != nil {
 				return err
 			}
-		case 7<<3 | varint:
-			r.dropped = f.n
-		case 8<<3 | fixed32:
-			r.flags = f.n
-		case 9<<3 | length:
-			r.trace = f.v
-		case 10<<3 | length:
-			r.span = f.v
-		case 11<<3 | fixed64:
-			r.observed = f.n
-		case 12<<3 | length:
-			r.event = f.v
+		case 7<<3 | pb.Varint:
+			r.dropped = f.N
+		case 8<<3 | pb.Fixed32:
+			r.flags = f.N
+		case 9<<3 | pb.Length:
+			r.trace = f.V
+		case 10<<3 | pb.Length:
+			r.span = f.V
+		case 11<<3 | pb.Fixed64:
+			r.observed = f.N
+		case 12<<3 | pb.Length:
+			r.event = f.V
 		}
 	}
 	return nil
@@ -261,49 +208,30 @@ func (d *decoder) keyValue(b []byte) error {
 // textPair reads a KeyValue whose value is a text, written as all encoders write
 // it: the key, then the value, and nothing else.
 func textPair(b []byte) (key, text []byte, ok bool) {
-	key, b, ok = field(b, 1<<3|length)
+	key, b, ok = pb.Take(b, 1<<3|pb.Length)
 	if !ok {
 		return nil, nil, false
 	}
-	value, b, ok := field(b, 2<<3|length)
+	value, b, ok := pb.Take(b, 2<<3|pb.Length)
 	if !ok || len(b) > 0 {
 		return nil, nil, false
 	}
-	text, b, ok = field(value, 1<<3|length)
+	text, b, ok = pb.Take(value, 1<<3|pb.Length)
 	return key, text, ok && len(b) == 0
-}
-
-// field takes a length-delimited field off b that has this tag, which is of one
-// byte, and a length of one or two.
-func field(b []byte, tag int) (v, rest []byte, ok bool) {
-	if len(b) < 2 || int(b[0]) != tag {
-		return nil, b, false
-	}
-	n, b := int(b[1]), b[2:]
-	if n >= 0x80 {
-		if len(b) == 0 || b[0] >= 0x80 {
-			return nil, b, false
-		}
-		n, b = n&0x7f|int(b[0])<<7, b[1:]
-	}
-	if n > len(b) {
-		return nil, b, false
-	}
-	return b[:n:n], b[n:], true
 }
 
 func pair(b []byte) (key, value []byte, err error) {
 	for len(b) > 0 {
-		f, rest, err := next(b)
+		f, rest, err := pb.Next(b)
 		if err != nil {
 			return nil, nil, err
 		}
 		b = rest
-		switch f.tag {
-		case 1<<3 | length:
-			key = f.v
-		case 2<<3 | length:
-			value = f.v
+		switch f.Tag {
+		case 1<<3 | pb.Length:
+			key = f.V
+		case 2<<3 | pb.Length:
+			value = f.V
 		}
 	}
 	return key, value, nil
@@ -333,22 +261,22 @@ func (d *decoder) protoAny(b []byte) (anyValue, error) {
 // the field's number.
 func scalar(b []byte) (a anyValue, inner []byte, num int, err error) {
 	for len(b) > 0 {
-		f, rest, err := next(b)
+		f, rest, err := pb.Next(b)
 		if err != nil {
 			return a, nil, 0, err
 		}
 		b = rest
-		switch f.tag {
-		case 1<<3 | length:
-			a = textValue(f.v)
-		case 2<<3 | varint:
-			a = anyValue{v: record.BoolValue(f.n != 0)}
-		case 3<<3 | varint:
-			a = anyValue{v: record.IntValue(int64(f.n))}
-		case 4<<3 | fixed64:
-			a = anyValue{v: record.FloatValue(math.Float64frombits(f.n))}
-		case 5<<3 | length, 6<<3 | length, 7<<3 | length:
-			a, inner, num = anyValue{}, f.v, f.tag>>3
+		switch f.Tag {
+		case 1<<3 | pb.Length:
+			a = textValue(f.V)
+		case 2<<3 | pb.Varint:
+			a = anyValue{v: record.BoolValue(f.N != 0)}
+		case 3<<3 | pb.Varint:
+			a = anyValue{v: record.IntValue(int64(f.N))}
+		case 4<<3 | pb.Fixed64:
+			a = anyValue{v: record.FloatValue(math.Float64frombits(f.N))}
+		case 5<<3 | pb.Length, 6<<3 | pb.Length, 7<<3 | pb.Length:
+			a, inner, num = anyValue{}, f.V, f.Tag>>3
 			continue
 		default:
 			continue
@@ -370,21 +298,21 @@ func (d *decoder) appendContainer(dst, b []byte, object bool, depth int) ([]byte
 	}
 	dst = append(dst, brackets[0])
 	for first := true; len(b) > 0; {
-		f, rest, err := next(b)
+		f, rest, err := pb.Next(b)
 		if err != nil {
 			return dst, err
 		}
-		if b = rest; f.tag != 1<<3|length {
+		if b = rest; f.Tag != 1<<3|pb.Length {
 			continue
 		}
 		if !first {
 			dst = append(dst, ',')
 		}
 		first = false
-		value := f.v
+		value := f.V
 		if object {
 			var key []byte
-			if key, value, err = pair(f.v); err != nil {
+			if key, value, err = pair(f.V); err != nil {
 				return dst, err
 			}
 			dst = append(jsontext.AppendString(dst, key), ':')

@@ -12,12 +12,12 @@ import (
 func (d *traceDecoder) json(b []byte) error {
 	j := jsontext.NewReader(b, d.lim.Depth, d.set)
 	var failed error
-	object(&j, func(key []byte) {
+	j.Object(func(key []byte) {
 		if string(key) != "resourceSpans" {
 			j.Raw()
 			return
 		}
-		array(&j, func() {
+		j.Array(func() {
 			if failed == nil {
 				failed = d.jsonResource(&j)
 			} else {
@@ -39,7 +39,7 @@ func within(j *jsontext.Reader, at int, f func(in *jsontext.Reader) error) error
 	}
 	in := j.At(at)
 	var failed error
-	array(&in, func() {
+	in.Array(func() {
 		if failed == nil {
 			failed = f(&in)
 		} else {
@@ -55,11 +55,11 @@ func within(j *jsontext.Reader, at int, f func(in *jsontext.Reader) error) error
 func (d *traceDecoder) jsonResource(j *jsontext.Reader) error {
 	scopes := -1
 	d.span.SetResource(nil)
-	object(j, func(key []byte) {
+	j.Object(func(key []byte) {
 		switch string(key) {
 		case "resource":
 			d.set.Open()
-			object(j, func(key []byte) { d.jsonAttributes(j, string(key) == "attributes") })
+			j.Object(func(key []byte) { d.jsonAttributes(j, string(key) == "attributes") })
 			d.span.SetResource(d.set.Close())
 		case "scopeSpans":
 			skip(j, &scopes)
@@ -73,12 +73,12 @@ func (d *traceDecoder) jsonResource(j *jsontext.Reader) error {
 func (d *traceDecoder) jsonScope(j *jsontext.Reader) error {
 	list := -1
 	d.span.SetScope(nil, nil, nil)
-	object(j, func(key []byte) {
+	j.Object(func(key []byte) {
 		switch string(key) {
 		case "scope":
 			var name, version []byte
 			d.set.Open()
-			object(j, func(key []byte) {
+			j.Object(func(key []byte) {
 				switch string(key) {
 				case "name":
 					name = j.String()
@@ -123,7 +123,7 @@ func (d *traceDecoder) jsonSpan(j *jsontext.Reader) {
 	s := d.span
 	var start, end uint64
 	d.set.Open()
-	object(j, func(key []byte) {
+	j.Object(func(key []byte) {
 		switch string(key) {
 		case "traceId":
 			jsonID(j, s.TraceID[:])
@@ -150,11 +150,11 @@ func (d *traceDecoder) jsonSpan(j *jsontext.Reader) {
 		case "flags":
 			d.flags(unsigned(j))
 		case "events":
-			array(j, func() { d.jsonEvent(j) })
+			j.Array(func() { d.jsonEvent(j) })
 		case "links":
-			array(j, func() { d.jsonLink(j) })
+			j.Array(func() { d.jsonLink(j) })
 		case "status":
-			object(j, func(key []byte) {
+			j.Object(func(key []byte) {
 				switch string(key) {
 				case "code":
 					s.Status = status(unsigned(j))
@@ -186,7 +186,7 @@ func (d *traceDecoder) jsonEvent(j *jsontext.Reader) {
 	var at uint64
 	var name []byte
 	d.members = d.members[:0]
-	object(j, func(key []byte) {
+	j.Object(func(key []byte) {
 		switch string(key) {
 		case "timeUnixNano":
 			at = unsigned(j)
@@ -204,7 +204,7 @@ func (d *traceDecoder) jsonLink(j *jsontext.Reader) {
 	var span [8]byte
 	var state []byte
 	d.members = d.members[:0]
-	object(j, func(key []byte) {
+	j.Object(func(key []byte) {
 		switch string(key) {
 		case "traceId":
 			jsonID(j, trace[:])
@@ -226,7 +226,7 @@ func (d *traceDecoder) jsonMembers(j *jsontext.Reader, attributes bool) {
 		j.Raw()
 		return
 	}
-	array(j, func() {
+	j.Array(func() {
 		key, at := jsonPair(j)
 		if at < 0 || len(key) == 0 {
 			return

@@ -1,6 +1,8 @@
 package otlp
 
 import (
+	"github.com/meshtrail/meshtrail/internal/receive/pb"
+
 	"github.com/meshtrail/meshtrail/internal/receive/spans"
 	"github.com/meshtrail/meshtrail/internal/record"
 )
@@ -17,12 +19,12 @@ func (d *traceDecoder) proto(b []byte) error {
 // number.
 func each(b []byte, num int, f func([]byte) error) error {
 	for len(b) > 0 {
-		w, rest, err := next(b)
+		w, rest, err := pb.Next(b)
 		if err != nil {
 			return err
 		}
-		if b = rest; w.tag == num<<3|length {
-			if err := f(w.v); err != nil {
+		if b = rest; w.Tag == num<<3|pb.Length {
+			if err := f(w.V); err != nil {
 				return err
 			}
 		}
@@ -48,15 +50,15 @@ func (d *traceDecoder) scopeSpans(b []byte) error {
 	d.set.Open()
 	err := each(b, 1, func(v []byte) error {
 		for p := v; len(p) > 0; {
-			f, rest, err := next(p)
+			f, rest, err := pb.Next(p)
 			if err != nil {
 				return err
 			}
-			switch p = rest; f.tag {
-			case 1<<3 | length:
-				name = f.v
-			case 2<<3 | length:
-				version = f.v
+			switch p = rest; f.Tag {
+			case 1<<3 | pb.Length:
+				name = f.V
+			case 2<<3 | pb.Length:
+				version = f.V
 			}
 		}
 		return d.attributes(v, 3)
@@ -66,17 +68,17 @@ func (d *traceDecoder) scopeSpans(b []byte) error {
 	}
 	d.scopeOf(name, version, d.set.Close())
 	for len(b) > 0 {
-		f, rest, err := next(b)
+		f, rest, err := pb.Next(b)
 		if err != nil {
 			return err
 		}
-		if b = rest; f.tag != 2<<3|length {
+		if b = rest; f.Tag != 2<<3|pb.Length {
 			continue
 		}
 		if err := d.begin(); err != nil {
 			return err
 		}
-		if err := d.protoSpan(f.v); err != nil {
+		if err := d.protoSpan(f.V); err != nil {
 			d.reject(err)
 			continue
 		}
@@ -95,44 +97,44 @@ func (d *traceDecoder) protoSpan(b []byte) error {
 	s := d.span
 	var start, end uint64
 	for len(b) > 0 {
-		f, rest, err := next(b)
+		f, rest, err := pb.Next(b)
 		if err != nil {
 			return err
 		}
 		b = rest
-		switch f.tag {
-		case 1<<3 | length:
-			binaryID(s.TraceID[:], f.v)
-		case 2<<3 | length:
-			binaryID(s.SpanID[:], f.v)
-		case 3<<3 | length:
-			s.State = f.v
-		case 4<<3 | length:
-			binaryID(s.ParentID[:], f.v)
-		case 5<<3 | length:
-			s.Name = f.v
-		case 6<<3 | varint:
-			s.Kind = kindOf(f.n)
-		case 7<<3 | fixed64:
-			start = f.n
-		case 8<<3 | fixed64:
-			end = f.n
-		case 9<<3 | length:
-			err = d.spanAttribute(f.v)
-		case 10<<3 | varint:
-			s.DroppedAttributes = f.n
-		case 11<<3 | length:
-			err = d.protoEvent(f.v)
-		case 12<<3 | varint:
-			s.DroppedEvents = f.n
-		case 13<<3 | length:
-			err = d.protoLink(f.v)
-		case 14<<3 | varint:
-			s.DroppedLinks = f.n
-		case 15<<3 | length:
-			err = d.protoStatus(f.v)
-		case 16<<3 | fixed32:
-			d.flags(f.n)
+		switch f.Tag {
+		case 1<<3 | pb.Length:
+			binaryID(s.TraceID[:], f.V)
+		case 2<<3 | pb.Length:
+			binaryID(s.SpanID[:], f.V)
+		case 3<<3 | pb.Length:
+			s.State = f.V
+		case 4<<3 | pb.Length:
+			binaryID(s.ParentID[:], f.V)
+		case 5<<3 | pb.Length:
+			s.Name = f.V
+		case 6<<3 | pb.Varint:
+			s.Kind = kindOf(f.N)
+		case 7<<3 | pb.Fixed64:
+			start = f.N
+		case 8<<3 | pb.Fixed64:
+			end = f.N
+		case 9<<3 | pb.Length:
+			err = d.spanAttribute(f.V)
+		case 10<<3 | pb.Varint:
+			s.DroppedAttributes = f.N
+		case 11<<3 | pb.Length:
+			err = d.protoEvent(f.V)
+		case 12<<3 | pb.Varint:
+			s.DroppedEvents = f.N
+		case 13<<3 | pb.Length:
+			err = d.protoLink(f.V)
+		case 14<<3 | pb.Varint:
+			s.DroppedLinks = f.N
+		case 15<<3 | pb.Length:
+			err = d.protoStatus(f.V)
+		case 16<<3 | pb.Fixed32:
+			d.flags(f.N)
 		}
 		if err != nil {
 			return err
@@ -179,15 +181,15 @@ func (d *traceDecoder) spanAttribute(b []byte) error {
 // protoStatus reads Status { string message = 2; StatusCode code = 3 }.
 func (d *traceDecoder) protoStatus(b []byte) error {
 	for len(b) > 0 {
-		f, rest, err := next(b)
+		f, rest, err := pb.Next(b)
 		if err != nil {
 			return err
 		}
-		switch b = rest; f.tag {
-		case 2<<3 | length:
-			d.span.Message = f.v
-		case 3<<3 | varint:
-			d.span.Status = status(f.n)
+		switch b = rest; f.Tag {
+		case 2<<3 | pb.Length:
+			d.span.Message = f.V
+		case 3<<3 | pb.Varint:
+			d.span.Status = status(f.N)
 		}
 	}
 	return nil
@@ -200,17 +202,17 @@ func (d *traceDecoder) protoEvent(b []byte) error {
 	var name []byte
 	d.members = d.members[:0]
 	for len(b) > 0 {
-		f, rest, err := next(b)
+		f, rest, err := pb.Next(b)
 		if err != nil {
 			return err
 		}
-		switch b = rest; f.tag {
-		case 1<<3 | fixed64:
-			at = f.n
-		case 2<<3 | length:
-			name = f.v
-		case 3<<3 | length:
-			if err := d.member(f.v); err != nil {
+		switch b = rest; f.Tag {
+		case 1<<3 | pb.Fixed64:
+			at = f.N
+		case 2<<3 | pb.Length:
+			name = f.V
+		case 3<<3 | pb.Length:
+			if err := d.member(f.V); err != nil {
 				return err
 			}
 		}
@@ -227,19 +229,19 @@ func (d *traceDecoder) protoLink(b []byte) error {
 	var state []byte
 	d.members = d.members[:0]
 	for len(b) > 0 {
-		f, rest, err := next(b)
+		f, rest, err := pb.Next(b)
 		if err != nil {
 			return err
 		}
-		switch b = rest; f.tag {
-		case 1<<3 | length:
-			binaryID(trace[:], f.v)
-		case 2<<3 | length:
-			binaryID(span[:], f.v)
-		case 3<<3 | length:
-			state = f.v
-		case 4<<3 | length:
-			if err := d.member(f.v); err != nil {
+		switch b = rest; f.Tag {
+		case 1<<3 | pb.Length:
+			binaryID(trace[:], f.V)
+		case 2<<3 | pb.Length:
+			binaryID(span[:], f.V)
+		case 3<<3 | pb.Length:
+			state = f.V
+		case 4<<3 | pb.Length:
+			if err := d.member(f.V); err != nil {
 				return err
 			}
 		}

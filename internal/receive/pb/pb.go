@@ -32,6 +32,11 @@ var ErrMessage = fault.Errorf(fault.Invalid, "not a protobuf message of the expe
 
 // Next takes the first field off b, which must not be empty.
 func Next(b []byte) (f Field, rest []byte, err error) {
+	if len(b) > 1 && b[0] < 0x80 && b[0] >= 1<<3 && int(b[0])&7 == Length {
+		if v, rest, ok := Take(b, int(b[0])); ok {
+			return Field{Tag: int(b[0]), V: v}, rest, nil
+		}
+	}
 	num, typ, size := protowire.ConsumeTag(b)
 	if size < 0 {
 		return f, nil, ErrMessage
@@ -56,6 +61,25 @@ func Next(b []byte) (f Field, rest []byte, err error) {
 		return f, nil, ErrMessage
 	}
 	return f, b[size:], nil
+}
+
+// Take takes a length-delimited field off b that has this tag, which is of one
+// byte, and a length of one or two.
+func Take(b []byte, tag int) (v, rest []byte, ok bool) {
+	if len(b) < 2 || int(b[0]) != tag {
+		return nil, b, false
+	}
+	n, b := int(b[1]), b[2:]
+	if n >= 0x80 {
+		if len(b) == 0 || b[0] >= 0x80 {
+			return nil, b, false
+		}
+		n, b = n&0x7f|int(b[0])<<7, b[1:]
+	}
+	if n > len(b) {
+		return nil, b, false
+	}
+	return b[:n:n], b[n:], true
 }
 
 // Each calls f with every field of a message, and stops at its first error.
