@@ -95,7 +95,7 @@ var protocols = []protocol{
 func (s *server) receivers() (routes []httpd.Route, root httpd.Route, exists *httpd.Route, err error) {
 	shared := receive.Shared{
 		Intake: s.intake, Bodies: receive.NewBodies(s.cfg.Receive), // what all requests together may hold
-		Metrics: s.metrics, Logger: s.log, Audit: s.audit, Sources: s.sources, Rates: new(receive.Rates),
+		Metrics: s.metrics, Logger: s.log, Audit: s.audit, Sources: s.sources, Rates: new(receive.Rates), Places: places(openFiles()),
 	}
 	for _, p := range protocols {
 		shared.Lossy = p.info.Lossy

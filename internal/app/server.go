@@ -229,6 +229,7 @@ func (s *server) openDoors(context.Context) error {
 	s.routes = append(s.routes, rpc.Routes(access.Public, rpc.Health(rpc.Names(s.routes)...))...)
 	s.http, err = httpd.New(httpd.Options{
 		Config: s.cfg.Server, Keeper: s.keeper, Audit: s.audit, Routes: s.routes, Unknown: rpc.Unknown, Logger: s.log, Metrics: s.metrics,
+		Places: places(openFiles()),
 	})
 	return err
 }

@@ -45,6 +45,12 @@ func (c *counters) refused(kind fault.Kind) {
 	}
 }
 
+func (c *counters) crowded() {
+	if c != nil {
+		c.refusals.WithLabelValues("connections").Inc()
+	}
+}
+
 func (c *counters) panicked() {
 	if c != nil {
 		c.panics.WithLabelValues().Inc()

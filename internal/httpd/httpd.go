@@ -133,6 +133,7 @@ type Options struct {
 	Unknown func(w http.ResponseWriter, r *http.Request, err error) bool
 	Logger  *slog.Logger       // nil: discard
 	Metrics *telemetry.Metrics // nil: none
+	Places  *Places            // of connections; nil: no bound
 }
 
 // A Server serves the routes on one listener.
@@ -146,6 +147,7 @@ type Server struct {
 	tls      *TLS           // nil: plaintext
 	count    *counters
 	draining chan struct{} // closed when shutdown begins: streams end
+	crowds   *identity.Limiter
 }
 
 // New checks the configuration and every route. It opens nothing but the
@@ -160,7 +162,7 @@ func New(o Options) (*Server, error) {
 	if o.Logger == nil {
 		o.Logger = slog.New(slog.DiscardHandler)
 	}
-	s := &Server{o: o, log: o.Logger, mux: http.NewServeMux(), routes: make(map[string]*Route), count: newCounters(o.Metrics), draining: make(chan struct{})}
+	s := &Server{o: o, log: o.Logger, mux: http.NewServeMux(), routes: make(map[string]*Route), count: newCounters(o.Metrics), draining: make(chan struct{}), crowds: identity.NewLimiter(time.Now)}
 	for i := range o.Routes {
 		if err := s.add(&o.Routes[i]); err != nil {
 			return nil, err
@@ -249,9 +251,20 @@ func (s *Server) Listen() (net.Addr, error) {
 			return nil, fault.WithHint(fault.Errorf(fault.Conflict, "listen on %s: %w", addr, err),
 				"another program may hold the port; choose another with --listen, or in server.also")
 		}
+		if s.o.Places != nil {
+			l = &placed{Listener: l, places: s.o.Places, refused: s.crowded}
+		}
 		s.open = append(s.open, l)
 	}
 	return s.open[0].Addr(), nil
+}
+
+// crowded counts a connection for which there was no place.
+func (s *Server) crowded() {
+	s.count.crowded()
+	if s.crowds.Allow("") {
+		s.log.Warn("connection refused: too many are open for the files that the process may have open")
+	}
 }
 
 // Addrs returns every address, after Listen.

@@ -6,6 +6,7 @@ import (
 	"net/http"
 
 	"github.com/meshtrail/meshtrail/internal/audit"
+	"github.com/meshtrail/meshtrail/internal/httpd"
 	"github.com/meshtrail/meshtrail/internal/pipeline"
 	"github.com/meshtrail/meshtrail/internal/record"
 	"github.com/meshtrail/meshtrail/internal/telemetry"
@@ -21,6 +22,7 @@ type Shared struct {
 	Audit   audit.Recorder     // of senders who are refused; may be nil
 	Sources *Sources           // what is known of each source; may be nil
 	Rates   *Rates             // what credentials may send; nil: no bounds
+	Places  *httpd.Places      // of connections on ports of receivers; nil: no bound
 	// Lossy says that the protocol has no acknowledgement. The list of receivers
 	// sets it, from Info.
 	Lossy bool

@@ -15,6 +15,7 @@ import (
 
 	"github.com/meshtrail/meshtrail/internal/audit"
 	"github.com/meshtrail/meshtrail/internal/fault"
+	"github.com/meshtrail/meshtrail/internal/httpd"
 	"github.com/meshtrail/meshtrail/internal/identity"
 )
 
@@ -143,7 +144,7 @@ func (l *Listener) accept(ctx context.Context) error {
 		again = time.Millisecond
 		if reason := l.admit(nc); reason != "" {
 			l.refuse(ctx, nc.RemoteAddr(), reason, nil)
-			abort(nc)
+			httpd.Refuse(nc)
 			continue
 		}
 		l.wg.Go(func() {
@@ -151,14 +152,6 @@ func (l *Listener) accept(ctx context.Context) error {
 			l.serve(ctx, nc)
 		})
 	}
-}
-
-// abort closes a connection without a farewell, so that it costs nothing more.
-func abort(nc net.Conn) {
-	if t, ok := nc.(*net.TCPConn); ok {
-		t.SetLinger(0)
-	}
-	nc.Close()
 }
 
 // admit takes a place for a connection, or says why it gets none.
@@ -171,6 +164,9 @@ func (l *Listener) admit(nc net.Conn) string {
 	if l.open >= l.cfg.Connections {
 		return "connections"
 	}
+	if !l.shared.Places.Take() {
+		return "files"
+	}
 	l.open++
 	l.count.connections.Set(float64(l.open))
 	return ""
@@ -180,6 +176,7 @@ func (l *Listener) leave() {
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	l.open--
+	l.shared.Places.Leave()
 	l.count.connections.Set(float64(l.open))
 }
 
@@ -203,7 +200,7 @@ func (l *Listener) refuse(ctx context.Context, from net.Addr, reason string, err
 		return
 	}
 	l.log.Warn("connection refused", "remote", addr.String(), "reason", reason, "error", err)
-	if l.shared.Audit == nil || reason == "connections" {
+	if l.shared.Audit == nil || reason == "connections" || reason == "files" {
 		return
 	}
 	act := audit.Act{
