@@ -90,7 +90,7 @@ func TestRateOfACredential(t *testing.T) {
 		}
 
 		// A little over the rate is held back, not refused.
-		time.Sleep(8 * time.Second)
+		<-time.After(8 * time.Second)
 		if err := send(one, 10); err != nil || time.Since(start) != 9*time.Second {
 			t.Errorf("after %v: %v", time.Since(start), err)
 		}

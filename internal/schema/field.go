@@ -76,6 +76,11 @@ const (
 	ztunnel = "ztunnel"
 	short   = "short label"
 	usual   = "usual"
+
+	ecs      = "ECS"
+	otel     = "OpenTelemetry before 1.30"
+	journald = "journald"
+	k8sAudit = "Kubernetes audit"
 )
 
 var streamLabels = []StreamLabel{
