@@ -4,8 +4,8 @@
 // Each entry becomes a JSON object of Envoy's own access log operators under the
 // names that meshes give them in their JSON access logs, so that what the record
 // means is found out in one place, whichever way it came. What no operator stands
-// for keeps a name of its own (docs/shippers/mesh.md has the list). The proxy that sent
-// it is said once per stream, in its first message, and goes with each record.
+// for keeps a name of its own (docs/shippers/mesh.md has the list). The proxy that
+// sent it is said once per stream, in its first message, and goes with each record.
 //
 // The protocol has no answer: a stream that breaks has lost what was on the way,
 // and Envoy tells nobody. Hence Info.Lossy. What can be done is done: a message

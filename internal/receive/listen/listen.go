@@ -1,7 +1,7 @@
-// Package listen serves receivers whose protocol is not HTTP: it opens
-// their ports, says who sends, and bounds what a connection may cost. A receiver
-// adds a function that speaks its protocol on one connection (Streams), or takes
-// what came in datagrams (Datagrams).
+// Package listen serves receivers whose protocol is not HTTP: it opens their ports,
+// says who sends, and bounds what a connection may cost. A receiver adds a function
+// that speaks its protocol on one connection (Streams), or takes what came in
+// datagrams (Datagrams).
 //
 //	l, err := listen.New(Name, cfg.Config, shared, listen.Streams(r.serve), listen.MaxMessage(1<<20))
 //

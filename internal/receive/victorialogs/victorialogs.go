@@ -1,6 +1,6 @@
 // Package victorialogs receives what vlagent sends, and what VictoriaLogs sends to
 // another VictoriaLogs: its native protocol, POST /internal/insert?version=v1. A
-// body, under zstd or as it is, is rows without anything between them:
+// body, under zstd or as it is, is records without anything between them:
 //
 //	| account u32 | project u32 | stream bytes | time i64 ns | fields uvarint | (name bytes, value bytes) … |
 //
