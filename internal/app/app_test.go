@@ -37,9 +37,11 @@ func opened(t *testing.T) *server {
 	return reopened(t, dir)
 }
 
-func reopened(t *testing.T, dir string) *server {
+func reopened(t *testing.T, dir string) *server { return configured(t, dir, config.Default()) }
+
+func configured(t *testing.T, dir string, cfg *config.Config) *server {
 	t.Helper()
-	s, err := open(t.Context(), ServeOptions{Data: dir, Version: "test"}, config.Default(), slog.New(slog.DiscardHandler))
+	s, err := open(t.Context(), ServeOptions{Data: dir, Version: "test"}, cfg, slog.New(slog.DiscardHandler))
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -5,12 +5,15 @@ import (
 	"flag"
 	"fmt"
 	"os"
+	"path/filepath"
 	"regexp"
 	"slices"
 	"strings"
 	"testing"
 
 	"github.com/prometheus/client_golang/prometheus"
+
+	"github.com/meshtrail/meshtrail/internal/config"
 )
 
 var update = flag.Bool("update", false, "write the table of metrics in docs/operate.md anew")
@@ -26,9 +29,15 @@ const (
 var described = regexp.MustCompile(`fqName: ("(?:[^"\\]|\\.)*"), help: ("(?:[^"\\]|\\.)*"),.* constLabels: \{.*\}, variableLabels: \{([^}]*)\}`)
 
 // TestOperateNamesEveryMetric holds the table of the document against the
-// registry of a started server.
+// registry of a started server that has ports of its own.
 func TestOperateNamesEveryMetric(t *testing.T) {
-	s := opened(t)
+	dir := filepath.Join(t.TempDir(), "data")
+	if _, err := Init(t.Context(), dir, "test"); err != nil {
+		t.Fatal(err)
+	}
+	cfg := config.Default()
+	cfg.Receivers.Syslog.UDP.Listen = "127.0.0.1:0"
+	s := configured(t, dir, cfg)
 	descs := make(chan *prometheus.Desc)
 	go func() {
 		s.metrics.Describe(descs)
