@@ -24,7 +24,6 @@ import (
 	"mime"
 	"net/http"
 	"strconv"
-	"strings"
 	"time"
 
 	"github.com/meshtrail/meshtrail/internal/access"
@@ -61,7 +60,7 @@ func Info() receive.Info {
 		Over:       "POST /upload",
 		Ack:        "202 when all of the upload is durable; portions that are sent again are seen once by their cursors",
 		Credential: "a client certificate (systemd-journal-upload can show nothing else), or a token",
-		Limits:     "2 MiB and 1,024 fields a record; an upload of any length is read in portions of 1 MiB",
+		Limits:     "2 MiB and 1,024 fields a record; an upload of any length is read in portions of 1 MiB; zstd and gzip, no xz and lz4",
 		Tested:     []string{"systemd-journal-upload 252"},
 	}
 }
@@ -99,15 +98,16 @@ func (r *Receiver) upload(w http.ResponseWriter, req *http.Request) error {
 	if t, _, err := mime.ParseMediaType(req.Header.Get("Content-Type")); err != nil || t != contentType {
 		return receive.WithStatus(http.StatusUnsupportedMediaType, fault.Errorf(fault.Invalid, "Content-Type: %s is required", contentType))
 	}
-	if e := req.Header.Get("Content-Encoding"); e != "" && !strings.EqualFold(e, "identity") {
-		return receive.WithStatus(http.StatusUnsupportedMediaType, fault.WithHint(fault.Errorf(fault.Invalid, "Content-Encoding %q is not read here", e), "set Compression= to nothing in journal-upload.conf"))
-	}
 	from, err := r.inlet.IdentifyStream(req)
 	if err != nil {
 		return err
 	}
 	u := upload{r: r, req: req, from: from, rc: http.NewResponseController(w)}
 	defer u.release()
+	w.Header().Set("Accept-Encoding", acceptEncoding)
+	if err := u.open(req.Header.Get("Content-Encoding")); err != nil {
+		return err
+	}
 	if err := u.run(); err != nil {
 		return err
 	}
@@ -124,6 +124,10 @@ type upload struct {
 	req  *http.Request
 	from receive.Sender
 	rc   *http.ResponseController
+	in   io.Reader
+
+	window int64  // of the decoder, in Bodies
+	close  func() // of the decoder; may be nil
 
 	buf   []byte
 	held  int64 // of buf, in Bodies
@@ -134,7 +138,12 @@ type upload struct {
 	skip  bool  // within one
 }
 
-func (u *upload) release() { u.r.inlet.Bodies.Return(u.held) }
+func (u *upload) release() {
+	if u.close != nil {
+		u.close()
+	}
+	u.r.inlet.Bodies.Return(u.held + u.window)
+}
 
 // run reads the upload to its end.
 func (u *upload) run() error {
@@ -169,16 +178,8 @@ func (u *upload) read() (int, error) {
 		u.held = int64(want)
 		u.buf = append(make([]byte, 0, want), u.buf...)
 	}
-	u.rc.SetReadDeadline(u.r.now().Add(silence)) // not every connection has one
-	n, err := u.req.Body.Read(u.buf[len(u.buf):min(len(u.buf)+readBytes, cap(u.buf))])
+	n, err := u.in.Read(u.buf[len(u.buf):min(len(u.buf)+readBytes, cap(u.buf))])
 	u.buf = u.buf[:len(u.buf)+n]
-	if err != nil && !errors.Is(err, io.EOF) {
-		kind := fault.Unavailable
-		if fault.Is(err, fault.TooLarge) {
-			kind = fault.TooLarge
-		}
-		return n, fault.Errorf(kind, "read upload: %w", err)
-	}
 	return n, err
 }
 

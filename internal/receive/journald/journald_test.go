@@ -138,7 +138,13 @@ func TestAnswers(t *testing.T) {
 	f(417, 0, "MESSAGE\n\xff\xff\xff\xff\xff\xff\xff\xffab")
 	f(202, 1, "=x\n\nMESSAGE=a\n\n") // a field without a name
 	f(415, 0, "MESSAGE=a\n\n", "Content-Type: text/plain")
-	f(415, 0, "MESSAGE=a\n\n", kindHeader, "Content-Encoding: zstd")
+	for _, e := range []string{"lz4", "xz", "x"} {
+		f(415, 0, "MESSAGE=a\n\n", kindHeader, "Content-Encoding: "+e)
+	}
+	for _, e := range []string{"zstd", "gzip"} {
+		f(202, 0, "", kindHeader, "Content-Encoding: "+e)
+		f(400, 0, "MESSAGE=a\n\n", kindHeader, "Content-Encoding: "+e)
+	}
 	f(202, 1, "MESSAGE=a\n\n", kindHeader+"; charset=utf-8")
 	f(202, 1, "MESSAGE=a\n\nMESSAGE="+strings.Repeat("x", 3<<20)+"\n\n")
 	f(202, 2, "MESSAGE=a\n\n"+binaryField("COREDUMP", strings.Repeat("\n", 5<<20))+"MESSAGE=b\n\nMESSAGE=c\n\n")
@@ -329,6 +335,9 @@ func FuzzExport(f *testing.F) {
 				t.Fatal(err)
 			}
 			u := upload{r: rec, req: httptest.NewRequest("POST", "/upload", r), rc: http.NewResponseController(httptest.NewRecorder())}
+			if err := u.open(""); err != nil {
+				t.Fatal(err)
+			}
 			defer u.release()
 			err = u.run()
 			return show(in.Raws()), fmt.Sprint(err)
