@@ -82,7 +82,7 @@ func TestNoHeaderChangesTheTenant(t *testing.T) {
 		"/loki/api/v1/push?tenant=umbrella":                      push,
 		"/_bulk?tenant=umbrella&org=umbrella":                    bulk,
 		"/api/v1/ingest?tenant=umbrella":                         `{"message":"needle","tenant":"umbrella"}`,
-		"/services/collector?index=umbrella":    `{"event":"needle","index":"umbrella","fields":{"tenant":"umbrella"}}`,
+		"/services/collector?index=umbrella":                     `{"event":"needle","index":"umbrella","fields":{"tenant":"umbrella"}}`,
 		"/api/v2/logs?ddtags=tenant:umbrella&dd-api-key=foreign": `[{"message":"needle","ddtags":"tenant:umbrella"}]`,
 	} {
 		if w := s.asked(t.Context(), "POST", path, sender, body, header...); w.Code/100 != 2 {
