@@ -17,8 +17,9 @@ import (
 
 // Sizes of a connection's buffer.
 const (
-	firstBuffer = 2 << 10  // for connections that say little
-	busyBuffer  = 64 << 10 // from here on it only grows for a message that needs it
+	firstBuffer = 2 << 10        // for connections that say little
+	busyBuffer  = 64 << 10       // for those that say more
+	wideBuffer  = 4 * busyBuffer // while there is memory in plenty; beyond it only grows for a message that needs it
 	settle      = time.Second
 )
 
@@ -192,14 +193,23 @@ func (c *Conn) grow(want int) error {
 	return nil
 }
 
-// widen gives a sender that sends more than a small buffer holds a large one, if
-// there is memory to spare: what one read brings becomes one batch.
+// widen gives a sender that sends more than its buffer holds a larger one, if
+// there is memory to spare, and the largest as long as most of it is: what one
+// read brings becomes one batch, and a batch has its own costs.
 func (c *Conn) widen() {
-	if !c.full || len(c.buf) >= busyBuffer || c.bodies.Wait(busyBuffer-firstBuffer-c.held, 0) != nil {
+	want := busyBuffer
+	if len(c.buf) >= busyBuffer && c.max >= wideBuffer { // else it would hold a message too large
+		want = wideBuffer
+	}
+	if !c.full || len(c.buf) >= want || want == wideBuffer && c.bodies.Held()+wideBuffer > c.bodies.Limits().Memory/4 {
 		return
 	}
-	c.held = busyBuffer - firstBuffer
-	b := make([]byte, busyBuffer)
+	more := int64(want) - firstBuffer - c.held
+	if c.bodies.Wait(more, 0) != nil {
+		return
+	}
+	c.held += more
+	b := make([]byte, want)
 	c.w = copy(b, c.buf[c.r:c.w])
 	c.buf, c.r = b, 0
 }

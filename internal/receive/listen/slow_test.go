@@ -90,6 +90,31 @@ func TestSlowSendersHarmNobody(t *testing.T) {
 	stop()
 }
 
+// TestBuffersOfBusySenders holds the buffer of one who sends on without a pause to
+// what there is memory for.
+func TestBuffersOfBusySenders(t *testing.T) {
+	for memory, want := range map[int64]int{8 << 20: wideBuffer, 512 << 10: busyBuffer, 32 << 10: firstBuffer} {
+		bodies := receive.NewBodies(receive.Limits{Memory: memory, Body: 1 << 20})
+		a, b := net.Pipe()
+		c := NewConn(b, receive.Sender{}, Config{}, receive.Shared{Bodies: bodies})
+		go func() {
+			a.Write(make([]byte, 2<<20))
+			a.Close()
+		}()
+		most, read := 0, 0
+		for c.Await() == nil {
+			read += len(c.Buffered())
+			most = max(most, len(c.buf))
+			c.Discard(len(c.Buffered()))
+		}
+		c.Release()
+		b.Close()
+		if most != want || read != 2<<20 || bodies.Held() != 0 {
+			t.Errorf("of %d bytes of memory: a buffer of %d, want %d; %d bytes read, %d still held", memory, most, want, read, bodies.Held())
+		}
+	}
+}
+
 func (l *Listener) openNow() int {
 	l.mu.Lock()
 	defer l.mu.Unlock()
