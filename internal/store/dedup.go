@@ -54,12 +54,13 @@ func (w *windows) among(k windowKey) *kind {
 	return &w.kinds[0]
 }
 
-// lotOf returns the lot of a batch's sender. A key says nothing of him, but his
-// source is the receiver's word; of a relayed batch the source ends in what the
-// agent says, and the origin begins with relay/TENANT/AGENT.
+// lotOf returns the lot of a batch's sender. A key, or the random name of a stream,
+// says nothing of him, but his source is the receiver's word; of a relayed batch
+// the source ends in what the agent says, and the origin begins with
+// relay/TENANT/AGENT.
 func lotOf(b *record.Batch) uint8 {
 	name := b.Source
-	if !strings.HasPrefix(b.ID.Origin, keyOrigin) {
+	if strings.HasPrefix(b.ID.Origin, "relay/") {
 		name = b.ID.Origin
 		for i, slashes := 0, 0; i < len(name); i++ {
 			if name[i] == '/' {

@@ -551,6 +551,9 @@ func TestNoSenderMakesOthersForgotten(t *testing.T) {
 	agent := func(name string, i int) *record.Batch {
 		return &record.Batch{Tenant: "t", Source: fmt.Sprintf("relay/%s/%d", name, i), ID: record.BatchID{Origin: fmt.Sprintf("relay/t/%s/%d", name, i)}}
 	}
+	stream := func(i int) *record.Batch { // each of an origin of its own
+		return &record.Batch{Tenant: "t", Source: "als/bad", ID: record.BatchID{Origin: fmt.Sprintf("als:%x", mrand.New(mrand.NewPCG(1, uint64(i))).Uint64())}}
+	}
 	for i := range 20 {
 		w.add(key("loki/good", i))
 		w.add(agent("good", i))
@@ -559,6 +562,7 @@ func TestNoSenderMakesOthersForgotten(t *testing.T) {
 		for i := range 10 * limit {
 			w.add(key("httpjson/bad", round<<20+i))
 			w.add(agent("bad", round<<20+i))
+			w.add(stream(round<<20 + i))
 		}
 		for i := range 20 {
 			if !w.has(key("loki/good", i)) || !w.has(agent("good", i)) {
