@@ -48,6 +48,9 @@ func decode(data []byte, into any) (map[string]place, Problems) {
 			p.Problem = syntax.GetMessage()
 			if t := syntax.GetToken(); t != nil {
 				p.Value, p.Line, p.Column = t.Value, t.Position.Line, t.Position.Column
+				if strings.Contains(t.Value, "\t") {
+					p.Value, p.Hint = "", "YAML indents with blanks, not with tabs"
+				}
 			}
 		}
 		return d.places, Problems{p}

@@ -89,7 +89,22 @@ func (c *Conn) Await() error {
 		c.bodies.Return(c.held)
 		c.buf, c.held, c.full = nil, 0, false
 	}
-	return c.ended(c.wait(c.idle), true)
+	first := c.Wire == 0
+	if err := c.ended(c.wait(c.idle), true); err != nil || !first {
+		return err
+	}
+	return foreign(c.buf[c.r:c.w])
+}
+
+// foreign refuses a connection that begins with a handshake of TLS (RFC 8446
+// section 5.1), which no protocol here begins with: some would take it for text.
+func foreign(b []byte) error {
+	const handshake, major = 22, 3
+	if len(b) < 2 || b[0] != handshake || b[1] != major {
+		return nil
+	}
+	return refuse("tls", fault.WithHint(fault.Errorf(fault.Invalid, "the sender speaks TLS, and this port does not"),
+		"give the listener tls_cert and tls_key, or turn TLS off at the sender"))
 }
 
 func (c *Conn) isStopping() bool {

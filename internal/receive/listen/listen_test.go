@@ -14,6 +14,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"log/slog"
 	"math/big"
 	"net"
 	"net/url"
@@ -255,6 +256,30 @@ func TestTimeLimits(t *testing.T) {
 	gone(t, slow)
 	for _, reason := range []string{"idle", "slow", "cut_off", "too_large"} {
 		eventually(t, reason+" is not counted", func() bool { return count(l, "closed", reason) == 1 })
+	}
+}
+
+// TestTLSOnAPlainPort: the sender is let go with a word in the log, and no receiver
+// sees its handshake.
+func TestTLSOnAPlainPort(t *testing.T) {
+	var log bytes.Buffer
+	l, addr, stop := run(t, Config{}, receive.Shared{Logger: slog.New(slog.NewTextHandler(&log, nil))}, Streams(func(_ context.Context, c *Conn) error {
+		if err := c.Await(); err != nil {
+			return err
+		}
+		t.Errorf("a receiver was given %q", c.Buffered())
+		return nil
+	}))
+	c := dial(t, "tcp", addr)
+	if err := tls.Client(c, &tls.Config{InsecureSkipVerify: true}).Handshake(); err == nil {
+		t.Error("a handshake with a plain port succeeded")
+	}
+	stop()
+	if n := count(l, "closed", "tls"); n != 1 {
+		t.Errorf("%v connections are counted", n)
+	}
+	if s := log.String(); !strings.Contains(s, "turn TLS off at the sender") {
+		t.Errorf("the log says %s", s)
 	}
 }
 

@@ -292,7 +292,7 @@ func (l *Listener) ended(c *Conn, err error) {
 	case reason == "idle" || reason == "broken" || reason == "cut_off":
 		l.log.Debug("connection closed", "remote", c.Remote.String(), "sender", c.From.Name, "reason", reason, "error", err)
 	case l.refusal.Allow(c.Remote.Addr().String()):
-		l.log.Warn("connection closed", "remote", c.Remote.String(), "sender", c.From.Name, "reason", reason, "error", err)
+		l.log.Warn("connection closed", "remote", c.Remote.String(), "sender", c.From.Name, "reason", reason, "error", err, "hint", fault.HintOf(err))
 	}
 }
 
