@@ -228,7 +228,7 @@ func severity(s *shown) (level, mark string) {
 
 // service names who the record is about, with its namespace.
 func service(s *shown) string {
-	name := s.text("service.name", "mesh.destination.workload", "k8s.pod.name", "kubernetes.pod.name")
+	name := firstOf(s.text("service.name", "mesh.destination.workload"), s.asked("service"), s.text("k8s.pod.name", "kubernetes.pod.name"))
 	ns := s.text("k8s.namespace.name", "mesh.destination.namespace", "kubernetes.namespace", "service.namespace")
 	if name == "" || ns == "" || strings.Contains(name, "/") {
 		return firstOf(name, ns)
@@ -239,6 +239,9 @@ func service(s *shown) string {
 // summary says in one line what a record says: an access log by what matters
 // of it, anything else by its own line.
 func summary(s *shown) string {
+	if s.text(schema.RecordKind) == schema.KindSpan {
+		return spanSummary(s)
+	}
 	method, path := s.text("http.request.method"), s.text("url.path", "url.full")
 	if s.text("parse.format") == "" || method == "" && path == "" && s.text("mesh.verdict") == "" {
 		return s.line
@@ -262,12 +265,34 @@ func summary(s *shown) string {
 		add(v)
 	}
 	add(s.text("mesh.drop_reason"))
-	if d, ok := s.fields["mesh.duration_ns"].(json.Number); ok {
-		if ns, err := d.Float64(); err == nil {
-			add(time.Duration(ns).Round(10 * time.Microsecond).String())
-		}
-	}
+	add(duration(s))
 	return strings.Join(parts, " ")
+}
+
+// duration is how long it took, "" if the record does not say.
+func duration(s *shown) string {
+	d, _ := s.fields["mesh.duration_ns"].(json.Number)
+	ns, err := d.Float64()
+	if err != nil {
+		return ""
+	}
+	return time.Duration(ns).Round(10 * time.Microsecond).String()
+}
+
+// spanSummary says what a span did, how long it took, and to whom it was a call.
+func spanSummary(s *shown) string {
+	parts := []string{"span", s.text(schema.SpanName), duration(s)}
+	if v := s.text(schema.SpanKind); v != "" && v != "internal" {
+		parts = append(parts, v)
+	}
+	if v := s.text("peer.service"); v != "" {
+		parts = append(parts, "→ "+v)
+	}
+	if s.text(schema.SpanStatus) == "error" {
+		parts = append(parts, "error")
+	}
+	parts = append(parts, "trace="+s.text("trace_id"))
+	return strings.Join(slices.DeleteFunc(parts, func(p string) bool { return p == "" }), " ")
 }
 
 // csvColumns are the columns of CSV when none are asked for.

@@ -78,6 +78,25 @@ func TestPrettyPrefersTheOwnLine(t *testing.T) {
 	}
 }
 
+func TestPrettySpansAndServices(t *testing.T) {
+	f := func(want, line string, fields map[string]any) {
+		t.Helper()
+		s := &shown{line: line, fields: fields}
+		for n := range fields {
+			s.names = append(s.names, n)
+		}
+		if got := render(t, "pretty", nil, s); !strings.HasSuffix(got, want+"\n") {
+			t.Errorf("%q, want %q", got, want)
+		}
+	}
+	f("        web  full", "full", map[string]any{"service": "web"})
+	f("        cart  span get 1.5ms client → db error trace=0af7", "{}", map[string]any{
+		"record.kind": "span", "service.name": "cart", "span.name": "get", "mesh.duration_ns": json.Number("1500000"),
+		"span.kind": "client", "peer.service": "db", "span.status": "error", "trace_id": "0af7",
+	})
+	f("        span get trace=0af7", "{}", map[string]any{"record.kind": "span", "span.name": "get", "span.kind": "internal", "trace_id": "0af7"})
+}
+
 // TestAskedNamesAreThoseOfQueries shows a field by any of its names, in the unit
 // of the name.
 func TestAskedNamesAreThoseOfQueries(t *testing.T) {
