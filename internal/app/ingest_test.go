@@ -31,6 +31,17 @@ type way struct {
 
 func newWay(t testing.TB) *way {
 	t.Helper()
+	s, in := newIntake(t)
+	e, err := elastic.New(elastic.Config{}, receive.Shared{Intake: in})
+	if err != nil {
+		t.Fatal(err)
+	}
+	return &way{t: t, door: receivetest.Handler(e.Routes()), store: s}
+}
+
+// newIntake returns what stands behind all receivers, over a disk in memory.
+func newIntake(t testing.TB) (*store.Store, pipeline.Intake) {
+	t.Helper()
 	must := func(err error) {
 		t.Helper()
 		if err != nil {
@@ -53,9 +64,7 @@ func newWay(t testing.TB) *way {
 	t.Cleanup(func() { must(s.Close()); must(lg.Close()) })
 	in, err := pipeline.New(pipeline.Options{Appender: s})
 	must(err)
-	e, err := elastic.New(elastic.Config{}, receive.Shared{Intake: in})
-	must(err)
-	return &way{t: t, door: receivetest.Handler(e.Routes()), store: s}
+	return s, in
 }
 
 func (w *way) send(body []byte) {
