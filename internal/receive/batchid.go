@@ -61,3 +61,12 @@ func KeyID(from Sender, protocol string, parts ...[]byte) record.BatchID {
 	}
 	return record.BatchID{Origin: "key:" + hex.EncodeToString(h.Sum(nil))}
 }
+
+// contentID returns id, or, if there is none and Set.Once allows it, the identity
+// that a request has by its content.
+func contentID(id record.BatchID, from Sender, protocol string, set *Set, body *Body) record.BatchID {
+	if id.IsZero() && set.Once {
+		return KeyID(from, protocol, body.Bytes)
+	}
+	return id
+}

@@ -112,6 +112,7 @@ func (in *Inlet) ReceiveNumbered(r *http.Request, encoding string, decode func(b
 	if id.IsZero() && parts != nil {
 		id = KeyID(from, in.Name, parts...)
 	}
+	id = contentID(id, from, in.Name, set, body)
 	t := Taken{Body: body, Set: set}
 	if t.Outcome, err = in.Ingest(r.Context(), from, id, set, body); err != nil {
 		return err

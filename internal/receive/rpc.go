@@ -38,6 +38,7 @@ func (in *Inlet) Call(s *rpc.Stream, decode func(body *Body, set *Set) error, an
 	if err := decode(body, set); err != nil {
 		return err
 	}
+	id = contentID(id, from, in.Name, set, body)
 	t := Taken{Body: body, Set: set}
 	if t.Outcome, err = in.Ingest(s.Context(), from, id, set, body); err != nil {
 		return err

@@ -18,6 +18,12 @@ type Set struct {
 	// record: pipeline.Request.Kind.
 	Kind string
 
+	// Once says that two requests of one sender with the same bytes cannot be but one
+	// that was sent again, because what they hold has been given its time, or its
+	// identity, by a source fine enough: then the content is the request's identity.
+	// A decoder sets it.
+	Once bool
+
 	fields []record.Field
 	text   []byte
 	start  int // of the open record's fields
@@ -45,7 +51,7 @@ func (s *Set) Release() {
 	}
 	clear(s.Raws[:cap(s.Raws)][:len(s.Raws)])
 	clear(s.fields)
-	s.Raws, s.Rejected, s.First, s.Kind = s.Raws[:0], s.Rejected[:0], "", ""
+	s.Raws, s.Rejected, s.First, s.Kind, s.Once = s.Raws[:0], s.Rejected[:0], "", "", false
 	s.fields, s.text, s.start = s.fields[:0], s.text[:0], 0
 	sets.Put(s)
 }

@@ -41,7 +41,7 @@ func Info() receive.Info {
 	return receive.Info{
 		Name: Name, Protocol: "Jaeger", Versions: "Thrift (jaeger.thrift), gRPC api_v2",
 		Over:       "HTTP: /api/traces, also below /jaeger; gRPC: jaeger.api_v2.CollectorService; UDP: compact and binary",
-		Ack:        "202 or OK when durable; the protocol does not number its requests, so a repetition is stored again (Idempotency-Key apart). UDP is lossy: it has no acknowledgement",
+		Ack:        "202 or OK when durable; the same batch again is seen once. UDP is lossy: it has no acknowledgement",
 		Credential: "token (Bearer, Basic); UDP: the listener's networks",
 		Limits:     "65,000 bytes a datagram",
 		Tested:     []string{"jaeger-client-go 2.30.0 (HTTP and UDP)"},

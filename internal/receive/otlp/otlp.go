@@ -35,7 +35,7 @@ const Name = "otlp"
 func Info() receive.Info {
 	return receive.Info{
 		Name: Name, Protocol: "OpenTelemetry (OTLP) logs and traces", Versions: "1.x, protobuf and JSON",
-		Over: "HTTP: /v1/logs, /otlp/v1/logs, /v1/traces; gRPC: LogsService, TraceService", Ack: "200 or OK when durable, partial_success for refused records; the protocol does not number its requests, so a repetition is stored again (Idempotency-Key apart)",
+		Over: "HTTP: /v1/logs, /otlp/v1/logs, /v1/traces; gRPC: LogsService, TraceService", Ack: "200 or OK when durable, partial_success for refused records; the same export again is seen once, for logs if every record has a time and one of them is finer than a millisecond",
 		Credential: "token (Bearer, Basic)",
 		Tested: []string{
 			"OpenTelemetry Collector 0.149.0 (filelog, queue on disk): 0 lost, 1,200 twice over HTTP and 800 over gRPC", "Fluent Bit 5.1.1 over HTTP: 0 lost, 300 twice",

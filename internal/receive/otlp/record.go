@@ -34,6 +34,8 @@ type decoder struct {
 	scope    []record.Field  // with the resource's
 	tmp      []byte          // JSON text being written
 	each     jsontext.Reader // of the record being read
+	untimed  bool            // a record had no time
+	fine     bool            // a record had a time that is finer than a millisecond
 }
 
 // logRecord is what a record says besides its attributes, which go to the set
@@ -106,6 +108,11 @@ func (d *decoder) end(r *logRecord) {
 	if at > math.MaxInt64 {
 		at = 0
 	}
+	// Two exports of one record each, made in the same tick of a coarse clock, may be
+	// alike; of a fine one they cannot.
+	d.untimed = d.untimed || at == 0
+	d.fine = d.fine || r.time%1e6 != 0 || r.observed%1e6 != 0
+	d.set.Once = d.fine && !d.untimed
 	d.set.Raws = append(d.set.Raws, record.Raw{Payload: r.body, JSON: r.json, Time: int64(at), Attrs: d.set.Close(), Level: level})
 }
 

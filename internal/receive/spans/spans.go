@@ -325,6 +325,7 @@ func (s *Span) hex(id []byte) string {
 func (s *Span) own() {
 	set := s.set
 	set.Kind = schema.KindSpan
+	set.Once = true // a span has an id of its own
 	set.Field(schema.RecordKind, schema.KindSpan)
 	set.Field("trace_id", s.hex(s.TraceID[:]))
 	set.Field("span_id", s.hex(s.SpanID[:]))

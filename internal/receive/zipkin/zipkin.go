@@ -33,7 +33,7 @@ func Info() receive.Info {
 	return receive.Info{
 		Name: Name, Protocol: "Zipkin", Versions: "2 in JSON and protobuf, 1 in JSON and Thrift",
 		Over:       "HTTP: /api/v2/spans, /api/v1/spans, also below /zipkin",
-		Ack:        "202 when durable; the protocol does not number its requests, so a repetition is stored again (Idempotency-Key apart)",
+		Ack:        "202 when durable; the same request again is seen once",
 		Credential: "token (Bearer, Basic)",
 		Tested:     []string{"zipkin-go 0.4.3 (HTTP reporter)", "OpenTelemetry Go SDK (Zipkin exporter)"},
 	}
@@ -172,6 +172,7 @@ func detect(b []byte) format {
 // declared to have, "" where both may be one.
 func unexpected(b []byte, form format) format {
 	switch got := detect(b); {
+	case form == proto3 && len(b) > 2 && b[0] == 1<<3|2: // the length that follows may look like the [ of a JSON list
 	case form == proto3 || form == thrift:
 		if got != form {
 			return got
