@@ -47,6 +47,35 @@ func Passing(err error) bool {
 	return true
 }
 
+// What a caller without a credential is asked for (RFC 9110 section 11.6.1).
+const (
+	AskBasic  = `Basic realm="meshtrail", charset="UTF-8"`
+	AskBearer = "Bearer"
+)
+
+// Failed counts a request over HTTP that failed as a whole, and sets the headers
+// that its answer has beside those of its body: when to come again and, unless ask
+// is "", what credential is wanted. It returns the answer's status.
+func (in *Inlet) Failed(w http.ResponseWriter, err error, ask string) (code int) {
+	in.Meter.Failed(err)
+	code = Status(err)
+	SetRetry(w, code, err)
+	if code == http.StatusUnauthorized && ask != "" {
+		w.Header().Set("WWW-Authenticate", ask)
+	}
+	return code
+}
+
+// Answer writes a whole answer.
+func Answer(w http.ResponseWriter, code int, contentType string, body []byte) error {
+	h := w.Header()
+	h.Set("Content-Type", contentType)
+	h.Set("Content-Length", strconv.Itoa(len(body)))
+	w.WriteHeader(code)
+	_, err := w.Write(body)
+	return err
+}
+
 // SetRetry sets Retry-After (RFC 9110 section 10.2.3, seconds) when code asks
 // the client to come again.
 func SetRetry(w http.ResponseWriter, code int, err error) {

@@ -18,7 +18,6 @@ package datadog
 import (
 	"fmt"
 	"net/http"
-	"strconv"
 	"strings"
 
 	"github.com/meshtrail/meshtrail/internal/access"
@@ -104,12 +103,7 @@ func (d *Receiver) fail(w http.ResponseWriter, r *http.Request, err error) {
 }
 
 func answer(w http.ResponseWriter, code int, body string) error {
-	h := w.Header()
-	h.Set("Content-Type", "application/json")
-	h.Set("Content-Length", strconv.Itoa(len(body)))
-	w.WriteHeader(code)
-	_, err := w.Write([]byte(body))
-	return err
+	return receive.Answer(w, code, "application/json", []byte(body))
 }
 
 func (d *Receiver) logs(w http.ResponseWriter, r *http.Request) error {

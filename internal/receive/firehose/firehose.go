@@ -18,7 +18,6 @@ package firehose
 import (
 	"fmt"
 	"net/http"
-	"strconv"
 	"time"
 
 	"github.com/meshtrail/meshtrail/internal/access"
@@ -68,9 +67,7 @@ const requestHeader = "X-Amz-Firehose-Request-Id"
 
 // fail answers an error in Firehose's form.
 func (f *Receiver) fail(w http.ResponseWriter, r *http.Request, err error) {
-	f.inlet.Meter.Failed(err)
-	code := receive.Status(err)
-	receive.SetRetry(w, code, err)
+	code := f.inlet.Failed(w, err, "")
 	f.answer(w, code, []byte(r.Header.Get(requestHeader)), receive.Reason(err))
 }
 
@@ -83,12 +80,7 @@ func (f *Receiver) answer(w http.ResponseWriter, code int, id []byte, message st
 		body = fmt.Appendf(body, `,"errorMessage":%s`, jsontext.AppendString(nil, []byte(message)[:min(len(message), 8000)]))
 	}
 	body = append(body, '}')
-	h := w.Header()
-	h.Set("Content-Type", "application/json")
-	h.Set("Content-Length", strconv.Itoa(len(body)))
-	w.WriteHeader(code)
-	_, err := w.Write(body)
-	return err
+	return receive.Answer(w, code, "application/json", body)
 }
 
 func (f *Receiver) deliver(w http.ResponseWriter, r *http.Request) error {

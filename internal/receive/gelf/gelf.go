@@ -117,12 +117,7 @@ func (r *Receiver) Routes() []httpd.Route {
 }
 
 func (r *Receiver) fail(w http.ResponseWriter, _ *http.Request, err error) {
-	r.inlet.Meter.Failed(err)
-	code := receive.Status(err)
-	receive.SetRetry(w, code, err)
-	if code == http.StatusUnauthorized {
-		w.Header().Set("WWW-Authenticate", `Basic realm="meshtrail", charset="UTF-8"`)
-	}
+	code := r.inlet.Failed(w, err, receive.AskBasic)
 	http.Error(w, receive.Reason(err), code)
 }
 

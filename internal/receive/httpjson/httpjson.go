@@ -19,7 +19,6 @@ import (
 	"fmt"
 	"net/http"
 	"slices"
-	"strconv"
 	"strings"
 
 	"github.com/meshtrail/meshtrail/internal/access"
@@ -70,23 +69,13 @@ func (h *Receiver) Routes() []httpd.Route {
 
 // fail answers in the house's own form, with the codes of a receiver.
 func (h *Receiver) fail(w http.ResponseWriter, r *http.Request, err error) {
-	h.inlet.Meter.Failed(err)
-	code := receive.Status(err)
-	receive.SetRetry(w, code, err)
-	if code == http.StatusUnauthorized {
-		w.Header().Set("WWW-Authenticate", `Basic realm="meshtrail", charset="UTF-8"`)
-	}
+	code := h.inlet.Failed(w, err, receive.AskBasic)
 	write(w, code, fmt.Appendf(nil, `{"error":{"kind":%q,"message":%s,"requestId":%q}}`,
 		fault.KindOf(err).String(), jsontext.AppendString(nil, []byte(receive.Reason(err))), httpd.RequestID(r.Context())))
 }
 
 func write(w http.ResponseWriter, code int, body []byte) error {
-	h := w.Header()
-	h.Set("Content-Type", "application/json")
-	h.Set("Content-Length", strconv.Itoa(len(body)))
-	w.WriteHeader(code)
-	_, err := w.Write(body)
-	return err
+	return receive.Answer(w, code, "application/json", body)
 }
 
 func (h *Receiver) ingest(w http.ResponseWriter, r *http.Request) error {

@@ -21,7 +21,6 @@ import (
 	"context"
 	"errors"
 	"net/http"
-	"strconv"
 	"strings"
 
 	"github.com/meshtrail/meshtrail/internal/access"
@@ -133,18 +132,9 @@ func (v *Receiver) traces(w http.ResponseWriter, r *http.Request) error {
 
 // fail answers an error as text.
 func (v *Receiver) fail(w http.ResponseWriter, _ *http.Request, err error) {
-	v.inlet.Meter.Failed(err)
-	code := receive.Status(err)
-	receive.SetRetry(w, code, err)
-	if code == http.StatusUnauthorized {
-		w.Header().Set("WWW-Authenticate", "Bearer")
-	}
+	code := v.inlet.Failed(w, err, receive.AskBearer)
 	text := receive.Reason(err) + "\n"
-	h := w.Header()
-	h.Set("Content-Type", "text/plain; charset=utf-8")
-	h.Set("Content-Length", strconv.Itoa(len(text)))
-	w.WriteHeader(code)
-	w.Write([]byte(text))
+	receive.Answer(w, code, "text/plain; charset=utf-8", []byte(text))
 }
 
 // postSpans answers PostSpans(PostSpansRequest) returns (PostSpansResponse {}).

@@ -85,12 +85,7 @@ func (r *Receiver) Routes() []httpd.Route {
 
 // fail answers an error in plain text, which systemd-journal-upload logs.
 func (r *Receiver) fail(w http.ResponseWriter, _ *http.Request, err error) {
-	r.inlet.Meter.Failed(err)
-	code := receive.Status(err)
-	receive.SetRetry(w, code, err)
-	if code == http.StatusUnauthorized {
-		w.Header().Set("WWW-Authenticate", `Bearer realm="meshtrail"`)
-	}
+	code := r.inlet.Failed(w, err, `Bearer realm="meshtrail"`)
 	http.Error(w, receive.Reason(err), code)
 }
 

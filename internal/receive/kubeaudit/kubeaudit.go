@@ -18,7 +18,6 @@ package kubeaudit
 import (
 	"fmt"
 	"net/http"
-	"strconv"
 
 	"github.com/meshtrail/meshtrail/internal/access"
 	"github.com/meshtrail/meshtrail/internal/fault"
@@ -64,16 +63,10 @@ var reasons = map[int]string{400: "BadRequest", 401: "Unauthorized", 403: "Forbi
 
 // fail answers an error as a Status of Kubernetes.
 func (k *Receiver) fail(w http.ResponseWriter, _ *http.Request, err error) {
-	k.inlet.Meter.Failed(err)
-	code := receive.Status(err)
-	receive.SetRetry(w, code, err)
+	code := k.inlet.Failed(w, err, "")
 	body := fmt.Appendf(nil, `{"kind":"Status","apiVersion":"v1","metadata":{},"status":"Failure","message":%s,"reason":%q,"code":%d}`,
 		jsontext.AppendString(nil, []byte(receive.Reason(err))), reasons[code], code)
-	h := w.Header()
-	h.Set("Content-Type", "application/json")
-	h.Set("Content-Length", strconv.Itoa(len(body)))
-	w.WriteHeader(code)
-	w.Write(body)
+	receive.Answer(w, code, "application/json", body)
 }
 
 func (k *Receiver) audit(w http.ResponseWriter, r *http.Request) error {

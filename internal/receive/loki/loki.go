@@ -67,12 +67,7 @@ func (l *Receiver) Routes() []httpd.Route {
 
 // fail answers an error as Loki does, in plain text.
 func (l *Receiver) fail(w http.ResponseWriter, _ *http.Request, err error) {
-	l.inlet.Meter.Failed(err)
-	code := receive.Status(err)
-	receive.SetRetry(w, code, err)
-	if code == http.StatusUnauthorized {
-		w.Header().Set("WWW-Authenticate", `Basic realm="meshtrail", charset="UTF-8"`)
-	}
+	code := l.inlet.Failed(w, err, receive.AskBasic)
 	text(w, code, receive.Reason(err))
 }
 

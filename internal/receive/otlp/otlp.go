@@ -16,7 +16,6 @@ package otlp
 import (
 	"fmt"
 	"net/http"
-	"strconv"
 	"strings"
 
 	"google.golang.org/protobuf/encoding/protowire"
@@ -89,12 +88,7 @@ func contentType(r *http.Request) (string, error) {
 
 // fail answers an error as google.rpc.Status { int32 code = 1; string message = 2 }.
 func (o *Receiver) fail(w http.ResponseWriter, r *http.Request, err error) {
-	o.inlet.Meter.Failed(err)
-	code := receive.Status(err)
-	receive.SetRetry(w, code, err)
-	if code == http.StatusUnauthorized {
-		w.Header().Set("WWW-Authenticate", "Bearer")
-	}
+	code := o.inlet.Failed(w, err, receive.AskBearer)
 	rpc, message := rpcCode(code), strings.ToValidUTF8(receive.Reason(err), "\ufffd")
 	kind, _ := contentType(r)
 	if kind == typeJSON {
@@ -124,11 +118,7 @@ func rpcCode(status int) uint64 {
 }
 
 func write(w http.ResponseWriter, code int, kind string, body []byte) {
-	h := w.Header()
-	h.Set("Content-Type", kind)
-	h.Set("Content-Length", strconv.Itoa(len(body)))
-	w.WriteHeader(code)
-	w.Write(body)
+	receive.Answer(w, code, kind, body)
 }
 
 func (o *Receiver) logs(w http.ResponseWriter, r *http.Request) error {

@@ -24,7 +24,6 @@ import (
 	"fmt"
 	"net/http"
 	"net/url"
-	"strconv"
 	"sync"
 	"time"
 
@@ -96,22 +95,13 @@ func (v *Receiver) fail(w http.ResponseWriter, _ *http.Request, err error) {
 
 // refuse answers that acked batches are durable and why the next one is not.
 func (v *Receiver) refuse(w http.ResponseWriter, acked int, err error) {
-	v.inlet.Meter.Failed(err)
-	code := receive.Status(err)
-	receive.SetRetry(w, code, err)
-	if code == http.StatusUnauthorized {
-		w.Header().Set("WWW-Authenticate", "Bearer")
-	}
+	code := v.inlet.Failed(w, err, receive.AskBearer)
 	answer(w, code, fmt.Appendf(nil, `{"acked":%d,"error":{"kind":%q,"reason":%s}}`,
 		acked, fault.KindOf(err), jsontext.AppendString(nil, []byte(receive.Reason(err)))))
 }
 
 func answer(w http.ResponseWriter, code int, body []byte) {
-	h := w.Header()
-	h.Set("Content-Type", "application/json")
-	h.Set("Content-Length", strconv.Itoa(len(body)))
-	w.WriteHeader(code)
-	w.Write(body)
+	receive.Answer(w, code, "application/json", body)
 }
 
 func (v *Receiver) relay(w http.ResponseWriter, r *http.Request) error {

@@ -64,9 +64,7 @@ func (v *Receiver) Routes() []httpd.Route {
 }
 
 func (v *Receiver) fail(w http.ResponseWriter, _ *http.Request, err error) {
-	v.inlet.Meter.Failed(err)
-	code := receive.Status(err)
-	receive.SetRetry(w, code, err)
+	code := v.inlet.Failed(w, err, "")
 	http.Error(w, receive.Reason(err), code)
 }
 

@@ -16,7 +16,6 @@ package zipkin
 import (
 	"bytes"
 	"net/http"
-	"strconv"
 	"strings"
 
 	"github.com/meshtrail/meshtrail/internal/access"
@@ -112,22 +111,13 @@ func (z *Receiver) handle(version string) func(http.ResponseWriter, *http.Reques
 
 // fail answers an error as text.
 func (z *Receiver) fail(w http.ResponseWriter, r *http.Request, err error) {
-	z.inlet.Meter.Failed(err)
-	code := receive.Status(err)
-	receive.SetRetry(w, code, err)
-	if code == http.StatusUnauthorized {
-		w.Header().Set("WWW-Authenticate", "Bearer")
-	}
+	code := z.inlet.Failed(w, err, receive.AskBearer)
 	text := receive.Reason(err)
 	if code == http.StatusBadRequest && strings.HasPrefix(text, "decode gzip") {
 		text = "Cannot gunzip spans"
 	}
 	text += "\n"
-	h := w.Header()
-	h.Set("Content-Type", "text/plain; charset=utf-8")
-	h.Set("Content-Length", strconv.Itoa(len(text)))
-	w.WriteHeader(code)
-	w.Write([]byte(text))
+	receive.Answer(w, code, "text/plain; charset=utf-8", []byte(text))
 }
 
 // decodeSpans fills set with the spans of a list, whose bytes they alias.
