@@ -20,6 +20,7 @@ const (
 	firstBuffer = 2 << 10        // for connections that say little
 	busyBuffer  = 64 << 10       // for those that say more
 	wideBuffer  = 4 * busyBuffer // while there is memory in plenty; beyond it only grows for a message that needs it
+	growth      = 8              // up to busyBuffer: who stops within a message holds no more than so many times what came
 	settle      = time.Second
 )
 
@@ -186,7 +187,7 @@ func (c *Conn) room() error {
 	}
 	want := max(2*len(c.buf), firstBuffer)
 	if len(c.buf) >= firstBuffer && want < busyBuffer {
-		want = busyBuffer
+		want = min(growth*len(c.buf), busyBuffer)
 	}
 	if most := max(c.max, firstBuffer); want > most+firstBuffer {
 		want = most + firstBuffer
@@ -212,7 +213,7 @@ func (c *Conn) grow(want int) error {
 // there is memory to spare, and the largest as long as most of it is: what one
 // read brings becomes one batch, and a batch has its own costs.
 func (c *Conn) widen() {
-	want := busyBuffer
+	want := min(growth*max(len(c.buf), firstBuffer), busyBuffer)
 	if len(c.buf) >= busyBuffer && c.max >= wideBuffer { // else it would hold a message too large
 		want = wideBuffer
 	}

@@ -90,10 +90,39 @@ func TestSlowSendersHarmNobody(t *testing.T) {
 	stop()
 }
 
+// TestStoppedSendersHoldLittle: a connection holds eight times what came at most,
+// however much its sender says is to come.
+func TestStoppedSendersHoldLittle(t *testing.T) {
+	bodies := receive.NewBodies(receive.Limits{})
+	ours, theirs := net.Pipe()
+	defer theirs.Close()
+	c := NewConn(ours, receive.Sender{}, Config{}, receive.Shared{Bodies: bodies})
+	done := make(chan error, 1)
+	go func() {
+		_, err := c.Peek(1 << 20)
+		done <- err
+	}()
+	sent := 0
+	for _, n := range []int{100, 3000, 4000, 20_000} {
+		theirs.Write(make([]byte, n))
+		theirs.Write(make([]byte, 1)) // is read when there is room for it
+		if sent += n + 1; bodies.Held() > int64(growth*sent) {
+			t.Errorf("%d bytes hold %d", sent, bodies.Held())
+		}
+	}
+	theirs.Close()
+	if err := <-done; err == nil {
+		t.Error("a message that did not come")
+	}
+	if c.Release(); bodies.Held() != 0 {
+		t.Errorf("%d bytes are held after all", bodies.Held())
+	}
+}
+
 // TestBuffersOfBusySenders holds the buffer of one who sends on without a pause to
 // what there is memory for.
 func TestBuffersOfBusySenders(t *testing.T) {
-	for memory, want := range map[int64]int{8 << 20: wideBuffer, 512 << 10: busyBuffer, 32 << 10: firstBuffer} {
+	for memory, want := range map[int64]int{8 << 20: wideBuffer, 512 << 10: busyBuffer, 32 << 10: growth * firstBuffer, 8 << 10: firstBuffer} {
 		bodies := receive.NewBodies(receive.Limits{Memory: memory, Body: 1 << 20})
 		a, b := net.Pipe()
 		c := NewConn(b, receive.Sender{}, Config{}, receive.Shared{Bodies: bodies})
