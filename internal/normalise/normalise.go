@@ -62,6 +62,9 @@ type Normaliser struct {
 	attrs        *facts.Attributes
 	around       []record.Field // the names of an envelope
 	clean        []byte
+	made         []byte         // an object of attributes
+	members      []record.Field // that it is made of
+	rest         []record.Field // that are none of it
 	platforms
 }
 
@@ -84,10 +87,16 @@ func (n *Normaliser) Append(b *record.Batch, raw *record.Raw, opt *Options) erro
 	}
 	b.Begin(opt.Now, opt.Class)
 	n.out = facts.Out{B: b, Cols: &n.cols, Fixed: raw.Time != 0, Format: "none"}
-	if len(raw.Attrs) > 0 {
-		n.attributes(raw.Attrs, opt.Kind)
+	attrs, made := raw.Attrs, false
+	if len(raw.Payload) == 0 && len(attrs) > 0 && opt.Kind == "" {
+		attrs, made = n.operators(attrs, opt.Platform)
+	}
+	if len(attrs) > 0 {
+		n.attributes(attrs, opt.Kind)
 	}
 	switch {
+	case made:
+		n.object(&n.outer, opt.Platform)
 	case raw.JSON:
 		n.object(&n.outer, opt.Platform)
 	case len(raw.Payload) > 0:
