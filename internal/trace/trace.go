@@ -200,8 +200,8 @@ func read(ctx context.Context, q *query.Asking, ids []string, from, to int64, an
 	return traces, nil
 }
 
-// An Attribute that a span must have: as an attribute of its own, of its resource
-// or of one of its events, by its text form.
+// An Attribute that a span must have: as an attribute of its own, of its resource,
+// of its scope, or of one of its events or links, by its text form.
 type Attribute struct{ Key, Value string }
 
 // A FindRequest asks for traces that have a span which fits all of it.
@@ -325,6 +325,7 @@ type wanted struct {
 type fieldTest struct {
 	fields match.Predicate
 	event  func(*Event) bool
+	link   func(*Link) bool // nil: links do not count
 }
 
 func newWanted(f *FindRequest) *wanted {
@@ -348,11 +349,14 @@ func newWanted(f *FindRequest) *wanted {
 	}
 	for _, a := range f.Attributes {
 		w.attrs = append(w.attrs, attributeTest(a))
-		and = append(and, match.Or{attributeTest(a).fields, match.And{contained(a.Key), contained(a.Value)}})
+		within := func(field string) match.Predicate {
+			return match.And{contained(field, a.Key), contained(field, a.Value)}
+		}
+		and = append(and, match.Or{attributeTest(a).fields, within(schema.SpanEvents), within(schema.SpanLinks)})
 	}
 	for _, key := range f.Has {
 		w.attrs = append(w.attrs, presence(key))
-		and = append(and, match.Or{presence(key).fields, contained(key)})
+		and = append(and, match.Or{presence(key).fields, contained(schema.SpanEvents, key)})
 	}
 	if len(w.attrs) > 0 {
 		w.fields = nil
@@ -365,20 +369,20 @@ func bound(ns int64) match.Bound {
 	return match.Bound{Set: ns > 0, Inclusive: true, IsInt: true, Int: ns, Float: float64(ns)}
 }
 
-// contained holds for spans one of whose events may hold the text. A text that
-// JSON writes otherwise may be in any event.
-func contained(text string) match.Predicate {
+// contained holds for spans one of whose events or links may hold the text. A text
+// that JSON writes otherwise may be in any.
+func contained(field, text string) match.Predicate {
 	for _, c := range text {
 		if c < ' ' || c == '"' || c == '\\' || c == '\uFFFD' {
-			return match.Exists{Field: schema.SpanEvents}
+			return match.Exists{Field: field}
 		}
 	}
-	return match.Contains{Field: schema.SpanEvents, Value: text}
+	return match.Contains{Field: field, Value: text}
 }
 
 func attributeTest(a Attribute) fieldTest {
 	or := match.Or{match.Eq{Field: a.Key, Value: a.Value}}
-	for _, prefix := range []string{schema.ResourcePrefix, schema.AttributePrefix} {
+	for _, prefix := range []string{schema.ResourcePrefix, schema.AttributePrefix, schema.ScopePrefix} {
 		or = append(or, match.Eq{Field: prefix + a.Key, Value: a.Value})
 	}
 	if a.Key == "error" {
@@ -393,12 +397,14 @@ func attributeTest(a Attribute) fieldTest {
 	if a.Key == "otel.status_code" {
 		or = append(or, match.Eq{Field: schema.SpanStatus, Value: strings.ToLower(a.Value)})
 	}
-	return fieldTest{or, func(e *Event) bool {
-		if a.Key == "event" && e.Name == a.Value {
-			return true
-		}
-		return slices.ContainsFunc(e.Attributes, func(x Attr) bool { return x.Key == a.Key && x.Value.Text() == a.Value })
-	}}
+	is := func(x Attr) bool { return x.Key == a.Key && x.Value.Text() == a.Value }
+	return fieldTest{
+		fields: or,
+		event: func(e *Event) bool {
+			return a.Key == "event" && e.Name == a.Value || slices.ContainsFunc(e.Attributes, is)
+		},
+		link: func(l *Link) bool { return slices.ContainsFunc(l.Attributes, is) },
+	}
 }
 
 // presence is what Zipkin asks for by a name alone: a tag of any value, or an
@@ -408,12 +414,13 @@ func presence(key string) fieldTest {
 	if key == "error" {
 		or = append(or, match.Eq{Field: schema.SpanStatus, Value: "error"})
 	}
-	return fieldTest{or, func(e *Event) bool { return e.Name == key }}
+	return fieldTest{fields: or, event: func(e *Event) bool { return e.Name == key }}
 }
 
 // fits reports whether the attributes fit, which where only says of some.
 func (w *wanted) fits(r *record.Record) bool {
 	var events []Event
+	var links []Link
 	decoded := false
 	for i := range w.attrs {
 		t := &w.attrs[i]
@@ -421,10 +428,12 @@ func (w *wanted) fits(r *record.Record) bool {
 			continue
 		}
 		if !decoded {
-			v, _ := r.Get(schema.SpanEvents)
-			events, decoded = decodeEvents(v.Text()), true
+			e, _ := r.Get(schema.SpanEvents)
+			l, _ := r.Get(schema.SpanLinks)
+			events, links, decoded = decodeEvents(e.Text()), decodeLinks(l.Text()), true
 		}
-		if !slices.ContainsFunc(events, func(e Event) bool { return t.event(&e) }) {
+		if !slices.ContainsFunc(events, func(e Event) bool { return t.event(&e) }) &&
+			(t.link == nil || !slices.ContainsFunc(links, func(l Link) bool { return t.link(&l) })) {
 			return false
 		}
 	}

@@ -347,3 +347,26 @@ func FuzzDecode(f *testing.F) {
 		}
 	})
 }
+
+// TestFindByScopeAndLink finds spans by what their scope and their links have, as
+// Jaeger's own tests of storages ask.
+func TestFindByScopeAndLink(t *testing.T) {
+	w := newWorld(t)
+	w.put(
+		span("0s", 1, 1, 0, "front", "checkout", "scope.lang=go scope.level=3"),
+		span("1s", 2, 2, 0, "front", "checkout", `span.links=[{"traceId":"ff","spanId":"0f","attributes":{"why":"late","attempt":2}}]`),
+	)
+	for _, c := range []struct {
+		attrs []Attribute
+		want  string
+	}{
+		{[]Attribute{{"lang", "go"}, {"level", "3"}}, "1:1"},
+		{[]Attribute{{"why", "late"}, {"attempt", "2"}}, "2:1"},
+		{[]Attribute{{"why", "late"}, {"attempt", "3"}}, ""},
+		{[]Attribute{{"lang", "go"}, {"why", "late"}}, ""},
+	} {
+		if got := w.find(FindRequest{Attributes: c.attrs}); got != c.want {
+			t.Errorf("%v: %q, want %q", c.attrs, got, c.want)
+		}
+	}
+}

@@ -40,7 +40,22 @@ func (d *traceDecoder) resourceSpans(b []byte) error {
 		return err
 	}
 	d.span.SetResource(d.set.Close())
+	if err := each(b, 1, func(v []byte) error { return binaries(v, 1, d.span.ResourceBytes) }); err != nil {
+		return err
+	}
 	return each(b, 2, d.scopeSpans)
+}
+
+// binaries calls f with the name of each attribute whose value is bytes.
+func binaries(b []byte, num int, f func(name []byte)) error {
+	return each(b, num, func(v []byte) error {
+		key, value, err := pair(v)
+		if err != nil || len(key) == 0 || len(value) == 0 || int(value[0]) != 7<<3|pb.Length {
+			return err
+		}
+		f(key)
+		return nil
+	})
 }
 
 // scopeSpans reads ScopeSpans { InstrumentationScope scope = 1; repeated Span
@@ -67,6 +82,9 @@ func (d *traceDecoder) scopeSpans(b []byte) error {
 		return err
 	}
 	d.scopeOf(name, version, d.set.Close())
+	if err := each(b, 1, func(v []byte) error { return binaries(v, 3, d.span.ScopeBytes) }); err != nil {
+		return err
+	}
 	for len(b) > 0 {
 		f, rest, err := pb.Next(b)
 		if err != nil {

@@ -115,6 +115,8 @@ type Span struct {
 	names    string         // value of schema.SpanResource for resource
 	attrs    []record.Field
 	binary   []byte // value of schema.SpanBinary
+	bytes    []byte // what binary begins with: resource, then scope
+	nbytes   int    // of the resource
 	events   []byte // JSON array, open
 	links    []byte // JSON array, open
 	nevents  int
@@ -139,7 +141,7 @@ func (s *Span) Release() {
 	if cap(s.events) > 1<<20 || cap(s.links) > 1<<20 || cap(s.attrs) > 4*MaxFields {
 		return
 	}
-	s.set, s.resource, s.scope, s.names = nil, nil, nil, ""
+	s.set, s.resource, s.scope, s.names, s.bytes, s.nbytes = nil, nil, nil, "", s.bytes[:0], 0
 	s.Reset()
 	pool.Put(s)
 }
@@ -148,7 +150,7 @@ func (s *Span) Release() {
 func (s *Span) Reset() {
 	*s = Span{
 		set: s.set, resource: s.resource, scope: s.scope, names: s.names, table: s.table, common: s.common,
-		attrs: s.attrs[:0], binary: s.binary[:0], events: s.events[:0], links: s.links[:0],
+		attrs: s.attrs[:0], binary: append(s.binary[:0], s.bytes...), bytes: s.bytes, nbytes: s.nbytes, events: s.events[:0], links: s.links[:0],
 	}
 }
 
@@ -156,6 +158,7 @@ func (s *Span) Reset() {
 // stay the caller's and must live as long as the set. The scope is forgotten.
 func (s *Span) SetResource(fields []record.Field) {
 	s.resource, s.scope, s.names = fields, nil, ""
+	s.bytes, s.nbytes = s.bytes[:0], 0
 	s.common = s.common[:0]
 	need := 0
 	for i := range fields {
@@ -173,6 +176,7 @@ func (s *Span) SetResource(fields []record.Field) {
 
 // SetScope says which instrumentation made the spans that follow.
 func (s *Span) SetScope(name, version []byte, attributes []record.Field) {
+	s.bytes = s.bytes[:s.nbytes]
 	if s.scope = nil; len(name) == 0 && len(version) == 0 && len(attributes) == 0 {
 		return
 	}
@@ -187,6 +191,18 @@ func (s *Span) SetScope(name, version []byte, attributes []record.Field) {
 		s.set.Value(s.prefixed(schema.ScopePrefix, attributes[i].Name), attributes[i].Value)
 	}
 	s.scope = s.set.Close()
+}
+
+// ResourceBytes says that an attribute of the resource, which was just set, is
+// bytes; its value is base64.
+func (s *Span) ResourceBytes(name []byte) {
+	s.bytes = schema.AppendListed(s.bytes, receive.Str(name))
+	s.nbytes = len(s.bytes)
+}
+
+// ScopeBytes is ResourceBytes of the scope.
+func (s *Span) ScopeBytes(name []byte) {
+	s.bytes = schema.AppendListed(s.bytes, schema.ScopePrefix+receive.Str(name))
 }
 
 func (s *Span) prefixed(prefix, name string) string {

@@ -59,6 +59,36 @@ func begin(set *receive.Set, s *Span) {
 	s.SetScope([]byte("lib"), []byte("1.0"), []record.Field{{Name: "x", Value: record.IntValue(1)}})
 }
 
+// TestBytesInCommon lists what resource and scope have that is bytes, for as long
+// as they are set.
+func TestBytesInCommon(t *testing.T) {
+	set := receive.NewSet()
+	defer set.Release()
+	s := New(set)
+	defer s.Release()
+	binary := func() string {
+		fill(s)
+		s.Append()
+		return fields(&set.Raws[len(set.Raws)-1])["span.binary"]
+	}
+	begin(set, s)
+	s.ResourceBytes([]byte("host.name"))
+	s.ScopeBytes([]byte("x"))
+	for range 2 {
+		if got := binary(); got != "host.name,scope.x,blob" {
+			t.Errorf("span.binary is %q", got)
+		}
+	}
+	s.SetScope([]byte("other"), nil, nil)
+	if got := binary(); got != "host.name,blob" {
+		t.Errorf("with another scope span.binary is %q", got)
+	}
+	s.SetResource(nil)
+	if got := binary(); got != "blob" {
+		t.Errorf("with another resource span.binary is %q", got)
+	}
+}
+
 func TestAppend(t *testing.T) {
 	set := receive.NewSet()
 	defer set.Release()

@@ -163,6 +163,11 @@ func TestAnswers(t *testing.T) {
 	z.Write([]byte("[" + spanJSON + "]"))
 	z.Close()
 	v1 := []byte(`[{"traceId":"1","id":"1","name":"x","binaryAnnotations":[]}]`)
+	long91 := joined(field(1, []byte{15: 1}), field(3, []byte{7: 2}))
+	long91 = field(1, append(long91, field(5, bytes.Repeat([]byte("n"), '['-len(long91)-2))...))
+	if string(long91[:2]) != "\n[" {
+		t.Fatalf("the list begins with %q", long91[:2])
+	}
 	for _, c := range []struct {
 		name, path, kind, encoding string
 		body                       []byte
@@ -178,6 +183,7 @@ func TestAnswers(t *testing.T) {
 		{"v1 as v2", "/api/v2/spans", "application/json", "", v1, 400, "Expected a JSON_V2 encoded list, but received: JSON_V1\n", 0},
 		{"v2 as v1", "/api/v1/spans", "application/json", "", []byte("[" + spanJSON + "]"), 400, "Expected a JSON_V1 encoded list, but received: JSON_V2\n", 0},
 		{"JSON as protobuf", "/api/v2/spans", "application/x-protobuf", "", []byte("[" + spanJSON + "]"), 400, "Expected a PROTO3 encoded list, but received: JSON_V2\n", 0},
+		{"protobuf whose length reads as [", "/api/v2/spans", "application/x-protobuf", "", long91, 202, "", 1},
 		{"a bad id", "/api/v2/spans", "application/json", "", []byte(`[{"traceId":"xyz","id":"1"},` + spanJSON + "]"), 202, "", 1},
 		{"no id", "/api/v2/spans", "application/json", "", []byte(`[{"traceId":"1"},` + spanJSON + "]"), 202, "", 1},
 		{"a bad span", "/api/v2/spans", "application/json", "", []byte(`[{"traceId":7},` + spanJSON + "]"), 202, "", 1},
