@@ -12,9 +12,9 @@
 // (pkg/translator/jaeger). The tags span.kind, error=true and otel.status_code say
 // what the span's kind and status are, and stand there.
 //
-// Over HTTP and gRPC success is answered for what is durable; the protocol does
-// not number its requests, so one that is sent again is stored again. Datagrams
-// have no answer: what is lost is lost. Nothing here survives a crash.
+// Over HTTP and gRPC success is answered for what is durable, and the same bytes
+// again are the same request (receive.Set.Once). Datagrams have no answer: what is
+// lost is lost. Nothing here survives a crash.
 package jaeger
 
 import (

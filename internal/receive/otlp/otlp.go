@@ -1,6 +1,7 @@
-// Package otlp receives OpenTelemetry logs and traces over HTTP: POST /v1/logs
-// with a protobuf or JSON ExportLogsServiceRequest, POST /v1/traces with an
-// ExportTraceServiceRequest (OTLP specification 1.x).
+// Package otlp receives OpenTelemetry logs and traces (OTLP specification 1.x):
+// over HTTP, POST /v1/logs with a protobuf or JSON ExportLogsServiceRequest and
+// POST /v1/traces with an ExportTraceServiceRequest, and the same over gRPC.
+// Metrics are answered with a partial success that says they are not kept.
 //
 // It knows the protocol's envelope: resource, scope and log attributes become
 // fields under their own names, and the body becomes the payload. What a body

@@ -9,8 +9,8 @@
 //
 // Answers are Zipkin's: 202 without a body when everything is durable, 400 with a
 // text for a body of another format. A span that is wrong in itself is counted
-// and its neighbours are kept. The protocol does not number its requests, so one
-// that is sent again is stored again. Nothing here survives a crash.
+// and its neighbours are kept. The same bytes again are the same request
+// (receive.Set.Once). Nothing here survives a crash.
 package zipkin
 
 import (
