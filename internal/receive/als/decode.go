@@ -254,6 +254,9 @@ func texts(b []byte) (map[string]string, error) {
 
 // pair reads an entry of a map, { key = 1; value = 2 }.
 func pair(b []byte) (key, value []byte, err error) {
+	if key, value, ok := pb.Pair(b); ok {
+		return key, value, nil
+	}
 	for len(b) > 0 {
 		var f pb.Field
 		if f, b, err = pb.Next(b); err != nil {

@@ -82,6 +82,17 @@ func Take(b []byte, tag int) (v, rest []byte, ok bool) {
 	return b[:n:n], b[n:], true
 }
 
+// Pair takes a message apart that is a text and a text or message, fields 1 and 2,
+// as all encoders write one: both, in order, and nothing else.
+func Pair(b []byte) (one, two []byte, ok bool) {
+	one, b, ok = Take(b, 1<<3|Length)
+	if !ok {
+		return nil, nil, false
+	}
+	two, b, ok = Take(b, 2<<3|Length)
+	return one, two, ok && len(b) == 0
+}
+
 // Each calls f with every field of a message, and stops at its first error.
 func Each(b []byte, f func(Field) error) error {
 	for len(b) > 0 {

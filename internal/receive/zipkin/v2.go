@@ -272,6 +272,10 @@ func (d *decoder) protoAnnotation(b []byte) error {
 
 // protoTag reads an entry of a map<string, string>.
 func (d *decoder) protoTag(b []byte) error {
+	if key, value, ok := pb.Pair(b); ok {
+		d.tag(key, value)
+		return nil
+	}
 	var key, value []byte
 	for len(b) > 0 {
 		f, rest, err := pb.Next(b)
