@@ -6,6 +6,7 @@ import (
 	"net/http"
 	"os"
 	"path/filepath"
+	"reflect"
 	"strings"
 	"testing"
 
@@ -240,4 +241,31 @@ func BenchmarkSpans(b *testing.B) {
 			set.Release()
 		}
 	})
+}
+
+// TestUsualTags holds tags that are written as clients write them to what they are
+// in any other order of their fields, and cut anywhere.
+func TestUsualTags(t *testing.T) {
+	key, text, whole := "\x0b\x00\x01\x00\x00\x00\x01k", "\x0b\x00\x03\x00\x00\x00\x02xy", "\x0a\x00\x06\xff\xff\xff\xff\xff\xff\xff\xfe"
+	kind := func(n string) string { return "\x08\x00\x02\x00\x00\x00" + n }
+	for _, f := range [][2]string{
+		{key + kind("\x00") + text, text + kind("\x00") + key}, {key + kind("\x03") + whole, whole + key + kind("\x03")},
+		{key + kind("\x00") + whole, whole + key + kind("\x00")}, {key + kind("\x00") + text + whole, whole + text + key + kind("\x00")},
+	} {
+		read := func(b string) (g tag, pos int, err error) {
+			r := thrift.Binary([]byte(b))
+			thriftTag(&r, &g)
+			return g, r.Pos(), r.Err()
+		}
+		usual, at, err := read(f[0] + "\x00")
+		other, end, err2 := read(f[1] + "\x00")
+		if err != nil || err2 != nil || at != end || !reflect.DeepEqual(usual, other) {
+			t.Errorf("%q: %+v to %d, want %+v to %d: %v %v", f[0], usual, at, other, end, err, err2)
+		}
+		for cut := range f[0] {
+			if g, _, err := read(f[0][:cut]); err == nil {
+				t.Errorf("%q is a tag: %+v", f[0][:cut], g)
+			}
+		}
+	}
 }

@@ -197,10 +197,41 @@ func (d *decoder) thriftLog(r *thrift.Reader) {
 	d.logged(at)
 }
 
+// usualTag reads a tag that is a text or an integer, written as clients write it:
+// key, type, value, and nothing else. Of any other it reads nothing.
+func usualTag(r *thrift.Reader, g *tag) bool {
+	start := r.Pos()
+	if !r.Head(thrift.String, 1) {
+		return false
+	}
+	key := r.Bytes()
+	if r.Head(thrift.I32, 2) {
+		switch kind := r.I32(); {
+		case kind == 0 && r.Head(thrift.String, 3):
+			if text := r.Bytes(); r.Head(thrift.Stop, 0) {
+				g.key, g.text = key, text
+				g.value(record.String, false, 0, 0)
+				return true
+			}
+		case kind == 3 && r.Head(thrift.I64, 6):
+			if n := r.I64(); r.Head(thrift.Stop, 0) {
+				g.key, g.text = key, nil
+				g.value(record.Int, false, n, 0)
+				return true
+			}
+		}
+	}
+	r.Back(start)
+	return false
+}
+
 // thriftTag reads Tag { 1: string key, 2: TagType vType (STRING, DOUBLE, BOOL, LONG,
 // BINARY), 3: string vStr, 4: double vDouble, 5: bool vBool, 6: i64 vLong, 7: binary
 // vBinary }.
 func thriftTag(r *thrift.Reader, g *tag) {
+	if usualTag(r, g) {
+		return
+	}
 	var (
 		kind         int32
 		text, packed []byte

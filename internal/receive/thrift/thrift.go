@@ -191,6 +191,27 @@ func (r *Reader) Bytes() []byte {
 	return r.take(int(n))
 }
 
+// Head passes the head of a field of the binary protocol, if the text goes on with
+// this one; Stop has no number. It is for structures that all senders write alike,
+// and that hold no others: Back and Fields read one that is written otherwise.
+func (r *Reader) Head(t Type, id int16) bool {
+	b := r.b[r.pos:]
+	switch {
+	case r.compact || r.err != nil || len(b) == 0 || Type(b[0]) != t:
+		return false
+	case t == Stop:
+		r.pos++
+		return true
+	case len(b) < 3 || int16(binary.BigEndian.Uint16(b[1:])) != id:
+		return false
+	}
+	r.pos += 3
+	return true
+}
+
+// Back returns to an offset that Pos gave in the same structure. An error stays.
+func (r *Reader) Back(pos int) { r.pos = pos }
+
 // Fields calls f before each field of a structure. f must read the value, or
 // Skip it.
 func (r *Reader) Fields(f func(id int16, t Type)) {
