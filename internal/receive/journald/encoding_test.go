@@ -4,19 +4,21 @@ import (
 	"bytes"
 	"io"
 	"net/http"
+	"net/http/httptest"
 	"strings"
 	"testing"
 
 	"github.com/klauspost/compress/gzip"
 	"github.com/klauspost/compress/zstd"
 
+	"github.com/meshtrail/meshtrail/internal/fault"
 	"github.com/meshtrail/meshtrail/internal/receive"
 	"github.com/meshtrail/meshtrail/internal/receive/receivetest"
 )
 
 // compressed returns b as systemd-journal-upload compresses it: a frame for every
 // piece.
-func compressed(t *testing.T, encoding string, b []byte, piece int) []byte {
+func compressed(t testing.TB, encoding string, b []byte, piece int) []byte {
 	t.Helper()
 	var out bytes.Buffer
 	for len(b) > 0 {
@@ -82,4 +84,36 @@ func TestCompressionBombs(t *testing.T) {
 			t.Errorf("%s: %d bytes became 40 MiB: %d %s", encoding, len(bomb), resp.StatusCode, text)
 		}
 	}
+}
+
+// FuzzCompressedUploads: whatever the bytes, an answer, and no memory held.
+func FuzzCompressedUploads(f *testing.F) {
+	for _, encoding := range []string{"zstd", "gzip"} {
+		for _, b := range []string{"", "MESSAGE=a\n\n", "MESSAGE=a\n\nMESSAGE=b\n__CURSOR=c\n\n"} {
+			f.Add(compressed(f, encoding, []byte(b), 9), encoding == "zstd")
+		}
+	}
+	bodies := receive.NewBodies(receive.Limits{})
+	v, err := New(receive.Shared{Intake: receivetest.Discard{}, Bodies: bodies})
+	if err != nil {
+		f.Fatal(err)
+	}
+	f.Fuzz(func(t *testing.T, b []byte, zstd bool) {
+		encoding := "gzip"
+		if zstd {
+			encoding = "zstd"
+		}
+		u := upload{r: v, req: httptest.NewRequest("POST", "/upload", bytes.NewReader(b)), rc: http.NewResponseController(httptest.NewRecorder())}
+		err := u.open(encoding)
+		if err == nil {
+			err = u.run()
+		}
+		u.release()
+		if err != nil && fault.KindOf(err) == fault.Internal {
+			t.Fatal(err)
+		}
+		if bodies.Held() != 0 {
+			t.Fatalf("%d bytes are held", bodies.Held())
+		}
+	})
 }
