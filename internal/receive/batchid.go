@@ -62,10 +62,15 @@ func KeyID(from Sender, protocol string, parts ...[]byte) record.BatchID {
 	return record.BatchID{Origin: "key:" + hex.EncodeToString(h.Sum(nil))}
 }
 
-// contentID returns id, or, if there is none and Set.Once allows it, the identity
-// that a request has by its content.
+// contentID returns id, or, if it is zero, the identity that a request has by what
+// it holds: zero for one of which a repetition is another request.
 func contentID(id record.BatchID, from Sender, protocol string, set *Set, body *Body) record.BatchID {
-	if id.IsZero() && set.Once {
+	switch {
+	case !id.IsZero():
+		return id
+	case set.Key != nil:
+		return KeyID(from, protocol, set.Key...)
+	case set.Once:
 		return KeyID(from, protocol, body.Bytes)
 	}
 	return id

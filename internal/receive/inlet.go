@@ -78,17 +78,11 @@ func (t *Taken) RefusedTotal() (n int, first string) {
 }
 
 // Receive runs an intake request over HTTP: who sends it, its body without the
-// content encoding, its identity when the sender numbers it. decode fills the
-// set from the body; answer is called when what decode found is durable, or when
-// it found nothing. Of an error nothing was answered yet: Route.Fail does it.
+// content encoding, and which request it is, by KeyHeader or else by what decode
+// found (Set.Key, Set.Once). decode fills the set from the body; answer is called
+// when what it found is durable, or when it found nothing. Of an error nothing was
+// answered yet: Route.Fail does it.
 func (in *Inlet) Receive(r *http.Request, encoding string, decode func(body *Body, set *Set) error, answer func(*Taken) error) error {
-	return in.ReceiveNumbered(r, encoding, func(body *Body, set *Set) ([][]byte, error) { return nil, decode(body, set) }, answer)
-}
-
-// ReceiveNumbered is Receive for protocols that number requests in their own way:
-// decode also returns what KeyID makes the request's identity of, nil if this one
-// has none. KeyHeader goes before it.
-func (in *Inlet) ReceiveNumbered(r *http.Request, encoding string, decode func(body *Body, set *Set) ([][]byte, error), answer func(*Taken) error) error {
 	from, err := in.Identify(r)
 	if err != nil {
 		return err
@@ -105,12 +99,8 @@ func (in *Inlet) ReceiveNumbered(r *http.Request, encoding string, decode func(b
 	}
 	set := NewSet()
 	defer set.Release()
-	parts, err := decode(body, set)
-	if err != nil {
+	if err := decode(body, set); err != nil {
 		return err
-	}
-	if id.IsZero() && parts != nil {
-		id = KeyID(from, in.Name, parts...)
 	}
 	id = contentID(id, from, in.Name, set, body)
 	t := Taken{Body: body, Set: set}

@@ -23,6 +23,10 @@ type Set struct {
 	// identity, by a source fine enough: then the content is the request's identity.
 	// A decoder sets it.
 	Once bool
+	// Key is what KeyID makes the identity of the request of, where its protocol
+	// numbers requests in its own way: nil if this one has no number. The parts live
+	// as long as the body. A decoder sets it.
+	Key [][]byte
 
 	fields []record.Field
 	text   []byte
@@ -51,7 +55,7 @@ func (s *Set) Release() {
 	}
 	clear(s.Raws[:cap(s.Raws)][:len(s.Raws)])
 	clear(s.fields)
-	s.Raws, s.Rejected, s.First, s.Kind, s.Once = s.Raws[:0], s.Rejected[:0], "", "", false
+	s.Raws, s.Rejected, s.First, s.Kind, s.Once, s.Key = s.Raws[:0], s.Rejected[:0], "", "", false, nil
 	s.fields, s.text, s.start = s.fields[:0], s.text[:0], 0
 	sets.Put(s)
 }

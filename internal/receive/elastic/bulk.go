@@ -97,14 +97,15 @@ func (e *Receiver) bulk(w http.ResponseWriter, r *http.Request) error {
 	start := e.now()
 	b := e.takeBulk()
 	defer e.giveBulk(b)
-	decode := func(body *receive.Body, set *receive.Set) ([][]byte, error) {
+	decode := func(body *receive.Body, set *receive.Set) error {
 		index := r.PathValue("index")
 		if err := b.decode(body.Bytes, index, set, e.inlet.Limits); err != nil || !b.named() {
-			return nil, err
+			return err
 		}
-		return [][]byte{[]byte(index), body.Bytes}, nil
+		set.Key = [][]byte{[]byte(index), body.Bytes}
+		return nil
 	}
-	return e.inlet.ReceiveNumbered(r, r.Header.Get("Content-Encoding"), decode, func(t *receive.Taken) error {
+	return e.inlet.Receive(r, r.Header.Get("Content-Encoding"), decode, func(t *receive.Taken) error {
 		took, brief := e.now().Sub(start).Milliseconds(), false
 		if strings.Contains(r.URL.RawQuery, "filter_path=") {
 			var timed bool

@@ -78,24 +78,24 @@ func (e *Receiver) document(w http.ResponseWriter, r *http.Request, o op, id str
 	if !own {
 		id = madeUp()
 	}
-	return e.inlet.ReceiveNumbered(r, r.Header.Get("Content-Encoding"), func(body *receive.Body, set *receive.Set) ([][]byte, error) {
+	return e.inlet.Receive(r, r.Header.Get("Content-Encoding"), func(body *receive.Body, set *receive.Set) error {
 		src := bytes.TrimSpace(body.Bytes)
 		if len(src) == 0 {
-			return nil, fault.Errorf(fault.Invalid, "request body is required")
+			return fault.Errorf(fault.Invalid, "request body is required")
 		}
 		if o == opUpdate {
 			if src = updateDoc(src, e.inlet.Limits, set); src == nil {
-				return nil, fault.Errorf(fault.Invalid, "%s", problems[noDoc].reason)
+				return fault.Errorf(fault.Invalid, "%s", problems[noDoc].reason)
 			}
 		}
 		set.Open()
 		set.Field(IndexField, index)
 		set.Field(IDField, id)
 		set.Raws = append(set.Raws, record.Raw{Payload: src, JSON: true, Attrs: set.Close()})
-		if !own {
-			return nil, nil
+		if own {
+			set.Key = [][]byte{[]byte("document"), []byte(index), []byte(id), src}
 		}
-		return [][]byte{[]byte("document"), []byte(index), []byte(id), src}, nil
+		return nil
 	}, func(t *receive.Taken) error { return answerDocument(w, o, index, id, t) })
 }
 

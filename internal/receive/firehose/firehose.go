@@ -85,18 +85,18 @@ func (f *Receiver) answer(w http.ResponseWriter, code int, id []byte, message st
 
 func (f *Receiver) deliver(w http.ResponseWriter, r *http.Request) error {
 	d := decoder{lim: f.inlet.Limits, bodies: f.inlet.Bodies}
-	return f.inlet.ReceiveNumbered(r, r.Header.Get("Content-Encoding"), func(body *receive.Body, set *receive.Set) ([][]byte, error) {
+	return f.inlet.Receive(r, r.Header.Get("Content-Encoding"), func(body *receive.Body, set *receive.Set) error {
 		d.set = set
 		d.attributes(r.Header.Get("X-Amz-Firehose-Common-Attributes"))
 		if err := d.delivery(body.Bytes); err != nil {
-			return nil, err
+			return err
 		}
 		if len(d.id) == 0 {
 			d.id = []byte(r.Header.Get(requestHeader))
 		}
-		if len(d.id) == 0 {
-			return nil, nil
+		if len(d.id) > 0 {
+			set.Key = [][]byte{d.id, d.records} // the timestamp is that of the attempt
 		}
-		return [][]byte{d.id, d.records}, nil // the timestamp is that of the attempt
+		return nil
 	}, func(*receive.Taken) error { return f.answer(w, http.StatusOK, d.id, "") })
 }

@@ -70,15 +70,13 @@ func (k *Receiver) fail(w http.ResponseWriter, _ *http.Request, err error) {
 }
 
 func (k *Receiver) audit(w http.ResponseWriter, r *http.Request) error {
-	return k.inlet.ReceiveNumbered(r, r.Header.Get("Content-Encoding"), func(body *receive.Body, set *receive.Set) ([][]byte, error) {
+	return k.inlet.Receive(r, r.Header.Get("Content-Encoding"), func(body *receive.Body, set *receive.Set) error {
 		d := decoder{set: set, lim: k.inlet.Limits, named: true}
 		if err := d.list(body.Bytes); err != nil {
-			return nil, err
+			return err
 		}
-		if !d.named { // two such batches of one content may be two
-			return nil, nil
-		}
-		return [][]byte{body.Bytes}, nil
+		set.Once = d.named // else two such batches of one content may be two
+		return nil
 	}, func(t *receive.Taken) error {
 		if bad, first := t.RefusedTotal(); bad > 0 && bad == t.Set.Total() {
 			return fault.Errorf(fault.Invalid, "none of %d audit events was kept; first: %s", bad, first)

@@ -72,10 +72,11 @@ func (v *Receiver) insert(w http.ResponseWriter, r *http.Request) error {
 	if version := r.URL.Query().Get("version"); version != "v1" {
 		return receive.WithStatus(http.StatusNotImplemented, fault.Errorf(fault.Invalid, "version %.20q of the protocol is not known, v1 is", version))
 	}
-	decode := func(body *receive.Body, set *receive.Set) ([][]byte, error) {
-		return [][]byte{body.Bytes}, rows(body.Bytes, set, v.inlet.Limits)
+	decode := func(body *receive.Body, set *receive.Set) error {
+		set.Once = true
+		return rows(body.Bytes, set, v.inlet.Limits)
 	}
-	return v.inlet.ReceiveNumbered(r, r.Header.Get("Content-Encoding"), decode, func(*receive.Taken) error {
+	return v.inlet.Receive(r, r.Header.Get("Content-Encoding"), decode, func(*receive.Taken) error {
 		w.WriteHeader(http.StatusOK)
 		return nil
 	})
