@@ -68,6 +68,19 @@ const clients = {
     await processor.shutdown()
   },
 
+  async zipkin () {
+    const { BatchRecorder, ExplicitContext, Tracer, jsonEncoder } = require('zipkin')
+    const { HttpLogger } = require('zipkin-transport-http')
+    const logger = new HttpLogger({
+      endpoint: `${node}/api/v2/spans`, jsonEncoder: jsonEncoder.JSON_V2, httpInterval: 100, headers: { Authorization: `Bearer ${token}` }
+    })
+    logger.on('error', err => console.error(String(err)))
+    const tracer = new Tracer({ ctxImpl: new ExplicitContext(), recorder: new BatchRecorder({ logger }), localServiceName: 'peers' })
+    for await (const r of records()) tracer.local(r.message, () => {})
+    await pause(1000)
+    process.exit(0) // its timer never ends
+  },
+
   async 'splunk-logging' () {
     const { Logger } = require('splunk-logging')
     const log = new Logger({ token, url: node, maxRetries: 100, batchInterval: 200, maxBatchCount: 0 })

@@ -37,6 +37,7 @@ func TestClients(t *testing.T) {
 		"fluent":        forward(client("@fluent-org/logger", "Fluent forward, gzip", "an event that was not acknowledged goes into another chunk, under another id"), ""),
 		"loki":          client("winston-loki", "Loki", "it sends what was unanswered together with what came since"),
 		"otlp":          client("@opentelemetry/exporter-logs-otlp-proto", "OTLP/HTTP", lostAnswer),
+		"zipkin":        forgetful(client("zipkin", "Zipkin", ""), "zipkin-transport-http forgets what it could not send"),
 		"splunk":        client("splunk-logging", "Splunk HEC", lostAnswer),
 	} {
 		t.Run(name, func(t *testing.T) {
@@ -49,4 +50,10 @@ func TestClients(t *testing.T) {
 			ship(t, sh)
 		})
 	}
+}
+
+// forgetful is a shipper that loses what the server was not there for.
+func forgetful(sh shipper, why string) shipper {
+	sh.loses = why
+	return sh
 }

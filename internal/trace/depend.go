@@ -11,6 +11,7 @@ import (
 	"strings"
 	"unsafe"
 
+	"github.com/meshtrail/meshtrail/internal/fault"
 	"github.com/meshtrail/meshtrail/internal/match"
 	"github.com/meshtrail/meshtrail/internal/query"
 	"github.com/meshtrail/meshtrail/internal/schema"
@@ -67,7 +68,9 @@ func (r *Reader) Dependencies(ctx context.Context, who Asker, from, to int64) ([
 		if err := answer.note(err, len(j.spans) > 0); err != nil {
 			return err
 		}
-		j.join()
+		if err := j.join(fault.NewWatch(ctx)); err != nil {
+			return err
+		}
 		if err := answer.note(j.logs(ctx, q, from, to), len(j.links) > 0); err != nil {
 			return err
 		}
@@ -218,10 +221,13 @@ func (j *joiner) same(trace [2]uint64, id uint64, f func(i int, s *joined) bool)
 }
 
 // index makes every span findable by its id, once: what was sent twice counts once.
-func (j *joiner) index() {
+func (j *joiner) index(w *fault.Watch) error {
 	j.heads = make(map[uint64]int32, len(j.spans))
 	kept := j.spans[:0]
 	for _, s := range j.spans {
+		if err := w.Step(1); err != nil {
+			return err
+		}
 		twice := false
 		j.same(s.trace, s.id, func(_ int, o *joined) bool {
 			twice = o.shared == s.shared && o.service == s.service
@@ -236,12 +242,18 @@ func (j *joiner) index() {
 		at.next, j.heads[key] = j.heads[key], int32(len(kept))
 	}
 	j.spans = kept
+	return nil
 }
 
-// join counts the calls that the spans tell of.
-func (j *joiner) join() {
-	j.index()
+// join counts the calls that the spans tell of, unless w ends.
+func (j *joiner) join(w *fault.Watch) error {
+	if err := j.index(w); err != nil {
+		return err
+	}
 	for i := range j.spans {
+		if err := w.Step(1); err != nil {
+			return err
+		}
 		s := &j.spans[i]
 		p := j.parent(i)
 		if p < 0 {
@@ -263,6 +275,7 @@ func (j *joiner) join() {
 			j.count(s.peer, s.service, s.failed)
 		}
 	}
+	return nil
 }
 
 // parent returns the index of a span's parent, or -1.

@@ -34,7 +34,7 @@ func Info() receive.Info {
 		Over:       "HTTP: /api/v2/spans, /api/v1/spans, also below /zipkin",
 		Ack:        "202 when durable; the same request again is seen once",
 		Credential: "token (Bearer, Basic)",
-		Tested:     []string{"zipkin-go 0.4.3 (HTTP reporter)", "OpenTelemetry Go SDK (Zipkin exporter)"},
+		Tested:     []string{"zipkin-go 0.4.3 (HTTP reporter, JSON and protobuf): 0 lost, 0 twice", "zipkin-transport-http 0.22.0 of npm: 5,040 lost, for it forgets what it could not send", "OpenTelemetry Go SDK (Zipkin exporter)"},
 	}
 }
 
