@@ -11,6 +11,7 @@ type scatter struct {
 	target []uint16 // by record: index into blocks
 	place  []uint32 // by record: its row in that block
 	parts  []Part
+	index  map[Part]int // of parts beyond fewParts
 	blocks []*Block
 	base   []int // rows of the block before this insert
 	added  []int
@@ -19,6 +20,30 @@ type scatter struct {
 	codes  []uint32
 
 	clamped bool // some record's time was
+}
+
+// fewParts are compared one by one. Senders who mean well have few in a batch.
+const fewParts = 32
+
+// find returns the index of a part, or -1.
+func (s *scatter) find(p Part) int {
+	if i := slices.Index(s.parts[:min(len(s.parts), fewParts)], p); i >= 0 || len(s.parts) <= fewParts {
+		return i
+	}
+	if i, ok := s.index[p]; ok {
+		return i
+	}
+	return -1
+}
+
+// found notes the part that was appended last.
+func (s *scatter) found(p Part) {
+	if n := len(s.parts); n > fewParts {
+		if s.index == nil {
+			s.index = make(map[Part]int)
+		}
+		s.index[p] = n - 1
+	}
 }
 
 // Insert copies the records of b, whose Ord is set. Either all of it is visible
@@ -127,7 +152,7 @@ func (t *Table) aim(b *record.Batch, lo, hi int) {
 	s := &t.scratch
 	s.target, s.place = s.target[:0], s.place[:0]
 	s.parts, s.blocks, s.base, s.added = s.parts[:0], s.blocks[:0], s.base[:0], s.added[:0]
-	s.over = s.over[:0]
+	s.over, s.index = s.over[:0], nil
 	s.clamped = false
 	last := -1
 	for i := lo; i < hi; i++ {
@@ -135,7 +160,7 @@ func (t *Table) aim(b *record.Batch, lo, hi int) {
 		s.clamped = s.clamped || clamped
 		if last < 0 || at/day != s.parts[last].Day || b.ClassAt(i) != s.parts[last].Class {
 			p := Part{b.Tenant, b.ClassAt(i), at / day}
-			if last = slices.Index(s.parts, p); last < 0 {
+			if last = s.find(p); last < 0 {
 				last = t.open(p, hi-lo)
 			}
 		}
@@ -210,6 +235,7 @@ func (t *Table) open(p Part, n int) int {
 	}
 	last := x.open
 	s.parts, s.blocks = append(s.parts, p), append(s.blocks, last)
+	s.found(p)
 	s.base, s.added, s.over = append(s.base, len(last.times)), append(s.added, 0), append(s.over, last.over.cost())
 	return len(s.parts) - 1
 }
