@@ -22,6 +22,7 @@ import (
 	"unicode/utf8"
 
 	"github.com/meshtrail/meshtrail/internal/match"
+	"github.com/meshtrail/meshtrail/internal/normalise/envoy"
 	"github.com/meshtrail/meshtrail/internal/normalise/facts"
 	"github.com/meshtrail/meshtrail/internal/normalise/field"
 	"github.com/meshtrail/meshtrail/internal/normalise/jsonscan"
@@ -60,7 +61,9 @@ type Normaliser struct {
 	levels       answering // to that of the severity
 	out          facts.Out
 	attrs        *facts.Attributes
-	around       []record.Field // the names of an envelope
+	around       []record.Field    // the names of an envelope
+	operator     *facts.Attributes // their marks are Envoy's keys
+	keys         []envoy.Key       // of the attributes
 	clean        []byte
 	made         []byte         // an object of attributes
 	members      []record.Field // that it is made of
@@ -70,7 +73,7 @@ type Normaliser struct {
 
 // New returns a Normaliser.
 func New() *Normaliser {
-	return &Normaliser{names: jsonscan.NewNames(mark), attrs: facts.NewAttributes(markAttribute)}
+	return &Normaliser{names: jsonscan.NewNames(mark), attrs: facts.NewAttributes(markAttribute), operator: facts.NewAttributes(markOperator)}
 }
 
 // Append appends exactly one record to b, or none when it returns a *Refusal.

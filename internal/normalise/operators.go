@@ -5,6 +5,7 @@ import (
 
 	"github.com/meshtrail/meshtrail/internal/match"
 	"github.com/meshtrail/meshtrail/internal/normalise/envoy"
+	"github.com/meshtrail/meshtrail/internal/normalise/jsonscan"
 	"github.com/meshtrail/meshtrail/internal/record"
 )
 
@@ -16,9 +17,15 @@ import (
 // is not UTF-8, there is none, and all are left.
 func (n *Normaliser) operators(attrs []record.Field, declared string) (rest []record.Field, object bool) {
 	strong, all, flags := 0, 0, false
+	n.keys = n.keys[:0]
+	last := n.operator.Begin()
 	for i := range attrs {
-		k := envoy.KeyOf(attrs[i].Name)
-		if k == envoy.None {
+		k := envoy.None
+		if name := attrs[i].Name; len(name) <= jsonscan.MaxName {
+			last = n.operator.Next(last, name)
+			k = envoy.Key(last.Mark)
+		}
+		if n.keys = append(n.keys, k); k == envoy.None {
 			continue
 		}
 		if v := &attrs[i].Value; v.Kind == record.String && !utf8.ValidString(v.Str) {
@@ -35,7 +42,7 @@ func (n *Normaliser) operators(attrs []record.Field, declared string) (rest []re
 	}
 	n.members, n.rest = n.members[:0], n.rest[:0]
 	for i := range attrs {
-		if a := &attrs[i]; envoy.KeyOf(a.Name) != envoy.None {
+		if a := &attrs[i]; n.keys[i] != envoy.None {
 			n.members = append(n.members, *a)
 		} else {
 			n.rest = append(n.rest, *a)
@@ -47,3 +54,5 @@ func (n *Normaliser) operators(attrs []record.Field, declared string) (rest []re
 	}
 	return n.rest, true
 }
+
+func markOperator(name string) uint8 { return uint8(envoy.KeyOf(name)) }
