@@ -22,6 +22,10 @@ const nanos = (time) => {
 // sorted returns nodes by their start, the last one first: as a stack takes them.
 const sorted = (list) => [...list].sort((a, b) => (a.start < b.start ? 1 : a.start > b.start ? -1 : a.span && !b.span ? 1 : 0));
 
+// lasted returns how long the exchange took that a record tells of, in ns: what
+// proxies of the Envoy family log bears the time at which it began.
+const lasted = ({ fields }) => (/^(istio|envoy)/.test(fields["parse.format"] || "") && Math.round(Number(fields["mesh.duration_ns"])) || 0);
+
 // arrange puts spans and log records in the order in which they are drawn: a span,
 // what was logged within it, then its children by their start. at and width are
 // parts of the whole time, 0 to 1. A span whose parent is not there is a root.
@@ -37,7 +41,7 @@ export function arrange({ spans, records }) {
   }
   const logs = [];
   for (const record of records) {
-    const at = nanos(record.time), n = { record, start: at, end: at, below: [] };
+    const at = nanos(record.time), n = { record, start: at, end: at + BigInt(Math.max(lasted(record), 0)), below: [] };
     logs.push(n);
     (byId.get(String(record.fields["span_id"] || ""))?.below || roots).push(n);
   }
@@ -77,9 +81,11 @@ function element(name, props = {}, ...children) {
 
 function bar(row, services) {
   const of = element("span", { className: "time-line" });
-  const b = element("span", { className: row.span ? "b" + (services.indexOf(row.span.service || "") % 8) : "mark" });
+  const long = row.span || row.width > 0;
+  const color = row.span ? services.indexOf(row.span.service || "") % 8 : row.record.fields["mesh.reporter"] === "destination" ? 1 : 0;
+  const b = element("span", { className: long ? "b" + color : "mark" });
   b.style.left = (row.at * 100).toFixed(3) + "%";
-  if (row.span) b.style.width = Math.max(row.width * 100, 0.3).toFixed(3) + "%";
+  if (long) b.style.width = Math.max(row.width * 100, 0.3).toFixed(3) + "%";
   of.append(b);
   return of;
 }
@@ -102,7 +108,7 @@ function drawn(row, services, here) {
   const name = span ? `${span.service || "?"}  ${span.name || ""}` : record.line;
   const label = element("span", { className: "name", textContent: name, title: name });
   label.style.paddingLeft = Math.min(row.depth, 20) * 12 + "px";
-  const right = element("span", { className: "took", textContent: span ? took(span.durationNs) : clock(Date.parse(record.time)).slice(11) });
+  const right = element("span", { className: "took", textContent: span ? took(span.durationNs) : lasted(record) > 0 ? took(lasted(record)) : clock(Date.parse(record.time)).slice(11) });
   const failed = span && span.status === "error";
   const line = element(span ? "button" : "div", { className: "span" + (span ? "" : " log") + (failed ? " bad" : "") }, label, bar(row, services), right);
   const item = element("li", { className: here ? "here" : "" }, line);

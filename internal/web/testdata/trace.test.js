@@ -27,6 +27,14 @@ test("a shared id is two rows, a circle of parents hides nobody", () => {
   assert.equal(shape(arrange({ spans: [], records: [] })), "");
 });
 
+test("what both proxies logged of a call lasts as long as it took", () => {
+  const call = (line, time, ns, format = "istio-text") => ({ line, time, fields: { "mesh.duration_ns": ns, "parse.format": format } });
+  const got = arrange({ spans: [], records: [call("to", "1970-01-01T00:00:00.000000020Z", 50), call("from", "1970-01-01T00:00:00.00000001Z", 100), call("flow", "1970-01-01T00:00:00.00000003Z", 70, "hubble-json")] });
+  assert.equal(shape(got), "from|to|flow");
+  assert.equal(got.whole, 100);
+  assert.deepEqual(got.rows.map((r) => [r.at, r.width]), [[0, 1], [0.1, 0.5], [0.2, 0]]);
+});
+
 test("ids and durations", () => {
   assert.equal(traceOf({ trace_id: "0AF7" }), "0AF7");
   assert.equal(traceOf({ trace_id: "no", "http.request.header.x-request-id": "req-12345" }), "req-12345");
