@@ -52,7 +52,7 @@ type running interface {
 	Run(ctx context.Context) error
 }
 
-//go:generate go test -count=1 -run ^TestReceiversAreDocumented$ . -update
+//go:generate go test -count=1 -run ^(TestReceiversAreDocumented|TestOperateNamesEveryMetric)$ . -update
 
 // protocols is the list of everything in which records come in. A new one is a
 // package, an entry here, and a field of config.Receivers if it can be configured.

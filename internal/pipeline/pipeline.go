@@ -145,10 +145,13 @@ type worker struct {
 	bytes     int // of payloads in the batch
 	told      bool
 	normalise time.Duration
+
+	oldest, ahead int64 // event times that are believed lie between them, ns
 }
 
 func (w *worker) run(ctx context.Context) error {
 	w.told = false
+	w.oldest, w.ahead = w.now.AddDate(-oldestYears, 0, 0).UnixNano(), w.now.Add(mostAhead).UnixNano()
 	w.begin(0)
 	opt := normalise.Options{Platform: w.req.Platform, Source: w.req.Source, Now: w.now.UnixNano(), Class: policy.DefaultClass, Kind: w.req.Kind}
 	started := time.Now()
@@ -174,10 +177,39 @@ func (w *worker) run(ctx context.Context) error {
 				return fault.Errorf(fault.Internal, "normalise: %w", err)
 			}
 			w.refuse(i, size, r)
+			continue
 		}
+		w.believe()
 	}
 	w.normalise = time.Since(started)
 	return w.flush(ctx, len(w.req.Raws))
+}
+
+// OriginalTime is the field that keeps the event time which a record named, RFC
+// 3339, when it was not believed.
+const OriginalTime = "event.original_time"
+
+// What is believed of an event time: logs of ten years may be brought in, and a
+// clock may be ahead by a day. Each day that records name is a key and a file of
+// its own, so a sender who could name any would make tens of thousands of them.
+const (
+	oldestYears = 10
+	mostAhead   = 24 * time.Hour
+)
+
+// believe gives the record that was just added the time of receipt if its own is
+// beyond what is believed.
+func (w *worker) believe() {
+	times := w.main.Times()
+	if len(times) == 0 {
+		return
+	}
+	last := len(times) - 1
+	if t := times[last]; t < w.oldest || t > w.ahead {
+		w.main.SetStringAt(last, OriginalTime, time.Unix(0, t).UTC().Format(time.RFC3339Nano))
+		w.main.SetTimeAt(last, w.now.UnixNano())
+		w.p.meter.disbelieved.Inc()
+	}
 }
 
 // full reports whether the batch must end before a record of next bytes. It

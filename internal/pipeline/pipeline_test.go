@@ -436,3 +436,32 @@ func FuzzIngest(f *testing.F) {
 		}
 	})
 }
+
+// TestTimesThatAreNotBelieved: a record of the far past or future is kept as of
+// its receipt, and what it said of its time beside it.
+func TestTimesThatAreNotBelieved(t *testing.T) {
+	k := &kept{}
+	p, m := open(t, k, policy.Config{}, Limits{})
+	times := []time.Time{now.AddDate(-9, 0, 0), now.AddDate(-11, 0, 0), now.Add(23 * time.Hour), now.Add(25 * time.Hour), time.Unix(1, 0), now}
+	req := &Request{Tenant: "main", Source: "s"}
+	for i, at := range times {
+		req.Raws = append(req.Raws, record.Raw{Payload: fmt.Appendf(nil, `{"n":%d}`, i), JSON: true, Time: at.UnixNano()})
+	}
+	if out, err := p.Ingest(t.Context(), req); err != nil || out.Stored != len(times) {
+		t.Fatal(out, err)
+	}
+	for i, r := range k.records("s") {
+		want, said := times[i], ""
+		if i == 1 || i == 3 || i == 4 {
+			want, said = now, times[i].UTC().Format(time.RFC3339Nano)
+		}
+		if r.Time != want.UnixNano() || text(r, OriginalTime) != said {
+			t.Errorf("record of %v: time %v, original %q, want %v, %q", times[i], time.Unix(0, r.Time), text(r, OriginalTime), want, said)
+		}
+	}
+	got := httptest.NewRecorder()
+	m.Handler().ServeHTTP(got, httptest.NewRequest("GET", "/metrics", nil))
+	if line := "meshtrail_event_times_replaced_total 3"; !strings.Contains(got.Body.String(), line) {
+		t.Errorf("the metrics lack %s", line)
+	}
+}

@@ -134,6 +134,9 @@ func (b *Batch) Discard() {
 // SetTime changes the event time of the open record.
 func (b *Batch) SetTime(t int64) { b.times[len(b.times)-1] = t }
 
+// SetTimeAt sets the time of record i, before the batch is encoded.
+func (b *Batch) SetTimeAt(i int, t int64) { b.times[i] = t }
+
 // SetClassAt changes the class of record i.
 func (b *Batch) SetClassAt(i int, c Class) { b.classes[i] = b.classIndex(c) }
 

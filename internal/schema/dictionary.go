@@ -1,5 +1,7 @@
 package schema
 
+//go:generate go test -count=1 -run ^TestDocs$ . -update
+
 // fields is the dictionary, in the order in which fields are shown. The order is
 // not part of any format. docs/schema.md is rendered from it.
 var fields = concat(recordFields, placeFields, httpFields, networkFields, peopleFields, meshFields, spanFields, senderFields, intakeFields)
@@ -30,6 +32,7 @@ var recordFields = []Field{
 	{Name: "trace_flags", Type: Text, Meaning: "W3C trace flags, 2 hexadecimal digits."},
 	{Name: "log.iostream", Type: Text, Values: "stdout, stderr", Meaning: "Stream of the container that wrote the record."},
 	{Name: "log.file.path", Type: Text, Meaning: "File that the record was read from."},
+	{Name: "event.original_time", Type: Text, Meaning: "Event time that the sender named, RFC 3339, when it is more than ten years ago or more than a day ahead: the record has the time of its receipt then."},
 	{Name: "log.record.uid", Type: Text, Meaning: "Identity that the sender gave the record.", Aliases: names(hubble, "uuid")},
 }
 
