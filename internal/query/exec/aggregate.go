@@ -160,11 +160,21 @@ func conclude(op string, v, mean, n float64) float64 {
 	case "avg":
 		return mean
 	case "stdvar":
-		return v / n
+		return cleared(v/n, mean)
 	case "stddev":
-		return math.Sqrt(v / n)
+		return math.Sqrt(cleared(v/n, mean))
 	}
 	return v
+}
+
+// cleared returns the variance of numbers around mean without what rounding alone
+// makes of equal ones: that may be negative, and its root and what is divided by
+// it are anything.
+func cleared(variance, mean float64) float64 {
+	if noise := 1e-14 * mean; variance <= noise*noise {
+		return 0
+	}
+	return variance // NaN too
 }
 
 // best keeps at each step the k largest (or smallest) of the series. Equal

@@ -193,7 +193,7 @@ func (c *cell) over(op string) float64 {
 	case "avg_over_time":
 		return c.Mean()
 	case "stdvar_over_time", "stddev_over_time":
-		v := max(0, c.Variance())
+		v := cleared(c.Variance(), c.Mean())
 		if c.spoilt {
 			return math.NaN()
 		}

@@ -271,9 +271,13 @@ func over(e *logql.RangeAgg, g *group) float64 {
 		return g.values[0]
 	case "last_over_time":
 		return g.values[len(g.values)-1]
-	case "stdvar_over_time":
-		return variance
-	case "stddev_over_time":
+	case "stdvar_over_time", "stddev_over_time":
+		if math.Abs(variance) <= math.Pow(1e-14*mean, 2) {
+			variance = 0 // equal numbers, but for rounding
+		}
+		if e.Op == "stdvar_over_time" {
+			return variance
+		}
 		return math.Sqrt(variance)
 	case "quantile_over_time":
 		return quantile(e.Param, g.values)
