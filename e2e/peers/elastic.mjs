@@ -1,5 +1,5 @@
 // A session of the official JavaScript client against a server that holds the
-// records which it writes itself. See elastic.sh.
+// records which it writes itself. See npm.sh.
 import assert from 'node:assert/strict'
 import { Client } from '@elastic/elasticsearch'
 

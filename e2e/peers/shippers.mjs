@@ -1,5 +1,5 @@
 // Loggers of JavaScript send records in their own protocols to a server, and all
-// are asked for afterwards. See shippers.sh.
+// are asked for afterwards. See npm.sh.
 import assert from 'node:assert/strict'
 import { createRequire } from 'node:module'
 import { Client } from '@elastic/elasticsearch'

@@ -315,13 +315,26 @@ func sizeOf(s *trace.Span) int {
 // getTrace answers GetTraceRequest { string trace_id = 1; start_time = 2; end_time =
 // 3; raw_traces = 4 }.
 func (d *door) getTrace(s *rpc.Stream, who trace.Asker, in message) error {
-	var id string
+	t, raw, err := d.asked(s, who, in, func(v message) (string, error) { return traceID(string(v)) })
+	if err != nil {
+		return err
+	}
+	if !raw {
+		t.Unshare()
+	}
+	return sendTrace(s, t)
+}
+
+// asked returns the trace that a GetTraceRequest of either version names, and
+// whether it is wanted as it was sent; id reads its trace_id. It fails with
+// fault.NotFound when there is none.
+func (d *door) asked(s *rpc.Stream, who trace.Asker, in message, id func(message) (string, error)) (t *trace.Trace, raw bool, err error) {
+	var name string
 	var from, to int64
-	raw := false
-	err := in.each(func(num protowire.Number, v message, n uint64) (err error) {
+	err = in.each(func(num protowire.Number, v message, n uint64) (err error) {
 		switch num {
 		case 1:
-			id, err = traceID(string(v))
+			name, err = id(v)
 		case 2:
 			from, err = v.nanos()
 		case 3:
@@ -331,23 +344,20 @@ func (d *door) getTrace(s *rpc.Stream, who trace.Asker, in message) error {
 		}
 		return err
 	})
-	if err == nil && id == "" {
+	if err == nil && name == "" {
 		err = fault.Errorf(fault.Invalid, "trace_id is missing")
 	}
 	if err != nil {
-		return err
+		return nil, false, err
 	}
-	traces, _, err := d.traces.Get(s.Context(), who, []string{id}, from, to)
+	traces, _, err := d.traces.Get(s.Context(), who, []string{name}, from, to)
+	if err == nil && len(traces) == 0 {
+		err = fault.Errorf(fault.NotFound, "trace not found")
+	}
 	if err != nil {
-		return err
+		return nil, false, err
 	}
-	if len(traces) == 0 {
-		return fault.Errorf(fault.NotFound, "trace not found")
-	}
-	if !raw {
-		traces[0].Unshare()
-	}
-	return sendTrace(s, &traces[0])
+	return &traces[0], raw, nil
 }
 
 // getTraces answers GetTracesRequest { repeated GetTraceParams query = 1 { bytes

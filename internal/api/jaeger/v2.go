@@ -8,7 +8,6 @@ import (
 
 	"google.golang.org/protobuf/encoding/protowire"
 
-	"github.com/meshtrail/meshtrail/internal/fault"
 	"github.com/meshtrail/meshtrail/internal/httpd/rpc"
 	"github.com/meshtrail/meshtrail/internal/trace"
 )
@@ -19,36 +18,11 @@ import (
 // getTraceV2 answers GetTraceRequest { bytes trace_id = 1; start_time = 2; end_time =
 // 3; raw_traces = 4 } with SpansResponseChunks.
 func (d *door) getTraceV2(s *rpc.Stream, who trace.Asker, in message) error {
-	var id string
-	var from, to int64
-	raw := false
-	err := in.each(func(num protowire.Number, v message, n uint64) (err error) {
-		switch num {
-		case 1:
-			id, err = trace.ParseID(hex.EncodeToString(v))
-		case 2:
-			from, err = v.nanos()
-		case 3:
-			to, err = v.nanos()
-		case 4:
-			raw = n != 0
-		}
-		return err
-	})
-	if err == nil && id == "" {
-		err = fault.Errorf(fault.Invalid, "trace_id is missing")
-	}
+	t, raw, err := d.asked(s, who, in, func(v message) (string, error) { return trace.ParseID(hex.EncodeToString(v)) })
 	if err != nil {
 		return err
 	}
-	traces, _, err := d.traces.Get(s.Context(), who, []string{id}, from, to)
-	if err != nil {
-		return err
-	}
-	if len(traces) == 0 {
-		return fault.Errorf(fault.NotFound, "trace not found")
-	}
-	return sendV2(s, &traces[0], raw)
+	return sendV2(s, t, raw)
 }
 
 func (d *door) findTracesV2(s *rpc.Stream, who trace.Asker, in message) error {
