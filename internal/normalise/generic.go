@@ -29,7 +29,7 @@ func (n *Normaliser) generic(o *jsonscan.Object, l *layout, platform string) {
 		}
 	}
 	if body >= 0 {
-		n.message(o, body, when, platform)
+		n.message(o, body, when)
 	}
 	if when < 0 {
 		return
@@ -43,13 +43,13 @@ func (n *Normaliser) generic(o *jsonscan.Object, l *layout, platform string) {
 
 // message writes a member that holds the message. If it is itself a record of a
 // known shape, that one is written instead, with o as its envelope.
-func (n *Normaliser) message(o *jsonscan.Object, body, when int, platform string) {
+func (n *Normaliser) message(o *jsonscan.Object, body, when int) {
 	text := o.Members[body].Text
 	if o == &n.inner || len(text) < 2 {
 		n.out.Str(field.Body, text)
 		return
 	}
-	status := n.out.Status
+	format, status := n.out.Format, n.out.Status
 	w := unwrap(text)
 	inner := bytes.TrimRight(w.rest, "\r\n")
 	if len(inner) > 1 && inner[0] == '{' && n.inner.Scan(inner, n.names) == nil {
@@ -57,14 +57,14 @@ func (n *Normaliser) message(o *jsonscan.Object, body, when int, platform string
 		if w.prefixed {
 			n.out.Str(field.Body, text)
 		}
-		n.object(&n.inner, platform)
+		n.object(&n.inner, n.out.Declared)
 		return
 	}
 	n.envelop(o, body, when)
-	if n.platformText(inner, platform) {
+	if n.lines.read(inner, &n.out) {
 		text = bytes.TrimRight(text, "\r\n")
 	} else {
-		n.out.Format, n.out.Status = "json", status
+		n.out.Format, n.out.Status = format, status
 	}
 	n.out.Around = nil // an envelope has no second body
 	n.out.Str(field.Body, text)

@@ -15,6 +15,8 @@ type layout struct {
 
 	ops []op // by member
 
+	tables []tabled // that know the shape, the best first
+
 	start int // of the first member that is Envoy's start time, or -1
 	stamp int // of the last member that is Linkerd's timestamp, or -1
 
@@ -54,7 +56,7 @@ func (l *layout) read(o *jsonscan.Object) {
 	*l = layout{
 		envoy: int(c & 0xffff), strong: int(c >> 16 & 0xffff), hubble: int(c >> 32 & 0xffff), linkerd: int(c >> 48),
 		flags: m&flags != 0, within: m&envelope != 0, other: m&otherHubble != 0,
-		ops: l.ops[:0], start: -1, stamp: -1,
+		ops: l.ops[:0], tables: tablesOf(o), start: -1, stamp: -1,
 		bodies: ranked(o, bodyLane, l.bodies[:0]), times: ranked(o, timeLane, l.times[:0]),
 	}
 	for i := range o.Members {

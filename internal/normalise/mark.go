@@ -33,7 +33,7 @@ var (
 	timeNames = [...]string{"@timestamp", "timestamp", "time", "ts", "start_time", "date"}
 )
 
-func mark(name string) (m, count uint64) {
+func mark(name string) (m, count uint64, note any) {
 	for i, s := range bodyNames {
 		if s == name {
 			m |= uint64(i+1) << bodyLane
@@ -53,7 +53,10 @@ func mark(name string) (m, count uint64) {
 		m |= reserved
 	}
 	p, count := platformMark(name)
-	return m | p, count
+	if list := index.Meanings(name); list != nil {
+		note = list
+	}
+	return m | p, count, note
 }
 
 // The marks of the names of attributes.
@@ -62,6 +65,7 @@ const (
 	ofMesh           // the sender says which mesh
 	ofIntake         // only intake may set the name
 	unreadable       // not UTF-8
+	ofProgram        // the program that wrote the record
 )
 
 func markAttribute(name string) uint8 {
@@ -70,6 +74,8 @@ func markAttribute(name string) uint8 {
 		return unreadable
 	case name == "mesh" || name == "mesh.type":
 		return ofMesh
+	case name == "syslog.appname":
+		return ofProgram
 	case facts.Reserved(name) && name != record.Labels:
 		return ofIntake
 	}

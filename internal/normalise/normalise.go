@@ -26,6 +26,7 @@ import (
 	"github.com/meshtrail/meshtrail/internal/normalise/facts"
 	"github.com/meshtrail/meshtrail/internal/normalise/field"
 	"github.com/meshtrail/meshtrail/internal/normalise/jsonscan"
+	"github.com/meshtrail/meshtrail/internal/normalise/table"
 	"github.com/meshtrail/meshtrail/internal/record"
 	"github.com/meshtrail/meshtrail/internal/schema"
 )
@@ -65,15 +66,18 @@ type Normaliser struct {
 	operator     *facts.Attributes // their marks are Envoy's keys
 	keys         []envoy.Key       // of the attributes
 	clean        []byte
+	program      []byte         // that the receiver named
 	made         []byte         // an object of attributes
 	members      []record.Field // that it is made of
 	rest         []record.Field // that are none of it
+	slots        table.Slots
+	lines        lines
 	platforms
 }
 
 // New returns a Normaliser.
 func New() *Normaliser {
-	return &Normaliser{names: jsonscan.NewNames(mark), attrs: facts.NewAttributes(markAttribute), operator: facts.NewAttributes(markOperator)}
+	return &Normaliser{names: jsonscan.NewNames(mark), attrs: facts.NewAttributes(markAttribute), operator: facts.NewAttributes(markOperator), lines: newLines()}
 }
 
 // Append appends exactly one record to b, or none when it returns a *Refusal.
@@ -89,7 +93,7 @@ func (n *Normaliser) Append(b *record.Batch, raw *record.Raw, opt *Options) erro
 		n.own.forget()
 	}
 	b.Begin(opt.Now, opt.Class)
-	n.out = facts.Out{B: b, Cols: &n.cols, Fixed: raw.Time != 0, Format: "none"}
+	n.out = facts.Out{B: b, Cols: &n.cols, Fixed: raw.Time != 0, Format: "none", Now: nowOf(opt.Now), Declared: opt.Platform}
 	attrs, made := raw.Attrs, false
 	if len(raw.Payload) == 0 && len(attrs) > 0 && opt.Kind == "" {
 		attrs, made = n.operators(attrs, opt.Platform)
@@ -154,6 +158,9 @@ func (n *Normaliser) attributes(attrs []record.Field, kind string) {
 			continue
 		case last.Mark == ofMesh && a.Value.Kind == record.String:
 			n.out.Mesh = true
+		case last.Mark == ofProgram && a.Value.Kind == record.String:
+			n.program = append(n.program[:0], a.Value.Str...)
+			n.out.Program = n.program
 		}
 		last.Put(b, &a.Value)
 	}
@@ -214,7 +221,7 @@ func (n *Normaliser) line(p []byte, platform string) {
 				inner = bytes.TrimRight(unwrap(p).rest, "\r\n")
 			}
 		}
-		if !n.platformText(inner, platform) {
+		if !n.lines.read(inner, &n.out) && !n.syslogged(inner) {
 			n.out.Format, n.out.Status = "text", facts.None
 		}
 		n.out.Str(field.Body, p)

@@ -1,8 +1,6 @@
 package normalise
 
 import (
-	"slices"
-
 	"github.com/meshtrail/meshtrail/internal/normalise/envoy"
 	"github.com/meshtrail/meshtrail/internal/normalise/facts"
 	"github.com/meshtrail/meshtrail/internal/normalise/field"
@@ -10,14 +8,6 @@ import (
 	"github.com/meshtrail/meshtrail/internal/normalise/jsonscan"
 	"github.com/meshtrail/meshtrail/internal/normalise/linkerd"
 )
-
-// Platforms returns the platforms that a sender may declare.
-func Platforms() []string {
-	return []string{"cilium", "consul", "envoy", "hubble", "istio", "kuma", "linkerd"}
-}
-
-// Known reports whether a sender may declare the platform. "" declares none.
-func Known(platform string) bool { return platform == "" || slices.Contains(Platforms(), platform) }
 
 // platforms is the scratch of each platform's parser.
 type platforms struct {
@@ -72,6 +62,9 @@ func platformMark(name string) (mark, count uint64) {
 func (n *Normaliser) platformObject(o *jsonscan.Object, l *layout, declared string) bool {
 	isEnvoy := declared == "envoy" || declared == "istio" || declared == "consul" || declared == "kuma"
 	isHubble := declared == "cilium" || declared == "hubble"
+	if len(l.tables) > 0 && n.tabled(o, l) {
+		return true
+	}
 	switch {
 	case isEnvoy && envoy.Match(l.strong, l.envoy, l.flags, true):
 		n.envoyObject(o, l, declared)
@@ -194,29 +187,4 @@ func (n *Normaliser) hubbleOther(o *jsonscan.Object, l *layout) {
 	n.out.Derive(field.EventName, kind)
 	n.out.MeshType("cilium")
 	n.out.Format, n.out.Status = "hubble-event", facts.OK
-}
-
-// platformText has the platform whose layout a line matches read it, and reports
-// whether one did. The caller keeps the line as the body.
-func (n *Normaliser) platformText(line []byte, declared string) bool {
-	if len(line) < 16 {
-		return false
-	}
-	if matched, whole := n.envoy.Text(line); matched {
-		n.envoy.Write(&n.out, declared)
-		if !whole {
-			n.out.Partial()
-		}
-		return true
-	}
-	if c := line[0]; c >= '0' && c <= '9' || c == '[' {
-		if matched, whole := n.linkerd.Text(line); matched {
-			n.linkerd.Write(&n.out, linkerd.Apache)
-			if !whole {
-				n.out.Partial()
-			}
-			return true
-		}
-	}
-	return false
 }

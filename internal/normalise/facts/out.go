@@ -61,11 +61,17 @@ type Out struct {
 	Attrs  *Attributes    // nil: the receiver gave nothing beside the payload
 	Around []record.Field // whose names the object around this one has
 
-	Time   int64  // the record's own time, ns; 0 until found
-	Fixed  bool   // the protocol gave the time: the record's own is a field
-	Mesh   bool   // the sender said which mesh this is
-	Format string // layout that matched
-	Status Status
+	Time  int64 // the record's own time, ns; 0 until found
+	Fixed bool  // the protocol gave the time: the record's own is a field
+	Mesh  bool  // the sender said which mesh this is
+	Now   int64 // time of receipt, ns: the year of a time that names none
+	// Declared is the platform that the sender declared, or "".
+	Declared string
+	// Program is the program that wrote the record, as syslog or journald name it
+	// beside the message, or empty.
+	Program []byte
+	Format  string // layout that matched
+	Status  Status
 }
 
 // Bare reports whether every name is free.

@@ -196,3 +196,175 @@ func days(y, m, d int) int64 {
 	doe := yoe*365 + yoe/4 - yoe/100 + doy
 	return int64(era)*146097 + int64(doe) - 719468
 }
+
+// Span reads a duration in Go's notation, "12ms" or "1m3.5s", without a sign. A
+// number without a unit is none, but 0.
+func Span(b []byte) (ns int64, ok bool) {
+	if string(b) == "0" {
+		return 0, true
+	}
+	for len(b) > 0 {
+		var whole, frac, scale int64 = 0, 0, 1
+		i, digits := 0, 0
+		for ; i < len(b) && b[i]-'0' < 10; i++ {
+			if digits++; digits > 15 {
+				return 0, false
+			}
+			whole = whole*10 + int64(b[i]-'0')
+		}
+		if i < len(b) && b[i] == '.' {
+			for i++; i < len(b) && b[i]-'0' < 10; i++ {
+				digits++
+				if scale < 1e9 {
+					frac, scale = frac*10+int64(b[i]-'0'), scale*10
+				}
+			}
+		}
+		unit, n := spanUnit(b[i:])
+		if digits == 0 || n == 0 || whole > math.MaxInt64/unit/2 {
+			return 0, false
+		}
+		part := whole*unit + int64(float64(frac)*(float64(unit)/float64(scale)))
+		if ns += part; ns < 0 {
+			return 0, false
+		}
+		b = b[i+n:]
+		ok = true
+	}
+	return ns, ok
+}
+
+func spanUnit(b []byte) (ns int64, n int) {
+	two := func(s string) bool { return len(b) >= len(s) && string(b[:len(s)]) == s }
+	switch {
+	case two("ns"):
+		return 1, 2
+	case two("us"):
+		return 1e3, 2
+	case two("µs"), two("μs"):
+		return 1e3, 3
+	case two("ms"):
+		return 1e6, 2
+	case two("s"):
+		return 1e9, 1
+	case two("m"):
+		return 60e9, 1
+	case two("h"):
+		return 3600e9, 1
+	}
+	return 0, 0
+}
+
+// MonthStamp reads the time of RFC 3164, "Jan  2 15:04:05" with an optional
+// fraction, at the start of b, and returns how many bytes it took; 0 means that
+// there is none. It names no year and no zone: the year is the latest in which
+// the time is at most a day after now, the zone UTC.
+func MonthStamp(b []byte, now int64) (ns int64, n int) {
+	if len(b) < 15 || b[3] != ' ' || b[6] != ' ' || b[9] != ':' || b[12] != ':' {
+		return 0, 0
+	}
+	mo := Month(b[:3])
+	d, ok := two(b, 4)
+	if b[4] == ' ' {
+		d, ok = int(b[5])-'0', b[5]-'0' < 10
+	}
+	h, ok1 := two(b, 7)
+	mi, ok2 := two(b, 10)
+	s, ok3 := two(b, 13)
+	if mo == 0 || !ok || !ok1 || !ok2 || !ok3 || d < 1 || d > 31 || h > 23 || mi > 59 || s > 60 {
+		return 0, 0
+	}
+	n = 15
+	frac, scale := int64(0), int64(1e9)
+	if n+1 < len(b) && b[n] == '.' && b[n+1]-'0' < 10 {
+		for n++; n < len(b) && b[n]-'0' < 10; n++ {
+			if scale > 1 {
+				scale /= 10
+				frac += int64(b[n]-'0') * scale
+			}
+		}
+	}
+	const day = int64(24 * time.Hour)
+	for year := time.Unix(0, now+day).UTC().Year(); ; year-- {
+		if d > daysIn(year, mo) { // the 29th of February
+			if year < 1970 {
+				return 0, 0
+			}
+			continue
+		}
+		ns = (days(year, mo, d)*86400+int64(h*3600+mi*60+s))*1e9 + frac
+		if ns <= now+day || year < 1970 {
+			return ns, n
+		}
+	}
+}
+
+// Month returns the month of its first three letters in English, 1 to 12, or 0.
+func Month(b []byte) int {
+	if len(b) < 3 {
+		return 0
+	}
+	switch string(b[:3]) {
+	case "Jan":
+		return 1
+	case "Feb":
+		return 2
+	case "Mar":
+		return 3
+	case "Apr":
+		return 4
+	case "May":
+		return 5
+	case "Jun":
+		return 6
+	case "Jul":
+		return 7
+	case "Aug":
+		return 8
+	case "Sep":
+		return 9
+	case "Oct":
+		return 10
+	case "Nov":
+		return 11
+	case "Dec":
+		return 12
+	}
+	return 0
+}
+
+// ClockStamp reads the time of Apache's common log format, "02/Jan/2006:15:04:05
+// -0700" with an optional fraction (HAProxy) and an optional zone, UTC without
+// one, at the start of b, and returns how many bytes it took; 0 means none.
+func ClockStamp(b []byte) (ns int64, n int) {
+	if len(b) < 20 || b[2] != '/' || b[6] != '/' || b[11] != ':' || b[14] != ':' || b[17] != ':' {
+		return 0, 0
+	}
+	d, ok0 := two(b, 0)
+	cc, ok1 := two(b, 7)
+	yy, ok2 := two(b, 9)
+	h, ok3 := two(b, 12)
+	mi, ok4 := two(b, 15)
+	s, ok5 := two(b, 18)
+	y, mo := cc*100+yy, Month(b[3:6])
+	if !ok0 || !ok1 || !ok2 || !ok3 || !ok4 || !ok5 || mo == 0 || y < 1970 || y > 2261 || d < 1 || d > daysIn(y, mo) || h > 23 || mi > 59 || s > 60 {
+		return 0, 0
+	}
+	n = 20
+	frac, scale := int64(0), int64(1e9)
+	if n+1 < len(b) && b[n] == '.' && b[n+1]-'0' < 10 {
+		for n++; n < len(b) && b[n]-'0' < 10; n++ {
+			if scale > 1 {
+				scale /= 10
+				frac += int64(b[n]-'0') * scale
+			}
+		}
+	}
+	off := int64(0)
+	if n+1 < len(b) && b[n] == ' ' && (b[n+1] == '+' || b[n+1] == '-') {
+		if sec, end := zone(b, n+1); end > n+1 {
+			off, n = sec, end
+		}
+	}
+	return (days(y, mo, d)*86400+int64(h*3600+mi*60+s)-off)*1e9 + frac, n
+}

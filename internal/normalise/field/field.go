@@ -6,7 +6,7 @@
 package field
 
 // ID is one name of the list.
-type ID uint8
+type ID uint16
 
 // The names.
 const (
@@ -19,6 +19,7 @@ const (
 	DNSQuestionType
 	DNSResponseCode
 	EventName
+	HostName
 	HTTPRequestBodySize
 	HTTPRequestHeaderXForwardedFor
 	HTTPRequestHeaderXRequestID
@@ -102,9 +103,15 @@ const (
 	ServerAddress
 	ServerPort
 	ServiceName
+	SeverityNumber
+	SeverityText
 	SourceAddress
 	SourcePort
 	SpanID
+	SyslogAppname
+	SyslogMsgid
+	SyslogPriority
+	SyslogProcid
 	TLSCipher
 	TLSClientIssuer
 	TLSClientServerName
@@ -130,6 +137,7 @@ var names = [Count]string{
 	DNSQuestionType:                  "dns.question.type",
 	DNSResponseCode:                  "dns.response_code",
 	EventName:                        "event.name",
+	HostName:                         "host.name",
 	HTTPRequestBodySize:              "http.request.body.size",
 	HTTPRequestHeaderXForwardedFor:   "http.request.header.x-forwarded-for",
 	HTTPRequestHeaderXRequestID:      "http.request.header.x-request-id",
@@ -213,9 +221,15 @@ var names = [Count]string{
 	ServerAddress:                    "server.address",
 	ServerPort:                       "server.port",
 	ServiceName:                      "service.name",
+	SeverityNumber:                   "severity_number",
+	SeverityText:                     "severity_text",
 	SourceAddress:                    "source.address",
 	SourcePort:                       "source.port",
 	SpanID:                           "span_id",
+	SyslogAppname:                    "syslog.appname",
+	SyslogMsgid:                      "syslog.msgid",
+	SyslogPriority:                   "syslog.priority",
+	SyslogProcid:                     "syslog.procid",
 	TLSCipher:                        "tls.cipher",
 	TLSClientIssuer:                  "tls.client.issuer",
 	TLSClientServerName:              "tls.client.server_name",

@@ -8,6 +8,12 @@ import (
 	"github.com/meshtrail/meshtrail/internal/normalise/jsonscan"
 )
 
+// Formats are the layouts that this package reads.
+var Formats = []facts.Format{
+	{Name: "hubble-flow", Platform: "hubble", Mesh: "cilium", Kind: facts.Flow, Of: "Cilium's Hubble, exported flows"},
+	{Name: "hubble-event", Platform: "hubble", Mesh: "cilium", Kind: facts.Flow, Of: "Cilium's Hubble, lost, agent and debug events"},
+}
+
 // Write writes the slots under canonical names, and the facts they imply.
 func (f *Flow) Write(o *facts.Out) {
 	o.Status, o.Format = facts.OK, "hubble-flow"

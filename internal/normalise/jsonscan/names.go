@@ -1,11 +1,13 @@
 package jsonscan
 
-// A Name is an interned, flattened name. Text and Mark never change.
+// A Name is an interned, flattened name. Text, Mark, Count and Note never change.
 type Name struct {
 	Text string
 	// Mark is what the owner of the Names wants to know of the name; it is
-	// computed once. Count is what the name adds to Object.Counts.
+	// computed once. Count is what the name adds to Object.Counts, and Note
+	// whatever else the owner keeps with the name.
 	Mark, Count uint64
+	Note        any
 	// ID numbers the names of a table from 0, as they come.
 	ID int
 
@@ -21,7 +23,7 @@ const maxNames = 8192
 // Names interns names, so that the columns of a batch are found without
 // allocating. It is not safe for concurrent use.
 type Names struct {
-	mark func(string) (mark, count uint64)
+	mark Marker
 	m    map[string]*Name
 	head Name
 	gen  uint32
@@ -30,9 +32,12 @@ type Names struct {
 	epoch  int
 }
 
-// NewNames returns an empty table. mark computes Name.Mark and Name.Count; nil
-// leaves them 0.
-func NewNames(mark func(name string) (mark, count uint64)) *Names {
+// A Marker computes what the owner of a table keeps with a name.
+type Marker func(name string) (mark, count uint64, note any)
+
+// NewNames returns an empty table. A nil mark leaves marks, counts and notes
+// empty.
+func NewNames(mark Marker) *Names {
 	return &Names{mark: mark, m: make(map[string]*Name)}
 }
 
@@ -65,7 +70,7 @@ func (t *Names) find(prev *Name, text []byte) *Name {
 		s := string(text)
 		n = &Name{Text: s, ID: len(t.m)}
 		if t.mark != nil {
-			n.Mark, n.Count = t.mark(s)
+			n.Mark, n.Count, n.Note = t.mark(s)
 		}
 		t.m[s] = n
 	}

@@ -11,7 +11,9 @@ import (
 	"testing"
 )
 
-func markOf(name string) (uint64, uint64) { return uint64(len(name)), uint64(len(name)) << 16 }
+func markOf(name string) (uint64, uint64, any) {
+	return uint64(len(name)), uint64(len(name)) << 16, nil
+}
 
 // read is what a Scan says, detached.
 func read(o *Object, data []byte, names *Names) string {

@@ -136,11 +136,17 @@ func (a *Access) number(o *facts.Out, k Key, name field.ID) {
 	a.leave(o, k)
 }
 
-// The formats.
+// The names of the formats.
 const (
 	JSON   = "linkerd-json"
 	Apache = "linkerd-apache"
 )
+
+// Formats are the layouts that this package reads.
+var Formats = []facts.Format{
+	{Name: JSON, Platform: "linkerd", Mesh: "linkerd", Kind: facts.Access, Of: "Linkerd's proxy, access log in json"},
+	{Name: Apache, Platform: "linkerd", Mesh: "linkerd", Kind: facts.Access, Of: "Linkerd's proxy, access log in apache form"},
+}
 
 // Write writes the slots under canonical names, and the facts they imply.
 func (a *Access) Write(o *facts.Out, format string) {
@@ -244,13 +250,26 @@ func (a *Access) destination(o *facts.Out, u facts.URL) {
 	}
 }
 
-// Text reads a line of the apache form into the slots:
+// Text implements facts.Line.
+func (a *Access) Text(line []byte, o *facts.Out) bool {
+	matched, whole := a.apache(line)
+	if !matched {
+		return false
+	}
+	a.Write(o, Apache)
+	if !whole {
+		o.Partial()
+	}
+	return true
+}
+
+// apache reads a line of the apache form into the slots:
 //
 //	CLIENT_IP:PORT CLIENT_ID - [RFC3339] "METHOD URI VERSION" STATUS
 //
 // Without a response the line ends after the quote. Nothing is escaped; a URI
 // has no space, so the request is what stands between the first and last quote.
-func (a *Access) Text(s []byte) (matched, whole bool) {
+func (a *Access) apache(s []byte) (matched, whole bool) {
 	a.Reset()
 	client, s, _ := bytes.Cut(s, []byte(" "))
 	id, s, found := bytes.Cut(s, []byte(" - ["))

@@ -1,0 +1,73 @@
+package normalise
+
+import (
+	"slices"
+
+	"github.com/meshtrail/meshtrail/internal/normalise/facts"
+)
+
+// lines are the text parsers of one Normaliser.
+type lines []facts.Line
+
+func newLines() lines {
+	out := make(lines, len(texts))
+	for i := range texts {
+		out[i] = texts[i].fresh()
+	}
+	return out
+}
+
+// byFirst lists the parsers that a line may be of, by its first byte.
+var byFirst = func() (list [256][]uint8) {
+	for c := range list {
+		for i, t := range texts {
+			if t.begins == "" || containsByte(t.begins, byte(c)) {
+				list[c] = append(list[c], uint8(i))
+			}
+		}
+	}
+	return list
+}()
+
+func containsByte(s string, c byte) bool {
+	for i := range len(s) {
+		if s[i] == c {
+			return true
+		}
+	}
+	return false
+}
+
+// byPlatform lists the parsers of declared platforms.
+var byPlatform = func() map[string][]uint8 {
+	m := map[string][]uint8{}
+	for i, t := range texts {
+		for _, p := range t.platforms {
+			m[p] = append(m[p], uint8(i))
+		}
+	}
+	return m
+}()
+
+// read has the platform whose layout a line matches read it, and reports whether
+// one did. The caller keeps the line as the body.
+func (l lines) read(line []byte, o *facts.Out) bool {
+	if len(line) == 0 {
+		return false
+	}
+	var asked []uint8
+	if o.Declared != "" {
+		asked = byPlatform[o.Declared]
+		for _, i := range asked {
+			if l[i].Text(line, o) {
+				return true
+			}
+		}
+	}
+	for _, i := range byFirst[line[0]] {
+		if (asked == nil || !slices.Contains(asked, i)) && l[i].Text(line, o) {
+			return true
+		}
+	}
+	return false
+}
