@@ -7,6 +7,7 @@ import (
 	"fmt"
 	"io/fs"
 	"path"
+	"slices"
 	"strings"
 	"time"
 
@@ -73,19 +74,31 @@ func (k *Keyring) DataKey(tenant, class, day string) (id string, key *crypt.Key,
 	p := place{tenant, class, day}
 	k.mu.Lock()
 	defer k.mu.Unlock()
-	d := k.current[p]
-	if d == nil {
-		if err := p.check(); err != nil {
-			return "", nil, false, err
-		}
-		if d, created, err = k.findOrMake(p); err != nil {
-			return "", nil, false, fmt.Errorf("make data key for %s/%s/%s: %w", tenant, class, day, err)
-		}
+	made, err := k.findOrMake(tenant, []place{p})
+	if err != nil {
+		return "", nil, false, fmt.Errorf("make data key for %s/%s/%s: %w", tenant, class, day, err)
 	}
+	d := k.current[p]
 	if err := k.unseal(d); err != nil {
 		return "", nil, false, err
 	}
-	return d.id, d.key, created, nil
+	return d.id, d.key, made > 0, nil
+}
+
+// MakeDataKeys makes the keys of many days, of those that have none: what DataKey
+// does for one, with one sync of their folder. Who asks for other keys waits
+// meanwhile; a few hundred at once are right.
+func (k *Keyring) MakeDataKeys(tenant, class string, days []string) error {
+	places := make([]place, len(days))
+	for i, day := range days {
+		places[i] = place{tenant, class, day}
+	}
+	k.mu.Lock()
+	defer k.mu.Unlock()
+	if _, err := k.findOrMake(tenant, places); err != nil {
+		return fmt.Errorf("make %d data keys for %s/%s: %w", len(days), tenant, class, err)
+	}
+	return nil
 }
 
 // OpenDataKey returns the data key with an id that DataKey gave out. A key that
@@ -162,34 +175,53 @@ func (k *Keyring) wipe(d *dataKey) error {
 	return k.fs.SyncDir(path.Dir(name))
 }
 
-// findOrMake makes the key of a place, unless an earlier call made it and did
-// not live to know. k.mu is held.
-func (k *Keyring) findOrMake(p place) (d *dataKey, created bool, err error) {
-	if err := k.indexTenant(p.tenant); err != nil {
-		return nil, false, err
+// findOrMake makes the keys of those places of a tenant that have none, unless an
+// earlier call made one and did not live to know. k.mu is held.
+func (k *Keyring) findOrMake(tenant string, places []place) (made int, err error) {
+	lacks := func(p place) bool { return k.current[p] == nil }
+	if !slices.ContainsFunc(places, lacks) {
+		return 0, nil
 	}
-	if d := k.current[p]; d != nil {
-		return d, false, nil
+	if len(k.unsure) > 0 { // else the folder holds what it held when it was listed
+		if err := k.indexTenant(tenant); err != nil {
+			return 0, err
+		}
 	}
-	wrap, err := k.tenantKey(p.tenant)
-	if err != nil {
-		return nil, false, err
+	var keys []*dataKey
+	var files []vfs.Content
+	for _, p := range places {
+		if !lacks(p) {
+			continue
+		}
+		if err := p.check(); err != nil {
+			return 0, err
+		}
+		wrap, err := k.tenantKey(tenant)
+		if err != nil {
+			return 0, err
+		}
+		var id [16]byte
+		rand.Read(id[:])
+		d := &dataKey{id: hex.EncodeToString(id[:]), place: p, key: crypt.NewKey()}
+		data, err := seal(wrap, d.describe(), d.key.Bytes())
+		if err != nil {
+			return 0, err
+		}
+		keys, files = append(keys, d), append(files, vfs.Content{Name: d.name(liveSuffix), Data: data})
 	}
-	var id [16]byte
-	rand.Read(id[:])
-	d = &dataKey{id: hex.EncodeToString(id[:]), place: p, key: crypt.NewKey()}
-	data, err := seal(wrap, d.describe(), d.key.Bytes())
-	if err != nil {
-		return nil, false, err
+	if len(keys) == 0 {
+		return 0, nil
 	}
-	if err := k.fs.MkdirAll(path.Join(dataDir, p.tenant)); err != nil {
-		return nil, false, err
+	if err := k.fs.MkdirAll(path.Join(dataDir, tenant)); err != nil {
+		return 0, err
 	}
-	if err := k.write(d.name(liveSuffix), data); err != nil {
-		return nil, false, err
+	if err := k.write(files...); err != nil {
+		return 0, err
 	}
-	k.current[p], k.byID[d.id] = d, d
-	return d, true, nil
+	for _, d := range keys {
+		k.current[d.place], k.byID[d.id] = d, d
+	}
+	return len(keys), nil
 }
 
 func (d *dataKey) describe() sealedKey {
@@ -264,7 +296,7 @@ func (k *Keyring) makeTenantKey(name string, as sealedKey, wrap *crypt.Key) (*cr
 	if err := k.fs.MkdirAll(tenantDir); err != nil {
 		return nil, err
 	}
-	return key, k.write(name, data)
+	return key, k.write(vfs.Content{Name: name, Data: data})
 }
 
 // index lists all data keys, without opening them.
@@ -342,15 +374,18 @@ func (k *Keyring) syncFolder(dir string) error {
 	return nil
 }
 
-// write makes a key file durable. If that fails the file may be there all the
-// same, and not durably so: read sees to that. k.mu is held.
-func (k *Keyring) write(name string, data []byte) error {
-	if err := vfs.WriteFile(k.fs, name, data); err != nil {
-		k.unsure[name] = true
-		return err
+// write makes key files durable. If that fails they may be there all the same,
+// and not durably so: read sees to that. k.mu is held.
+func (k *Keyring) write(files ...vfs.Content) error {
+	err := vfs.WriteFiles(k.fs, files)
+	for _, f := range files {
+		if err != nil {
+			k.unsure[f.Name] = true
+		} else {
+			delete(k.unsure, f.Name)
+		}
 	}
-	delete(k.unsure, name)
-	return nil
+	return err
 }
 
 // read returns a key file, durable for certain. k.mu is held.
@@ -359,5 +394,5 @@ func (k *Keyring) read(name string) ([]byte, error) {
 	if err != nil || !k.unsure[name] {
 		return data, err
 	}
-	return data, k.write(name, data)
+	return data, k.write(vfs.Content{Name: name, Data: data})
 }

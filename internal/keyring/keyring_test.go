@@ -391,6 +391,104 @@ func TestPowerLoss(t *testing.T) {
 	}
 }
 
+// TestManyKeysAreMadeAtOnce: keys of many days take a sync each and one of their
+// folder, and after power loss at any moment every one is whole or not there.
+func TestManyKeysAreMadeAtOnce(t *testing.T) {
+	var days []string
+	for i := range 30 {
+		days = append(days, fmt.Sprintf("2026-11-%02d", 1+i))
+	}
+	for seed := range uint64(40) {
+		m := memfs.New()
+		if err := Create(m); err != nil {
+			t.Fatal(err)
+		}
+		fs := faultfs.Wrap(m)
+		k := mustOpen(t, fs)
+		have, _, _ := mustKey(t, k, "acme", "app", days[3])
+		var mu sync.Mutex
+		rng := rand.New(rand.NewPCG(seed, 9))
+		clones := []*memfs.FS{}
+		fs.Watch(func(op faultfs.Op, _ string) {
+			mu.Lock()
+			defer mu.Unlock()
+			if rng.IntN(40) == 0 {
+				clones = append(clones, m.CrashClone(rng))
+			}
+		})
+		files, folders := fs.Count(faultfs.Sync), fs.Count(faultfs.SyncDir)
+		if err := k.MakeDataKeys("acme", "app", days); err != nil {
+			t.Fatal(err)
+		}
+		fs.Watch(nil)
+		if files, folders = fs.Count(faultfs.Sync)-files, fs.Count(faultfs.SyncDir)-folders; files != len(days)-1 || folders != 1 {
+			t.Fatalf("%d syncs of files and %d of folders", files, folders)
+		}
+		given := map[string]*crypt.Key{}
+		for _, day := range days {
+			id, key, created := mustKey(t, k, "acme", "app", day)
+			if given[id] = key; created || day == days[3] && id != have {
+				t.Fatalf("key of %s: %s, created %v", day, id, created)
+			}
+		}
+		for _, c := range clones {
+			again := mustOpen(t, c)
+			if id, _, _ := mustKey(t, again, "acme", "app", days[3]); id != have {
+				t.Fatal("the key that was there is lost")
+			}
+			for _, day := range days { // those that are there open, the others are made
+				mustKey(t, again, "acme", "app", day)
+			}
+		}
+		last := mustOpen(t, m.CrashClone(rng))
+		for id, key := range given {
+			if got, err := last.OpenDataKey(id); err != nil || !same(got, key) {
+				t.Fatalf("key %s is lost: %v", id, err)
+			}
+		}
+	}
+}
+
+// TestManyKeysUnderFaults fails each operation while many keys are made: the
+// second try succeeds, with keys that survive.
+func TestManyKeysUnderFaults(t *testing.T) {
+	days := []string{"2026-11-01", "2026-11-02", "2026-11-03"}
+	for _, mode := range []faultfs.Mode{faultfs.NotDone, faultfs.DoneButFailed, faultfs.Half} {
+		for n := 1; ; n++ {
+			m := memfs.New()
+			if err := Create(m); err != nil {
+				t.Fatal(err)
+			}
+			fs := faultfs.Wrap(m)
+			k := mustOpen(t, fs)
+			before := fs.Count(faultfs.Any)
+			fs.Arm(n, faultfs.Any, mode, syscall.EIO)
+			if err := k.MakeDataKeys("acme", "app", days); err != nil {
+				if !errors.Is(err, syscall.EIO) {
+					t.Fatalf("operation %d: %v", n, err)
+				}
+				if err := k.MakeDataKeys("acme", "app", days); err != nil {
+					t.Fatalf("operation %d: again: %v", n, err)
+				}
+			}
+			given := map[string]*crypt.Key{}
+			for _, day := range days {
+				id, key, _ := mustKey(t, k, "acme", "app", day)
+				given[id] = key
+			}
+			c := mustOpen(t, m.CrashClone(rand.New(rand.NewPCG(uint64(n), uint64(mode)))))
+			for id, key := range given {
+				if got, err := c.OpenDataKey(id); err != nil || !same(got, key) {
+					t.Fatalf("operation %d mode %d: key %s is lost: %v", n, mode, id, err)
+				}
+			}
+			if fs.Count(faultfs.Any)-before < n {
+				break
+			}
+		}
+	}
+}
+
 // TestEveryFault fails each operation of a run in both ways. The caller tries
 // again, and no key that was handed out may be lost by a crash afterwards.
 func TestEveryFault(t *testing.T) {

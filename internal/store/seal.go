@@ -9,6 +9,7 @@ import (
 	"fmt"
 	"io"
 	"io/fs"
+	"maps"
 	"path"
 	"runtime"
 	"slices"
@@ -16,12 +17,15 @@ import (
 	"sync"
 	"time"
 
+	"golang.org/x/sync/errgroup"
+
 	"github.com/meshtrail/meshtrail/internal/crypt"
 	"github.com/meshtrail/meshtrail/internal/fault"
 	"github.com/meshtrail/meshtrail/internal/ledger"
 	"github.com/meshtrail/meshtrail/internal/store/block"
 	"github.com/meshtrail/meshtrail/internal/store/memtable"
 	"github.com/meshtrail/meshtrail/internal/store/segment"
+	"github.com/meshtrail/meshtrail/internal/vfs"
 )
 
 // A generation is a memtable that takes no more records: it holds the frames
@@ -119,69 +123,141 @@ func (s *Store) seal(ctx context.Context, g *generation) error {
 	return s.release(ctx, g)
 }
 
+// partsAtOnce is how many segments share what waits for the disk: their keys are
+// synced in one folder, their folders in another. Who needs a key meanwhile waits
+// for that many syncs at most.
+const partsAtOnce = 256
+
+// A writing is the segments of one seal on their way to the disk. They are
+// written one after the other; a few are synced meanwhile.
+type writing struct {
+	s     *Store
+	g     *generation
+	buf   *bufio.Writer
+	syncs *errgroup.Group
+	files []*sealedFile // all that may exist
+	keys  []any         // the leaves of keys that are used for the first time
+}
+
 // writeAll writes one segment for each part of the generation, durable but for
-// its last name.
+// its last name. A load of old logs may have thousands of them. Files that are
+// returned with an error may exist.
 func (s *Store) writeAll(ctx context.Context, g *generation) (files []*sealedFile, keys []any, err error) {
 	g.table.Close()
 	parts := make(map[memtable.Part][]*memtable.View)
 	for _, v := range g.table.Views(func(memtable.Part) bool { return true }) {
 		parts[v.Part] = append(parts[v.Part], v)
 	}
-	var order []memtable.Part
-	for p := range parts {
-		order = append(order, p)
-	}
-	slices.SortFunc(order, func(a, b memtable.Part) int { return strings.Compare(folder(a), folder(b)) })
-	for _, p := range order {
-		if err := ctx.Err(); err != nil {
-			return files, nil, err
+	order := slices.SortedFunc(maps.Keys(parts), func(a, b memtable.Part) int { return strings.Compare(folder(a), folder(b)) })
+	b := &writing{s: s, g: g, buf: bufio.NewWriterSize(nil, 1<<20)}
+	b.syncs, ctx = errgroup.WithContext(ctx)
+	b.syncs.SetLimit(vfs.SyncsAtOnce)
+	for some := range slices.Chunk(order, partsAtOnce) {
+		if err = b.prepare(some); err != nil {
+			break
 		}
-		f, key, err := s.write(g, p, parts[p])
-		if f != nil {
-			files = append(files, f)
+		for _, p := range some {
+			if err = ctx.Err(); err == nil {
+				err = b.write(p, parts[p])
+			}
+			if err != nil {
+				break
+			}
 		}
 		if err != nil {
-			return files, nil, err
-		}
-		if key != nil {
-			keys = append(keys, *key)
+			break
 		}
 	}
-	return files, keys, nil
+	if e := b.syncs.Wait(); e != nil {
+		err = e // what the loop saw is that it was called off
+	}
+	return b.files, b.keys, err
 }
 
 func folder(p memtable.Part) string {
 	return path.Join(segmentsDir, string(p.Tenant), string(p.Class), p.Date())
 }
 
-// write makes one segment. A file that is returned with an error may exist.
-func (s *Store) write(g *generation, p memtable.Part, views []*memtable.View) (*sealedFile, *ledger.Key, error) {
+// prepare makes the folders and keys of parts, which are in order.
+func (b *writing) prepare(parts []memtable.Part) error {
+	var dirs []string
+	for _, p := range parts {
+		dirs = append(dirs, folder(p))
+	}
+	if err := b.s.o.FS.MkdirAll(dirs...); err != nil {
+		return fmt.Errorf("make folders of segments: %w", err)
+	}
+	for len(parts) > 0 {
+		first := parts[0]
+		var days []string
+		for len(parts) > 0 && parts[0].Tenant == first.Tenant && parts[0].Class == first.Class {
+			days, parts = append(days, parts[0].Date()), parts[1:]
+		}
+		if err := b.s.o.Keyring.MakeDataKeys(string(first.Tenant), string(first.Class), days); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// write makes one segment, and leaves it to others to sync it.
+func (b *writing) write(p memtable.Part, views []*memtable.View) error {
+	s := b.s
 	tenant, class, day := string(p.Tenant), string(p.Class), p.Date()
 	keyID, key, _, err := s.o.Keyring.DataKey(tenant, class, day)
 	if err != nil {
-		return nil, nil, fmt.Errorf("get data key of %s: %w", folder(p), err)
+		return fmt.Errorf("get data key of %s: %w", folder(p), err)
 	}
 	meta := segment.Meta{Tenant: tenant, Class: class, Day: day, KeyID: keyID, Key: key}
 	s.name(&meta)
 	f := &sealedFile{dir: folder(p)}
 	f.leaf.Path = path.Join(f.dir, meta.ID.String()+suffix)
-	if err := s.makeFolder(f.dir); err != nil {
-		return nil, nil, err
-	}
-	sum, err := s.writeFile(f.temporary(), meta, views)
-	if err == nil {
-		err = s.o.FS.SyncDir(f.dir)
-	}
+	b.files = append(b.files, f)
+	file, err := s.o.FS.Create(f.temporary())
 	if err != nil {
-		return f, nil, fmt.Errorf("write segment %s: %w", meta.ID, err)
+		return fmt.Errorf("write segment %s: %w", meta.ID, err)
+	}
+	sum, err := b.fill(file, meta, views)
+	if err != nil {
+		file.Close()
+		return fmt.Errorf("write segment %s: %w", meta.ID, err)
 	}
 	f.leaf = s.leafOf(f.leaf.Path, meta, sum)
-	f.leaf.JournalAfter, f.leaf.JournalUpto = g.after, g.upto
-	var leaf *ledger.Key
+	f.leaf.JournalAfter, f.leaf.JournalUpto = b.g.after, b.g.upto
 	if s.keys.first(keyID) {
-		leaf = &ledger.Key{At: f.leaf.SealedAt, Action: "created", ID: keyID, Tenant: tenant, Class: class, Day: day, Commitment: f.leaf.KeyCommitment}
+		b.keys = append(b.keys, ledger.Key{At: f.leaf.SealedAt, Action: "created", ID: keyID, Tenant: tenant, Class: class, Day: day, Commitment: f.leaf.KeyCommitment})
 	}
-	return f, leaf, nil
+	b.syncs.Go(func() error {
+		defer file.Close()
+		err := file.Sync()
+		if err == nil {
+			err = s.o.FS.SyncDir(f.dir) // no other segment of the seal is in it
+		}
+		if err != nil {
+			return fmt.Errorf("write segment %s: %w", meta.ID, err)
+		}
+		return nil
+	})
+	return nil
+}
+
+// fill writes the content of a segment.
+func (b *writing) fill(file vfs.File, meta segment.Meta, views []*memtable.View) (*segment.Summary, error) {
+	b.buf.Reset(file)
+	w, err := segment.NewWriter(b.buf, meta)
+	if err != nil {
+		return nil, err
+	}
+	plan := b.s.shape().Plan(views)
+	if err := writeBlocks(w, 0, plan); err != nil {
+		return nil, err
+	}
+	b.s.counts.spilled(plan)
+	sum, err := w.Finish()
+	if err == nil {
+		err = b.buf.Flush()
+	}
+	return sum, err
 }
 
 // name gives a segment that is to be written its id, and its chunks their nonces.
@@ -203,52 +279,6 @@ func (s *Store) leafOf(path string, meta segment.Meta, sum *segment.Summary) led
 		FirstOrd: sum.FirstOrd, LastOrd: sum.LastOrd, KeyID: meta.KeyID, KeyCommitment: hex.EncodeToString(sum.KeyCommitment[:]),
 		SealedAt: s.o.Now().UnixNano(),
 	}
-}
-
-// makeFolder makes a folder below the data folder durably.
-func (s *Store) makeFolder(dir string) error {
-	if _, err := s.o.FS.Stat(dir); err == nil {
-		return nil
-	} else if !errors.Is(err, fs.ErrNotExist) {
-		return err
-	}
-	if err := s.o.FS.MkdirAll(dir); err != nil {
-		return fmt.Errorf("make folder %s: %w", dir, err)
-	}
-	for up := path.Dir(dir); ; up = path.Dir(up) {
-		if err := s.o.FS.SyncDir(up); err != nil {
-			return fmt.Errorf("make folder %s: %w", dir, err)
-		}
-		if up == "." {
-			return nil
-		}
-	}
-}
-
-func (s *Store) writeFile(name string, meta segment.Meta, views []*memtable.View) (*segment.Summary, error) {
-	f, err := s.o.FS.Create(name)
-	if err != nil {
-		return nil, err
-	}
-	defer f.Close()
-	buf := bufio.NewWriterSize(f, 1<<20)
-	w, err := segment.NewWriter(buf, meta)
-	if err != nil {
-		return nil, err
-	}
-	plan := s.shape().Plan(views)
-	if err := writeBlocks(w, 0, plan); err != nil {
-		return nil, err
-	}
-	s.counts.spilled(plan)
-	sum, err := w.Finish()
-	if err == nil {
-		err = buf.Flush()
-	}
-	if err == nil {
-		err = f.Sync()
-	}
-	return sum, err
 }
 
 // shape says how the blocks of a segment are cut.
@@ -332,17 +362,11 @@ func (s *Store) commitSeal(ctx context.Context, files []*sealedFile, keys []any)
 	return nil
 }
 
+// rename gives committed files their last names. It does not wait until those are
+// durable: a file that has the old one after a crash gets its last one by Open.
 func (s *Store) rename(files []*sealedFile) error {
 	for _, f := range files {
 		if err := s.o.FS.Rename(f.temporary(), f.leaf.Path); err != nil {
-			return err
-		}
-	}
-	for i, f := range files {
-		if i > 0 && files[i-1].dir == f.dir {
-			continue
-		}
-		if err := s.o.FS.SyncDir(f.dir); err != nil {
 			return err
 		}
 	}

@@ -63,6 +63,9 @@ type Keys interface {
 	// DataKey returns the key of a tenant's class and day, made durably on
 	// first use.
 	DataKey(tenant, class, day string) (id string, key *crypt.Key, created bool, err error)
+	// MakeDataKeys makes the keys of the days that have none, durably, so that
+	// DataKey has them at hand.
+	MakeDataKeys(tenant, class string, days []string) error
 	// OpenDataKey returns a data key by its id.
 	OpenDataKey(id string) (*crypt.Key, error)
 	// Destroy makes a data key unreadable for ever. The next DataKey of its

@@ -35,6 +35,8 @@ func (k testKeys) DataKey(tenant, class, day string) (string, *crypt.Key, bool, 
 	return id, k.root.Derive(id), false, nil
 }
 
+func (k testKeys) MakeDataKeys(_, _ string, _ []string) error { return nil }
+
 func (k testKeys) OpenDataKey(id string) (*crypt.Key, error) { return k.root.Derive(id), nil }
 
 func (k testKeys) Destroy(string) error { return nil }

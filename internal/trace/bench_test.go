@@ -29,6 +29,8 @@ func (k benchKeys) DataKey(tenant, class, day string) (string, *crypt.Key, bool,
 	return id, k.root.Derive(id), false, nil
 }
 
+func (k benchKeys) MakeDataKeys(_, _ string, _ []string) error { return nil }
+
 func (k benchKeys) OpenDataKey(id string) (*crypt.Key, error) { return k.root.Derive(id), nil }
 
 func (k benchKeys) Destroy(string) error { return nil }

@@ -19,6 +19,9 @@ type dirFS struct {
 	// mkdir makes one caller at a time create folders: a second caller that
 	// finds a folder MUST NOT return before the first one has synced its name.
 	mkdir sync.Mutex
+	// unsynced holds the folders in which one was made whose name is not durable
+	// yet: whoever comes next tries again. Guarded by mkdir.
+	unsynced map[string]bool
 }
 
 // Dir returns the FS of an existing folder of this machine. It stays open until
@@ -28,7 +31,7 @@ func Dir(path string) (FS, error) {
 	if err != nil {
 		return nil, classify("open folder", err)
 	}
-	return &dirFS{root: root}, nil
+	return &dirFS{root: root, unsynced: make(map[string]bool)}, nil
 }
 
 // classify gives the errors of the operating system that a person can act on
@@ -95,13 +98,26 @@ func (d *dirFS) Remove(name string) error {
 	return nil
 }
 
-func (d *dirFS) MkdirAll(name string) error {
-	if err := CheckName(name); err != nil {
-		return err
+func (d *dirFS) MkdirAll(names ...string) error {
+	for _, name := range names {
+		if err := CheckName(name); err != nil {
+			return err
+		}
 	}
 	d.mkdir.Lock()
 	defer d.mkdir.Unlock()
-	return d.mkdirAll(name)
+	for _, name := range names {
+		if err := d.mkdirAll(name); err != nil {
+			return err
+		}
+	}
+	for dir := range d.unsynced {
+		if err := d.SyncDir(dir); err != nil {
+			return err
+		}
+		delete(d.unsynced, dir)
+	}
+	return nil
 }
 
 func (d *dirFS) mkdirAll(name string) error {
@@ -119,7 +135,8 @@ func (d *dirFS) mkdirAll(name string) error {
 	if err := d.root.Mkdir(name, 0o700); err != nil {
 		return classify("make folder", err)
 	}
-	return d.SyncDir(path.Dir(name))
+	d.unsynced[path.Dir(name)] = true
+	return nil
 }
 
 func (d *dirFS) ReadDir(name string) ([]fs.DirEntry, error) {

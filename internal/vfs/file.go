@@ -7,6 +7,8 @@ import (
 	"path"
 	"syscall"
 
+	"golang.org/x/sync/errgroup"
+
 	"github.com/meshtrail/meshtrail/internal/fault"
 )
 
@@ -60,6 +62,49 @@ func ReadFile(f FS, name string) ([]byte, error) {
 // holds the old content or the new, never a mixture. At most one caller may
 // write one name at a time.
 func WriteFile(f FS, name string, data []byte) error {
+	if err := replace(f, name, data); err != nil {
+		return err
+	}
+	return f.SyncDir(path.Dir(name))
+}
+
+// Content is what WriteFiles makes of a file.
+type Content struct {
+	Name string
+	Data []byte
+}
+
+// SyncsAtOnce is how many files are worth syncing at the same time: a file system
+// with a journal, and a disk with a cache, make them durable together.
+const SyncsAtOnce = 8
+
+// WriteFiles is WriteFile for many files, a few at the same time, each folder
+// synced once. After an error each of them holds its old content or its new.
+func WriteFiles(f FS, files []Content) error {
+	var dirs []string
+	seen := make(map[string]bool)
+	var g errgroup.Group
+	g.SetLimit(SyncsAtOnce)
+	for _, c := range files {
+		if dir := path.Dir(c.Name); !seen[dir] {
+			seen[dir] = true
+			dirs = append(dirs, dir)
+		}
+		g.Go(func() error { return replace(f, c.Name, c.Data) })
+	}
+	if err := g.Wait(); err != nil {
+		return err
+	}
+	for _, dir := range dirs {
+		if err := f.SyncDir(dir); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// replace is WriteFile but for the sync of the folder.
+func replace(f FS, name string, data []byte) error {
 	tmp := name + ".tmp"
 	if err := f.Remove(tmp); err != nil && !errors.Is(err, fs.ErrNotExist) {
 		return fault.Errorf(fault.KindOf(err), "remove stale %s: %w", tmp, err)
@@ -85,7 +130,7 @@ func WriteFile(f FS, name string, data []byte) error {
 		}
 		return fault.Errorf(fault.KindOf(err), "write file %s: %w", name, err)
 	}
-	return f.SyncDir(path.Dir(name))
+	return nil
 }
 
 // Exists reports whether a file or folder of this name exists.
@@ -169,9 +214,19 @@ func (s *sub) Rename(from, to string) error {
 	return s.inner.Rename(a, b)
 }
 
-func (s *sub) Remove(name string) error   { return s.with(name, s.inner.Remove) }
-func (s *sub) MkdirAll(name string) error { return s.with(name, s.inner.MkdirAll) }
-func (s *sub) SyncDir(name string) error  { return s.with(name, s.inner.SyncDir) }
+func (s *sub) Remove(name string) error  { return s.with(name, s.inner.Remove) }
+func (s *sub) SyncDir(name string) error { return s.with(name, s.inner.SyncDir) }
+
+func (s *sub) MkdirAll(names ...string) error {
+	paths := make([]string, len(names))
+	for i, name := range names {
+		var err error
+		if paths[i], err = s.path(name); err != nil {
+			return err
+		}
+	}
+	return s.inner.MkdirAll(paths...)
+}
 
 func (s *sub) with(name string, f func(string) error) error {
 	p, err := s.path(name)

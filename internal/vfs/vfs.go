@@ -32,10 +32,10 @@ type FS interface {
 	Rename(from, to string) error
 	// Remove deletes one file or one empty folder.
 	Remove(name string) error
-	// MkdirAll makes a folder and its parents, mode 0700, durably: folders are
-	// made rarely, and a synced file in a lost folder is a lost file. Unlike
-	// other names they need no SyncDir.
-	MkdirAll(name string) error
+	// MkdirAll makes folders and their parents, mode 0700, durably: a synced file
+	// in a lost folder is a lost file. Unlike other names they need no SyncDir.
+	// Thousands in one call cost one sync of each parent.
+	MkdirAll(names ...string) error
 	// ReadDir lists a folder, sorted by name.
 	ReadDir(name string) ([]fs.DirEntry, error)
 	// Stat describes a file or folder.

@@ -195,7 +195,7 @@ func (f *FS) SyncDir(name string) error {
 }
 
 // MkdirAll never fails on purpose.
-func (f *FS) MkdirAll(name string) error { return f.inner.MkdirAll(name) }
+func (f *FS) MkdirAll(names ...string) error { return f.inner.MkdirAll(names...) }
 
 // ReadDir never fails on purpose.
 func (f *FS) ReadDir(name string) ([]fs.DirEntry, error) { return f.inner.ReadDir(name) }

@@ -239,19 +239,23 @@ func (m *FS) Remove(name string) error {
 	return nil
 }
 
-// MkdirAll makes a folder and its parents, durably.
-func (m *FS) MkdirAll(name string) error {
-	if err := vfs.CheckName(name); err != nil {
-		return err
+// MkdirAll makes folders and their parents, durably.
+func (m *FS) MkdirAll(names ...string) error {
+	for _, name := range names {
+		if err := vfs.CheckName(name); err != nil {
+			return err
+		}
 	}
 	m.mu.Lock()
 	defer m.mu.Unlock()
-	for p := name; p != "."; p = path.Dir(p) {
-		if m.names[p] != nil {
-			return pathError("mkdir", p, syscall.ENOTDIR)
+	for _, name := range names {
+		for p := name; p != "."; p = path.Dir(p) {
+			if m.names[p] != nil {
+				return pathError("mkdir", p, syscall.ENOTDIR)
+			}
 		}
+		m.mkdirAll(name)
 	}
-	m.mkdirAll(name)
 	return nil
 }
 

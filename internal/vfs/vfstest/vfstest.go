@@ -229,9 +229,14 @@ func names(t *testing.T, f vfs.FS) {
 func folders(t *testing.T, f vfs.FS) {
 	must(t, f.MkdirAll("."))
 	must(t, f.MkdirAll("b/c"))
-	must(t, f.MkdirAll("b/c"))
+	must(t, f.MkdirAll("b/c", "b", "many/1", "many/2/3"))
+	must(t, f.MkdirAll())
 	create(t, f, "b/x", "12")
 	create(t, f, "a", "")
+	wantKind(t, "a name that is none", f.MkdirAll("c", "../d"), fault.Invalid)
+	for _, dir := range []string{"many/1", "many/2/3", "many/2", "many"} {
+		must(t, f.Remove(dir))
+	}
 	list := func(dir string) (out []string) {
 		t.Helper()
 		entries, err := f.ReadDir(dir)
@@ -398,6 +403,11 @@ func writeFile(t *testing.T, f vfs.FS) {
 		t.Errorf("%d files left, want 1", len(list))
 	}
 	wantErr(t, "in no folder", vfs.WriteFile(f, "no/x", nil), fs.ErrNotExist)
+	must(t, vfs.WriteFiles(f, []vfs.Content{{Name: "d/y", Data: []byte("y")}, {Name: "d/x", Data: []byte("five")}, {Name: "z", Data: nil}}))
+	wantContent(t, f, "d/x", "five")
+	wantContent(t, f, "d/y", "y")
+	wantContent(t, f, "z", "")
+	wantErr(t, "one in no folder", vfs.WriteFiles(f, []vfs.Content{{Name: "no/x"}, {Name: "z"}}), fs.ErrNotExist)
 }
 
 func sub(t *testing.T, f vfs.FS) {
