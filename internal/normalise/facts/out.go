@@ -39,6 +39,8 @@ type Columns struct {
 	// Of NAME_extracted.
 	takenStrs [field.Count]*record.Column
 	takenInts [field.Count]*record.Column
+
+	own map[string]*record.Column // of OwnText, when nothing is taken
 }
 
 // Bind makes b the batch that is written, and reports whether what was
@@ -47,7 +49,9 @@ func (c *Columns) Bind(b *record.Batch) (forgot bool) {
 	if c.b == b && c.layout == b.Layout() {
 		return false
 	}
-	*c = Columns{b: b, layout: b.Layout()}
+	own := c.own
+	clear(own)
+	*c = Columns{b: b, layout: b.Layout(), own: own}
 	return true
 }
 
@@ -125,6 +129,44 @@ func (o *Out) Own(name string) string {
 		return name + Extracted
 	}
 	return o.free(name)
+}
+
+// maxOwn bounds the names that OwnText remembers: a sender of ever new names
+// costs allocations, not memory.
+const maxOwn = 4096
+
+// OwnText writes a value of the payload that carries the sender's own name, such
+// as a pair of a text line. An empty name, or one of more than 256 bytes, is left
+// out: the body has it.
+func (o *Out) OwnText(name, v []byte) {
+	if len(name) == 0 || len(name) > 256 {
+		return
+	}
+	if !o.Bare() {
+		o.B.StrBytes(o.Own(string(name)), v)
+		return
+	}
+	c := o.Cols.own[string(name)]
+	if c == nil {
+		if o.Cols.own == nil || len(o.Cols.own) >= maxOwn {
+			o.Cols.own = make(map[string]*record.Column)
+		}
+		c = o.B.Open(o.Own(string(name)), record.String)
+		o.Cols.own[string(name)] = c
+	}
+	o.B.PutBytes(c, v)
+}
+
+// Severity writes severity_text as it was written, and the number that it stands
+// for when it is known. A number that the receiver gave stays.
+func (o *Out) Severity(word []byte) {
+	if Absent(word) {
+		return
+	}
+	o.DeriveBytes(field.SeverityText, word)
+	if n := Level(word); n > 0 && !o.taken(field.SeverityNumber) && !o.taken(field.SeverityText) {
+		o.Int(field.SeverityNumber, n)
+	}
 }
 
 // Str writes a value of the payload.
