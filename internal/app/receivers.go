@@ -86,7 +86,7 @@ var protocols = []protocol{
 	{fluent.Info(), func(s *server, sh receive.Shared) (any, error) { return fluent.New(s.cfg.Receivers.Fluent, sh) }},
 	{zipkin.Info(), func(_ *server, sh receive.Shared) (any, error) { return zipkin.New(zipkin.Config{}, sh) }},
 	{jaeger.Info(), func(s *server, sh receive.Shared) (any, error) { return jaeger.New(s.cfg.Receivers.Jaeger, sh) }},
-	{relay.Info(), func(s *server, sh receive.Shared) (any, error) { return relay.New(relay.Config{}, s.store, sh) }},
+	{relay.Info(), func(s *server, sh receive.Shared) (any, error) { return relay.New(relay.Config{}, s.intake.Relayed(), sh) }},
 }
 
 // receivers makes every receiver. It returns their routes, and for Elasticsearch

@@ -14,7 +14,7 @@ import (
 // that metrics and reports say the same.
 type meter struct {
 	received, stored, rejected, dropped, deduplicated, classified, redacted, stage *prometheus.CounterVec
-	disbelieved                                                                    prometheus.Counter
+	disbelieved, reclassed                                                         prometheus.Counter
 	sources, reasons, rules                                                        *telemetry.Bounded
 }
 
@@ -29,6 +29,7 @@ func newMeter(m *telemetry.Metrics) *meter {
 		redacted:     m.Counter("meshtrail_redactions_total", "Values and field names that a policy rule redacted, by rule.", "rule"),
 		stage:        m.Counter("meshtrail_pipeline_stage_seconds_total", "Time spent in each stage of intake.", "stage"),
 		disbelieved:  m.Counter("meshtrail_event_times_replaced_total", "Records that named a time more than ten years ago or more than a day ahead, and were given that of their receipt.").WithLabelValues(),
+		reclassed:    m.Counter("meshtrail_relayed_classes_replaced_total", "Records of agents that named a class which the policy does not, and were given the default class.").WithLabelValues(),
 		sources:      telemetry.NewBounded(1000),
 		reasons:      telemetry.NewBounded(100),
 		rules:        telemetry.NewBounded(1000),

@@ -146,12 +146,12 @@ type worker struct {
 	told      bool
 	normalise time.Duration
 
-	oldest, ahead int64 // event times that are believed lie between them, ns
+	times believed
 }
 
 func (w *worker) run(ctx context.Context) error {
 	w.told = false
-	w.oldest, w.ahead = w.now.AddDate(-oldestYears, 0, 0).UnixNano(), w.now.Add(mostAhead).UnixNano()
+	w.times = believedAt(w.now)
 	w.begin(0)
 	opt := normalise.Options{Platform: w.req.Platform, Source: w.req.Source, Now: w.now.UnixNano(), Class: policy.DefaultClass, Kind: w.req.Kind}
 	started := time.Now()
@@ -197,6 +197,15 @@ const (
 	mostAhead   = 24 * time.Hour
 )
 
+// believed are the event times, in ns, that are believed at one moment.
+type believed struct{ from, to int64 }
+
+func believedAt(now time.Time) believed {
+	return believed{now.AddDate(-oldestYears, 0, 0).UnixNano(), now.Add(mostAhead).UnixNano()}
+}
+
+func (b believed) has(t int64) bool { return t >= b.from && t <= b.to }
+
 // believe gives the record that was just added the time of receipt if its own is
 // beyond what is believed.
 func (w *worker) believe() {
@@ -205,11 +214,15 @@ func (w *worker) believe() {
 		return
 	}
 	last := len(times) - 1
-	if t := times[last]; t < w.oldest || t > w.ahead {
-		w.main.SetStringAt(last, OriginalTime, time.Unix(0, t).UTC().Format(time.RFC3339Nano))
+	if t := times[last]; !w.times.has(t) {
+		w.main.SetStringAt(last, OriginalTime, string(appendTime(nil, t)))
 		w.main.SetTimeAt(last, w.now.UnixNano())
 		w.p.meter.disbelieved.Inc()
 	}
+}
+
+func appendTime(dst []byte, t int64) []byte {
+	return time.Unix(0, t).UTC().AppendFormat(dst, time.RFC3339Nano)
 }
 
 // full reports whether the batch must end before a record of next bytes. It

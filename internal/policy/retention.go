@@ -55,6 +55,15 @@ func ParseRetention(s string) (Retention, error) {
 	return Retention{}, fault.WithHint(fault.Errorf(fault.Invalid, "no retention: %q", s), "write it as 30d, 12w, 13mo or 7y")
 }
 
+// Default returns the class of records to which nothing else gives one.
+func (p *Policy) Default() record.Class { return p.def }
+
+// Names reports whether the policy says how long records of a class are kept.
+func (p *Policy) Names(c record.Class) bool {
+	_, ok := p.classes[c]
+	return ok
+}
+
 func defaultClasses() map[record.Class]Retention {
 	return map[record.Class]Retention{
 		"ops":        {Days: 30},

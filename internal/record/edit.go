@@ -69,3 +69,42 @@ func (b *Batch) SetStringAt(row int, name, v string) {
 		c.Ends[j] += uint32(len(v))
 	}
 }
+
+// FillStrings gives each record for which f returns ok the string that f appended
+// to dst, as the field name, in one pass. A value that is there stays: f is not
+// called for that record.
+func (b *Batch) FillStrings(name string, f func(dst []byte, row int) (out []byte, ok bool)) {
+	i, ok := b.index[colKey{name, String}]
+	if !ok {
+		i = b.addColumn(name, String)
+	}
+	c := b.cols[i]
+	rows, ends, data := make([]uint32, 0, len(c.Rows)), make([]uint32, 0, len(c.Ends)), make([]byte, 0, len(c.Data))
+	for row, had := 0, 0; row < len(b.times); row++ {
+		if had < len(c.Rows) && c.Rows[had] == uint32(row) {
+			data = append(data, c.Bytes(had)...)
+			had++
+		} else if out, ok := f(data, row); ok {
+			data = out
+		} else {
+			continue
+		}
+		rows, ends = append(rows, uint32(row)), append(ends, uint32(len(data)))
+	}
+	c.Rows, c.Ends, c.Data = rows, ends, data
+	c.Entries, c.Codes = c.Entries[:0], c.Codes[:0]
+}
+
+// Reclass gives the records of each class the one that f returns for it. f is
+// called once for each class of the batch.
+func (b *Batch) Reclass(f func(Class) Class) {
+	old := b.names
+	b.names = nil
+	var now [256]uint8
+	for i, c := range old {
+		now[i] = b.classIndex(f(c))
+	}
+	for row, c := range b.classes {
+		b.classes[row] = now[c]
+	}
+}

@@ -26,7 +26,7 @@ func TestEditAgainstModel(t *testing.T) {
 		}
 		for range 30 {
 			c := b.Columns()[r.IntN(len(b.Columns()))]
-			switch r.IntN(3) {
+			switch r.IntN(4) {
 			case 0:
 				if len(c.Rows) > 0 {
 					i := r.IntN(len(c.Rows))
@@ -39,6 +39,18 @@ func TestEditAgainstModel(t *testing.T) {
 				if _, ok := model[row][name]; !ok {
 					model[row][name] = v
 				}
+			case 3:
+				name, of, v := string(rune('a'+r.IntN(5))), r.IntN(3), fmt.Sprint("filled", r.IntN(1000))
+				b.FillStrings(name, func(dst []byte, row int) ([]byte, bool) {
+					if _, ok := model[row][name]; ok {
+						t.Fatalf("asked for record %d, which has %s", row, name)
+					}
+					if row%3 != of {
+						return nil, false
+					}
+					model[row][name] = v
+					return append(dst, v...), true
+				})
 			case 2:
 				old := c.Name
 				b.Rename(c, "x")
@@ -61,5 +73,37 @@ func TestEditAgainstModel(t *testing.T) {
 				}
 			}
 		}
+	}
+}
+
+// TestReclass gives records of as many classes as a batch can have another one.
+func TestReclass(t *testing.T) {
+	var b Batch
+	for i := range 1000 {
+		b.Begin(int64(i), Class(fmt.Sprint("c", i%255)))
+		b.End()
+	}
+	asked := 0
+	b.Reclass(func(c Class) Class {
+		if asked++; c == "c7" || c == "c8" {
+			return "eight"
+		}
+		return c
+	})
+	for i := range 1000 {
+		want := Class(fmt.Sprint("c", i%255))
+		if i%255 == 7 || i%255 == 8 {
+			want = "eight"
+		}
+		if got := b.ClassAt(i); got != want {
+			t.Fatalf("record %d is of class %s, want %s", i, got, want)
+		}
+	}
+	if asked != 255 {
+		t.Errorf("asked %d times", asked)
+	}
+	var again Batch
+	if err := Decode(func() []byte { b.Tenant, b.Source = "t", "s"; b.Account.Received = 1000; return b.AppendEncoded(nil) }(), &again); err != nil || again.ClassAt(7) != "eight" || again.ClassAt(9) != "c9" {
+		t.Errorf("decoded: %v", err)
 	}
 }

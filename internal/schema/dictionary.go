@@ -33,6 +33,7 @@ var recordFields = []Field{
 	{Name: "log.iostream", Type: Text, Values: "stdout, stderr", Meaning: "Stream of the container that wrote the record."},
 	{Name: "log.file.path", Type: Text, Meaning: "File that the record was read from."},
 	{Name: "event.original_time", Type: Text, Meaning: "Event time that the sender named, RFC 3339, when it is more than ten years ago or more than a day ahead: the record has the time of its receipt then."},
+	{Name: "event.original_class", Type: Text, Meaning: "Retention class that an agent named and the policy of the server does not: the record has the default class."},
 	{Name: "log.record.uid", Type: Text, Meaning: "Identity that the sender gave the record.", Aliases: names(hubble, "uuid")},
 }
 

@@ -5,8 +5,9 @@
 //	body:    | len u32 | encoded batch (spec/batch.md) |  repeated, little-endian
 //	answer:  {"acked":n}: the first n batches are durable
 //
-// It speaks to a record.Appender, not to the pipeline: the agent has one of its
-// own. Nothing that an agent says about itself is trusted. The tenant is the
+// It speaks to a record.Appender, pipeline.Relayed, which holds event times and
+// classes to what is believed here: the rest of intake the agent did by itself.
+// Nothing that an agent says about itself is trusted. The tenant is the
 // credential's; source and origin are put under a prefix, so that no agent can
 // speak for another source, in its records' log.source neither, or make another
 // sender's batch look like a repetition; no record came in later than now; the
