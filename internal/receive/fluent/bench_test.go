@@ -206,6 +206,7 @@ func FuzzSession(f *testing.F) {
 	f.Add(msg(list(entry(0), entry(1)), options(kv{"chunk", "c"})))
 	f.Add(msg(str32(gz(entries(3))), options(kv{"compressed", "gzip"}, kv{"chunk", "c"}, kv{"size", 3})))
 	f.Add(msg(str32(zst(entries(3))), options(kv{"compressed", "zstd"})))
+	f.Add(msg(list(entry(0)), options(kv{"chunk", ""})))
 	f.Add(msg(mp.AppendInt(nil, 5), options(kv{"log", "x"}), options(kv{"chunk", "c"}, kv{"metadata", options(kv{"k", "v"})})))
 	f.Add([]byte(" [] \n[\"a\",1,{}] \n \n[\"a\",1,{\"x\":1}]"))
 	f.Add([]byte("[\"a\",1,{}] \n \n[\"a\",1,{\"x\":1}]"))

@@ -243,7 +243,7 @@ func (s *session) take(data []byte, top []int) error {
 // Whatever is not acknowledged ends the connection, so each message that comes
 // after one of the same content is another.
 func (s *session) identify(m *message, data []byte) record.BatchID {
-	if string(m.chunk) != s.chunk || len(s.repeats) >= maxRepeats {
+	if s.repeats == nil || string(m.chunk) != s.chunk || len(s.repeats) >= maxRepeats {
 		s.chunk, s.repeats = string(m.chunk), map[xxh3.Uint128]uint32{}
 	}
 	content := xxh3.Hash128(data)
