@@ -12,21 +12,27 @@ type ID uint16
 const (
 	ClientAddress ID = iota
 	ClientPort
+	CloudAccountID
+	CloudRegion
 	DestinationAddress
 	DestinationPort
 	DNSAnswers
 	DNSQuestionName
 	DNSQuestionType
 	DNSResponseCode
+	EventCode
 	EventName
 	HostName
 	HTTPRequestBodySize
+	HTTPRequestHeaderReferer
 	HTTPRequestHeaderXForwardedFor
 	HTTPRequestHeaderXRequestID
 	HTTPRequestMethod
 	HTTPRequestMethodOriginal
 	HTTPRequestResendCount
+	HTTPRequestSize
 	HTTPResponseBodySize
+	HTTPResponseSize
 	HTTPResponseStatusCode
 	K8sClusterName
 	K8sNamespaceName
@@ -34,11 +40,13 @@ const (
 	K8sPodLabelApp
 	K8sPodName
 	LogIostream
+	LogLogger
 	LogPartial
 	LogRecordUID
 	LogSource
 	MeshBytesReceived
 	MeshBytesSent
+	MeshCacheStatus
 	MeshConnectionTerminationDetails
 	MeshDestinationCluster
 	MeshDestinationIdentityID
@@ -60,6 +68,7 @@ const (
 	MeshFlowTCPFlags
 	MeshFlowType
 	MeshID
+	MeshListener
 	MeshMTLS
 	MeshPolicyDecision
 	MeshPolicyEngine
@@ -69,7 +78,9 @@ const (
 	MeshPolicyRule
 	MeshPolicyStatus
 	MeshProcessingNS
+	MeshQueueNS
 	MeshReporter
+	MeshRequestReadNS
 	MeshResponseCodeDetails
 	MeshResponseFlags
 	MeshRoute
@@ -81,12 +92,19 @@ const (
 	MeshSourcePrincipal
 	MeshSourceService
 	MeshSourceWorkload
+	MeshTerminationReason
+	MeshTerminationState
 	MeshType
 	MeshUpstreamAddress
 	MeshUpstreamCluster
+	MeshUpstreamConnectNS
+	MeshUpstreamFirstByteNS
 	MeshUpstreamLocalAddress
 	MeshUpstreamDurationNS
 	MeshUpstreamFailureReason
+	MeshUpstreamName
+	MeshUpstreamResponseSize
+	MeshUpstreamStatusCode
 	MeshVerdict
 	NetworkLocalAddress
 	NetworkLocalPort
@@ -99,6 +117,7 @@ const (
 	ParseEscaped
 	ParseFormat
 	ParseStatus
+	ProcessPID
 	RPCGRPCStatusCode
 	ServerAddress
 	ServerPort
@@ -112,6 +131,7 @@ const (
 	SyslogMsgid
 	SyslogPriority
 	SyslogProcid
+	ThreadID
 	TLSCipher
 	TLSClientIssuer
 	TLSClientServerName
@@ -123,6 +143,7 @@ const (
 	URLQuery
 	URLScheme
 	UserAgentOriginal
+	UserName
 	Body
 	Count // how many there are
 )
@@ -130,21 +151,27 @@ const (
 var names = [Count]string{
 	ClientAddress:                    "client.address",
 	ClientPort:                       "client.port",
+	CloudAccountID:                   "cloud.account.id",
+	CloudRegion:                      "cloud.region",
 	DestinationAddress:               "destination.address",
 	DestinationPort:                  "destination.port",
 	DNSAnswers:                       "dns.answers",
 	DNSQuestionName:                  "dns.question.name",
 	DNSQuestionType:                  "dns.question.type",
 	DNSResponseCode:                  "dns.response_code",
+	EventCode:                        "event.code",
 	EventName:                        "event.name",
 	HostName:                         "host.name",
 	HTTPRequestBodySize:              "http.request.body.size",
+	HTTPRequestHeaderReferer:         "http.request.header.referer",
 	HTTPRequestHeaderXForwardedFor:   "http.request.header.x-forwarded-for",
 	HTTPRequestHeaderXRequestID:      "http.request.header.x-request-id",
 	HTTPRequestMethod:                "http.request.method",
 	HTTPRequestMethodOriginal:        "http.request.method_original",
 	HTTPRequestResendCount:           "http.request.resend_count",
+	HTTPRequestSize:                  "http.request.size",
 	HTTPResponseBodySize:             "http.response.body.size",
+	HTTPResponseSize:                 "http.response.size",
 	HTTPResponseStatusCode:           "http.response.status_code",
 	K8sClusterName:                   "k8s.cluster.name",
 	K8sNamespaceName:                 "k8s.namespace.name",
@@ -152,11 +179,13 @@ var names = [Count]string{
 	K8sPodLabelApp:                   "k8s.pod.label.app",
 	K8sPodName:                       "k8s.pod.name",
 	LogIostream:                      "log.iostream",
+	LogLogger:                        "log.logger",
 	LogPartial:                       "log.partial",
 	LogRecordUID:                     "log.record.uid",
 	LogSource:                        "log.source",
 	MeshBytesReceived:                "mesh.bytes_received",
 	MeshBytesSent:                    "mesh.bytes_sent",
+	MeshCacheStatus:                  "mesh.cache.status",
 	MeshConnectionTerminationDetails: "mesh.connection_termination_details",
 	MeshDestinationCluster:           "mesh.destination.cluster",
 	MeshDestinationIdentityID:        "mesh.destination.identity_id",
@@ -178,6 +207,7 @@ var names = [Count]string{
 	MeshFlowTCPFlags:                 "mesh.flow.tcp_flags",
 	MeshFlowType:                     "mesh.flow.type",
 	MeshID:                           "mesh.id",
+	MeshListener:                     "mesh.listener",
 	MeshMTLS:                         "mesh.mtls",
 	MeshPolicyDecision:               "mesh.policy.decision",
 	MeshPolicyEngine:                 "mesh.policy.engine",
@@ -187,7 +217,9 @@ var names = [Count]string{
 	MeshPolicyRule:                   "mesh.policy.rule",
 	MeshPolicyStatus:                 "mesh.policy.status",
 	MeshProcessingNS:                 "mesh.processing_ns",
+	MeshQueueNS:                      "mesh.queue_ns",
 	MeshReporter:                     "mesh.reporter",
+	MeshRequestReadNS:                "mesh.request_read_ns",
 	MeshResponseCodeDetails:          "mesh.response_code_details",
 	MeshResponseFlags:                "mesh.response_flags",
 	MeshRoute:                        "mesh.route",
@@ -199,12 +231,19 @@ var names = [Count]string{
 	MeshSourcePrincipal:              "mesh.source.principal",
 	MeshSourceService:                "mesh.source.service",
 	MeshSourceWorkload:               "mesh.source.workload",
+	MeshTerminationReason:            "mesh.termination_reason",
+	MeshTerminationState:             "mesh.termination_state",
 	MeshType:                         "mesh.type",
 	MeshUpstreamAddress:              "mesh.upstream.address",
 	MeshUpstreamCluster:              "mesh.upstream.cluster",
+	MeshUpstreamConnectNS:            "mesh.upstream.connect_ns",
+	MeshUpstreamFirstByteNS:          "mesh.upstream.first_byte_ns",
 	MeshUpstreamLocalAddress:         "mesh.upstream.local_address",
 	MeshUpstreamDurationNS:           "mesh.upstream_duration_ns",
 	MeshUpstreamFailureReason:        "mesh.upstream_failure_reason",
+	MeshUpstreamName:                 "mesh.upstream.name",
+	MeshUpstreamResponseSize:         "mesh.upstream.response_size",
+	MeshUpstreamStatusCode:           "mesh.upstream.status_code",
 	MeshVerdict:                      "mesh.verdict",
 	NetworkLocalAddress:              "network.local.address",
 	NetworkLocalPort:                 "network.local.port",
@@ -217,6 +256,7 @@ var names = [Count]string{
 	ParseEscaped:                     "parse.escaped",
 	ParseFormat:                      "parse.format",
 	ParseStatus:                      "parse.status",
+	ProcessPID:                       "process.pid",
 	RPCGRPCStatusCode:                "rpc.grpc.status_code",
 	ServerAddress:                    "server.address",
 	ServerPort:                       "server.port",
@@ -230,6 +270,7 @@ var names = [Count]string{
 	SyslogMsgid:                      "syslog.msgid",
 	SyslogPriority:                   "syslog.priority",
 	SyslogProcid:                     "syslog.procid",
+	ThreadID:                         "thread.id",
 	TLSCipher:                        "tls.cipher",
 	TLSClientIssuer:                  "tls.client.issuer",
 	TLSClientServerName:              "tls.client.server_name",
@@ -241,6 +282,7 @@ var names = [Count]string{
 	URLQuery:                         "url.query",
 	URLScheme:                        "url.scheme",
 	UserAgentOriginal:                "user_agent.original",
+	UserName:                         "user.name",
 	Body:                             "body",
 }
 
