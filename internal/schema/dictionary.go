@@ -4,7 +4,7 @@ package schema
 
 // fields is the dictionary, in the order in which fields are shown. The order is
 // not part of any format. docs/schema.md is rendered from it.
-var fields = concat(recordFields, placeFields, httpFields, networkFields, peopleFields, meshFields, webFields, spanFields, senderFields, intakeFields)
+var fields = concat(recordFields, placeFields, httpFields, networkFields, peopleFields, auditFields, meshFields, callFields, webFields, spanFields, appFields, proxyFields, senderFields, intakeFields)
 
 func concat(lists ...[]Field) []Field {
 	var out []Field
@@ -101,7 +101,7 @@ var networkFields = []Field{
 	{Name: "network.transport", Type: Text, Values: "tcp, udp, icmp, icmpv6, sctp", Meaning: "Transport protocol."},
 	{Name: "network.type", Type: Text, Values: "ipv4, ipv6", Meaning: "Family of the addresses."},
 	{Name: "client.address", Type: Text, Sensitivity: Personal, Meaning: "Client that began the exchange: the left-most forwarded address, else the peer.",
-		Aliases: all(names(usual, "client_ip", "remote_addr"), names(linkerd, "client.addr")), Also: []string{"client_ip", "remote_addr"}},
+		Aliases: all(names(usual, "client_ip", "remote_addr"), names(linkerd, "client.addr"), names(cloudtrail, "sourceIPAddress"), names(gcp, "protoPayload.requestMetadata.callerIp")), Also: []string{"client_ip", "remote_addr"}},
 	{Name: "client.port", Type: Integer, Meaning: "Port of the client."},
 	{Name: "source.address", Type: Text, Sensitivity: Personal, Meaning: "Source address of a flow.", Aliases: names(hubble, "IP.source", "src_ip")},
 	{Name: "source.port", Type: Integer, Meaning: "Source port of a flow."},
@@ -123,8 +123,8 @@ var networkFields = []Field{
 }
 
 var peopleFields = []Field{
-	{Name: "user.name", Type: Text, Sensitivity: Personal, Meaning: "Name of the person or account.", Aliases: names(usual, "user", "username"), Also: []string{"user", "username"}},
-	{Name: "user.id", Type: Text, Sensitivity: Personal, Meaning: "Identity of the person or account."},
+	{Name: "user.name", Type: Text, Sensitivity: Personal, Meaning: "Name of the person or account.", Aliases: all(names(usual, "user", "username"), names(k8sAudit, "user.username"), names(cloudtrail, "userIdentity.userName"), names(gcp, "protoPayload.authenticationInfo.principalEmail")), Also: []string{"user", "username"}},
+	{Name: "user.id", Type: Text, Sensitivity: Personal, Meaning: "Identity of the person or account.", Aliases: all(names(k8sAudit, "user.uid"), names(cloudtrail, "userIdentity.arn"))},
 	{Name: "http.request.header.authorization", Type: Text, Sensitivity: Secret, Meaning: "Credential of a request. Policy removes it.",
 		Aliases: names(usual, "authorization", "Authorization")},
 	{Name: "http.request.header.cookie", Type: Text, Sensitivity: Secret, Meaning: "Cookies of a request. Policy removes them.",

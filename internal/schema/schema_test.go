@@ -45,7 +45,7 @@ func TestResolve(t *testing.T) {
 	f("level", "severity_text", 1, "")
 	f("severity_text", "level", 1, "")
 	f("client_addr", "client.address", 1, "")
-	f("src_workload", "mesh.source.workload", 1, "")
+	f("src_workload", "mesh.source.pod", 1, "")
 	f("log.syslog.priority", "syslog.priority", 1, "")
 	f("syslog_appname", "syslog.appname", 1, "")
 	f("_SYSTEMD_UNIT", "systemd.unit", 1, "")

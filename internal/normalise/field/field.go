@@ -10,21 +10,44 @@ type ID uint16
 
 // The names.
 const (
-	ClientAddress ID = iota
+	AWSRequestID ID = iota
+	AWSVPCID
+	AWSVPCInterfaceID
+	AWSVPCSubnetID
+	ClientAddress
 	ClientPort
+	CodeFilePath
+	CodeFunctionName
+	CodeLineNumber
 	CloudAccountID
+	CloudAvailabilityZone
+	CloudProvider
 	CloudRegion
+	CloudResourceID
+	ConsulAuditStage
+	ConsulTokenAccessorID
+	ContainerID
 	DestinationAddress
 	DestinationPort
 	DNSAnswers
 	DNSQuestionName
 	DNSQuestionType
 	DNSResponseCode
+	ErrorCode
+	EventAction
 	EventCode
 	EventName
+	ExceptionMessage
+	ExceptionStacktrace
+	ExceptionType
+	EventOutcome
+	EventProvider
+	EventReason
+	HostID
 	HostName
 	HTTPRequestBodySize
 	HTTPRequestHeaderReferer
+	HTTPRequestHeaderXFCC
 	HTTPRequestHeaderXForwardedFor
 	HTTPRequestHeaderXRequestID
 	HTTPRequestMethod
@@ -34,9 +57,27 @@ const (
 	HTTPResponseBodySize
 	HTTPResponseSize
 	HTTPResponseStatusCode
+	K8sAuditDecision
+	K8sAuditID
+	K8sAuditLevel
+	K8sAuditObject
+	K8sAuditResource
+	K8sAuditStage
+	K8sAuditVerb
 	K8sClusterName
+	K8sContainerName
+	K8sEventAction
+	K8sEventCount
+	K8sEventName
+	K8sEventReason
+	K8sEventUID
 	K8sNamespaceName
 	K8sNodeName
+	K8sObjectAPIVersion
+	K8sObjectFieldpath
+	K8sObjectKind
+	K8sObjectName
+	K8sObjectUID
 	K8sPodLabelApp
 	K8sPodName
 	LogIostream
@@ -47,18 +88,21 @@ const (
 	MeshBytesReceived
 	MeshBytesSent
 	MeshCacheStatus
+	MeshCallID
 	MeshConnectionTerminationDetails
 	MeshDestinationCluster
 	MeshDestinationIdentityID
 	MeshDestinationLabels
 	MeshDestinationNamespace
 	MeshDestinationPod
+	MeshDestinationPrincipal
 	MeshDestinationService
 	MeshDestinationSubset
 	MeshDestinationWorkload
 	MeshDirection
 	MeshDropReason
 	MeshDurationNS
+	MeshFailureClass
 	MeshFirstByteNS
 	MeshFlowEvent
 	MeshFlowIsReply
@@ -67,6 +111,7 @@ const (
 	MeshFlowSummary
 	MeshFlowTCPFlags
 	MeshFlowType
+	MeshHopAddress
 	MeshID
 	MeshListener
 	MeshMTLS
@@ -83,6 +128,8 @@ const (
 	MeshRequestReadNS
 	MeshResponseCodeDetails
 	MeshResponseFlags
+	MeshResponseFlagsText
+	MeshRetry
 	MeshRoute
 	MeshSourceCluster
 	MeshSourceIdentityID
@@ -94,6 +141,7 @@ const (
 	MeshSourceWorkload
 	MeshTerminationReason
 	MeshTerminationState
+	MeshTimeout
 	MeshType
 	MeshUpstreamAddress
 	MeshUpstreamCluster
@@ -106,8 +154,10 @@ const (
 	MeshUpstreamResponseSize
 	MeshUpstreamStatusCode
 	MeshVerdict
+	MeshWorkloadIdentity
 	NetworkLocalAddress
 	NetworkLocalPort
+	NetworkPackets
 	NetworkPeerAddress
 	NetworkPeerPort
 	NetworkProtocolName
@@ -117,7 +167,13 @@ const (
 	ParseEscaped
 	ParseFormat
 	ParseStatus
+	ProcessCommandLine
+	ProcessExecutablePath
+	ProcessExitCode
+	ProcessExitSignal
+	ProcessParentPID
 	ProcessPID
+	ProcessWorkingDirectory
 	RPCGRPCStatusCode
 	ServerAddress
 	ServerPort
@@ -132,6 +188,7 @@ const (
 	SyslogPriority
 	SyslogProcid
 	ThreadID
+	ThreadName
 	TLSCipher
 	TLSClientIssuer
 	TLSClientServerName
@@ -143,27 +200,55 @@ const (
 	URLQuery
 	URLScheme
 	UserAgentOriginal
+	UserEffectiveID
+	UserEffectiveName
+	UserEffectiveRoles
+	UserID
 	UserName
+	UserRoles
 	Body
 	Count // how many there are
 )
 
 var names = [Count]string{
+	AWSRequestID:                     "aws.request_id",
+	AWSVPCID:                         "aws.vpc.id",
+	AWSVPCInterfaceID:                "aws.vpc.interface_id",
+	AWSVPCSubnetID:                   "aws.vpc.subnet_id",
 	ClientAddress:                    "client.address",
 	ClientPort:                       "client.port",
+	CodeFilePath:                     "code.file.path",
+	CodeFunctionName:                 "code.function.name",
+	CodeLineNumber:                   "code.line.number",
 	CloudAccountID:                   "cloud.account.id",
+	CloudAvailabilityZone:            "cloud.availability_zone",
+	CloudProvider:                    "cloud.provider",
 	CloudRegion:                      "cloud.region",
+	CloudResourceID:                  "cloud.resource_id",
+	ConsulAuditStage:                 "consul.audit.stage",
+	ConsulTokenAccessorID:            "consul.token.accessor_id",
+	ContainerID:                      "container.id",
 	DestinationAddress:               "destination.address",
 	DestinationPort:                  "destination.port",
 	DNSAnswers:                       "dns.answers",
 	DNSQuestionName:                  "dns.question.name",
 	DNSQuestionType:                  "dns.question.type",
 	DNSResponseCode:                  "dns.response_code",
+	ErrorCode:                        "error.code",
+	EventAction:                      "event.action",
 	EventCode:                        "event.code",
 	EventName:                        "event.name",
+	ExceptionMessage:                 "exception.message",
+	ExceptionStacktrace:              "exception.stacktrace",
+	ExceptionType:                    "exception.type",
+	EventOutcome:                     "event.outcome",
+	EventProvider:                    "event.provider",
+	EventReason:                      "event.reason",
+	HostID:                           "host.id",
 	HostName:                         "host.name",
 	HTTPRequestBodySize:              "http.request.body.size",
 	HTTPRequestHeaderReferer:         "http.request.header.referer",
+	HTTPRequestHeaderXFCC:            "http.request.header.x-forwarded-client-cert",
 	HTTPRequestHeaderXForwardedFor:   "http.request.header.x-forwarded-for",
 	HTTPRequestHeaderXRequestID:      "http.request.header.x-request-id",
 	HTTPRequestMethod:                "http.request.method",
@@ -173,9 +258,27 @@ var names = [Count]string{
 	HTTPResponseBodySize:             "http.response.body.size",
 	HTTPResponseSize:                 "http.response.size",
 	HTTPResponseStatusCode:           "http.response.status_code",
+	K8sAuditDecision:                 "k8s.audit.decision",
+	K8sAuditID:                       "k8s.audit.id",
+	K8sAuditLevel:                    "k8s.audit.level",
+	K8sAuditObject:                   "k8s.audit.object",
+	K8sAuditResource:                 "k8s.audit.resource",
+	K8sAuditStage:                    "k8s.audit.stage",
+	K8sAuditVerb:                     "k8s.audit.verb",
 	K8sClusterName:                   "k8s.cluster.name",
+	K8sContainerName:                 "k8s.container.name",
+	K8sEventAction:                   "k8s.event.action",
+	K8sEventCount:                    "k8s.event.count",
+	K8sEventName:                     "k8s.event.name",
+	K8sEventReason:                   "k8s.event.reason",
+	K8sEventUID:                      "k8s.event.uid",
 	K8sNamespaceName:                 "k8s.namespace.name",
 	K8sNodeName:                      "k8s.node.name",
+	K8sObjectAPIVersion:              "k8s.object.api_version",
+	K8sObjectFieldpath:               "k8s.object.fieldpath",
+	K8sObjectKind:                    "k8s.object.kind",
+	K8sObjectName:                    "k8s.object.name",
+	K8sObjectUID:                     "k8s.object.uid",
 	K8sPodLabelApp:                   "k8s.pod.label.app",
 	K8sPodName:                       "k8s.pod.name",
 	LogIostream:                      "log.iostream",
@@ -186,18 +289,21 @@ var names = [Count]string{
 	MeshBytesReceived:                "mesh.bytes_received",
 	MeshBytesSent:                    "mesh.bytes_sent",
 	MeshCacheStatus:                  "mesh.cache.status",
+	MeshCallID:                       "mesh.call.id",
 	MeshConnectionTerminationDetails: "mesh.connection_termination_details",
 	MeshDestinationCluster:           "mesh.destination.cluster",
 	MeshDestinationIdentityID:        "mesh.destination.identity_id",
 	MeshDestinationLabels:            "mesh.destination.labels",
 	MeshDestinationNamespace:         "mesh.destination.namespace",
 	MeshDestinationPod:               "mesh.destination.pod",
+	MeshDestinationPrincipal:         "mesh.destination.principal",
 	MeshDestinationService:           "mesh.destination.service",
 	MeshDestinationSubset:            "mesh.destination.subset",
 	MeshDestinationWorkload:          "mesh.destination.workload",
 	MeshDirection:                    "mesh.direction",
 	MeshDropReason:                   "mesh.drop_reason",
 	MeshDurationNS:                   "mesh.duration_ns",
+	MeshFailureClass:                 "mesh.failure.class",
 	MeshFirstByteNS:                  "mesh.first_byte_ns",
 	MeshFlowEvent:                    "mesh.flow.event",
 	MeshFlowIsReply:                  "mesh.flow.is_reply",
@@ -206,6 +312,7 @@ var names = [Count]string{
 	MeshFlowSummary:                  "mesh.flow.summary",
 	MeshFlowTCPFlags:                 "mesh.flow.tcp_flags",
 	MeshFlowType:                     "mesh.flow.type",
+	MeshHopAddress:                   "mesh.hop.address",
 	MeshID:                           "mesh.id",
 	MeshListener:                     "mesh.listener",
 	MeshMTLS:                         "mesh.mtls",
@@ -222,6 +329,8 @@ var names = [Count]string{
 	MeshRequestReadNS:                "mesh.request_read_ns",
 	MeshResponseCodeDetails:          "mesh.response_code_details",
 	MeshResponseFlags:                "mesh.response_flags",
+	MeshResponseFlagsText:            "mesh.response_flags_text",
+	MeshRetry:                        "mesh.retry",
 	MeshRoute:                        "mesh.route",
 	MeshSourceCluster:                "mesh.source.cluster",
 	MeshSourceIdentityID:             "mesh.source.identity_id",
@@ -233,6 +342,7 @@ var names = [Count]string{
 	MeshSourceWorkload:               "mesh.source.workload",
 	MeshTerminationReason:            "mesh.termination_reason",
 	MeshTerminationState:             "mesh.termination_state",
+	MeshTimeout:                      "mesh.timeout",
 	MeshType:                         "mesh.type",
 	MeshUpstreamAddress:              "mesh.upstream.address",
 	MeshUpstreamCluster:              "mesh.upstream.cluster",
@@ -245,8 +355,10 @@ var names = [Count]string{
 	MeshUpstreamResponseSize:         "mesh.upstream.response_size",
 	MeshUpstreamStatusCode:           "mesh.upstream.status_code",
 	MeshVerdict:                      "mesh.verdict",
+	MeshWorkloadIdentity:             "mesh.workload.identity",
 	NetworkLocalAddress:              "network.local.address",
 	NetworkLocalPort:                 "network.local.port",
+	NetworkPackets:                   "network.packets",
 	NetworkPeerAddress:               "network.peer.address",
 	NetworkPeerPort:                  "network.peer.port",
 	NetworkProtocolName:              "network.protocol.name",
@@ -256,7 +368,13 @@ var names = [Count]string{
 	ParseEscaped:                     "parse.escaped",
 	ParseFormat:                      "parse.format",
 	ParseStatus:                      "parse.status",
+	ProcessCommandLine:               "process.command_line",
+	ProcessExecutablePath:            "process.executable.path",
+	ProcessExitCode:                  "process.exit.code",
+	ProcessExitSignal:                "process.exit.signal",
+	ProcessParentPID:                 "process.parent_pid",
 	ProcessPID:                       "process.pid",
+	ProcessWorkingDirectory:          "process.working_directory",
 	RPCGRPCStatusCode:                "rpc.grpc.status_code",
 	ServerAddress:                    "server.address",
 	ServerPort:                       "server.port",
@@ -271,6 +389,7 @@ var names = [Count]string{
 	SyslogPriority:                   "syslog.priority",
 	SyslogProcid:                     "syslog.procid",
 	ThreadID:                         "thread.id",
+	ThreadName:                       "thread.name",
 	TLSCipher:                        "tls.cipher",
 	TLSClientIssuer:                  "tls.client.issuer",
 	TLSClientServerName:              "tls.client.server_name",
@@ -282,7 +401,12 @@ var names = [Count]string{
 	URLQuery:                         "url.query",
 	URLScheme:                        "url.scheme",
 	UserAgentOriginal:                "user_agent.original",
+	UserEffectiveID:                  "user.effective.id",
+	UserEffectiveName:                "user.effective.name",
+	UserEffectiveRoles:               "user.effective.roles",
+	UserID:                           "user.id",
 	UserName:                         "user.name",
+	UserRoles:                        "user.roles",
 	Body:                             "body",
 }
 
