@@ -62,7 +62,9 @@ func newPrey(t *testing.T, files ...int) *prey {
 		return l.Addr().String()
 	}
 	p.fluent, p.lumberjack, p.syslog, p.gelf = port(), port(), port(), port()
-	fmt.Fprintf(&config, "receivers:\n  fluent: {listen: %q}\n  lumberjack: {listen: %q}\n  syslog:\n    tcp: {listen: %q}\n    udp: {listen: %q}\n  gelf:\n    tcp: {listen: %q}\n    udp: {listen: %q}\n",
+	// Attackers and healthy senders have one address here.
+	const shared = "connections_per_address: 10000"
+	fmt.Fprintf(&config, "receivers:\n  fluent: {listen: %q, "+shared+"}\n  lumberjack: {listen: %q, "+shared+"}\n  syslog:\n    tcp: {listen: %q, "+shared+"}\n    udp: {listen: %q}\n  gelf:\n    tcp: {listen: %q, "+shared+"}\n    udp: {listen: %q}\n",
 		p.fluent, p.lumberjack, p.syslog, p.syslog, p.gelf, p.gelf)
 	f, err := os.OpenFile(filepath.Join(data, "meshtrail.yaml"), os.O_APPEND|os.O_WRONLY|os.O_CREATE, 0o600)
 	if err != nil {

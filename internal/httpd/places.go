@@ -18,6 +18,14 @@ type Places struct {
 // NewPlaces returns so many places.
 func NewPlaces(most int) *Places { return &Places{most: int64(most)} }
 
+// Most returns how many places there are; 0 is no bound.
+func (p *Places) Most() int {
+	if p == nil {
+		return 0
+	}
+	return int(p.most)
+}
+
 // Take takes a place, and reports whether there was one. Whoever got one gives it
 // back with Leave.
 func (p *Places) Take() bool {

@@ -52,6 +52,10 @@ func (t *TLS) Reload() error {
 	return nil
 }
 
+// Clients returns the authorities that sign clients' certificates, nil without
+// any. Each Reload makes another pool.
+func (t *TLS) Clients() *x509.CertPool { return t.current.Load().ClientCAs }
+
 // Config returns a configuration for a server that follows every Reload.
 func (t *TLS) Config() *tls.Config {
 	return &tls.Config{

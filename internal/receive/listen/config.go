@@ -44,6 +44,9 @@ type Config struct {
 	Class string `yaml:"class"`
 	// Connections is how many may be open at once (default 10,000).
 	Connections int `yaml:"connections"`
+	// ConnectionsPerAddress is how many of them may come from one address, or one
+	// IPv6 network of 64 bits (default: half of those that may be open).
+	ConnectionsPerAddress int `yaml:"connections_per_address"`
 	// Mode is the file mode of a unix socket, in octal: 0660 if it is not given, 0666
 	// for one that every program of the machine may send to, as to /dev/log.
 	Mode Mode `yaml:"mode"`
@@ -75,6 +78,9 @@ func (c Config) On() bool { return c.Listen != "" }
 func (c Config) WithDefaults() Config {
 	if c.Connections == 0 {
 		c.Connections = 10_000
+	}
+	if c.ConnectionsPerAddress == 0 {
+		c.ConnectionsPerAddress = (c.Connections + 1) / 2
 	}
 	if c.Mode == 0 {
 		c.Mode = 0o660
@@ -157,6 +163,9 @@ func (c Config) validate(datagrams bool) error {
 	d := c.WithDefaults()
 	if d.Connections < 1 || d.Connections > 1_000_000 {
 		bad("", "connections: %d is not within 1 and 1000000", d.Connections)
+	}
+	if n := d.ConnectionsPerAddress; n < 1 || n > max(d.Connections, 1) {
+		bad("behind a balancer that hides the senders, say as many as connections", "connections_per_address: %d is not within 1 and connections, %d", n, d.Connections)
 	}
 	if c.Mode != 0 && c.unix() == "" {
 		bad("remove it; allow: names who may send to a port", "mode: only a unix socket has a file mode")

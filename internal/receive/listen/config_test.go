@@ -49,6 +49,9 @@ func TestValidate(t *testing.T) {
 	f(Config{Listen: "127.0.0.1:0", Source: "a b"}, "source:")
 	f(Config{Listen: "127.0.0.1:0", Platform: "vax"}, "platform:")
 	f(Config{Listen: "127.0.0.1:0", Connections: -1}, "connections:")
+	f(Config{Listen: "127.0.0.1:0", Connections: 9, ConnectionsPerAddress: 9}, "")
+	f(Config{Listen: "127.0.0.1:0", Connections: 9, ConnectionsPerAddress: 10}, "connections_per_address:")
+	f(Config{Listen: "127.0.0.1:0", ConnectionsPerAddress: -1}, "connections_per_address:")
 	f(Config{Listen: "127.0.0.1:0", Idle: time.Millisecond}, "idle and message")
 	f(Config{Listen: "127.0.0.1:0", BytesPerSecond: 10}, "bytes_per_second:")
 	if err := (Config{Listen: "127.0.0.1:0", TLSCert: "c", TLSKey: "k"}).ValidateDatagrams(); err == nil {

@@ -50,6 +50,10 @@ type Conn struct {
 	waiting  bool      // within Await's read
 	stopping time.Time // reads end then; zero: not stopping
 	quit     chan struct{}
+
+	proof *proof      // nil: without a certificate; the listener's recheck has it
+	why   error       // it was withdrawn; guarded by mu
+	cut   *time.Timer // ends it then; guarded by mu
 }
 
 // NewConn returns a Conn over nc as a listener of cfg would, for the tests of

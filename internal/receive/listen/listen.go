@@ -24,7 +24,10 @@
 // listener that nothing restricts does not start beyond loopback, and neither
 // does one without TLS, unless the configuration says plaintext in so many words.
 //
-// Bounds: connections at once, bytes in memory (receive.Bodies), how long a
+// A certificate is not only asked for once: a connection whose certificate expires,
+// or is of an authority that a Reload took away, ends within a minute.
+//
+// Bounds: connections at once and of them those of one address, bytes in memory (receive.Bodies), how long a
 // connection may stand idle, and how long one message may take to arrive. A
 // connection over a bound is closed and counted under its reason; the others are
 // unharmed. Overload is met by not reading: TCP then tells the sender. Datagrams
@@ -90,8 +93,11 @@ type Listener struct {
 
 	mu    sync.Mutex
 	conns map[*Conn]struct{}
-	open  int // connections, those in their handshake too
+	open  int                // connections, those in their handshake too
+	from  map[netip.Addr]int // the same, by sharer
 	wg    sync.WaitGroup
+
+	changed chan struct{} // Reload was called
 }
 
 // An Option of a Listener.
@@ -117,7 +123,7 @@ func New(name string, cfg Config, s receive.Shared, opts ...Option) (*Listener, 
 	if s.Logger == nil {
 		s.Logger = slog.New(slog.DiscardHandler)
 	}
-	l := &Listener{name: name, shared: s, max: int(s.Bodies.Limits().Body), conns: map[*Conn]struct{}{}}
+	l := &Listener{name: name, shared: s, max: int(s.Bodies.Limits().Body), conns: map[*Conn]struct{}{}, from: map[netip.Addr]int{}, changed: make(chan struct{}, 1)}
 	for _, o := range opts {
 		o(l)
 	}
@@ -137,6 +143,9 @@ func New(name string, cfg Config, s receive.Shared, opts ...Option) (*Listener, 
 		return nil, fault.Errorf(fault.Internal, "listener %s without an address", name)
 	}
 	l.cfg = cfg.WithDefaults()
+	if most := s.Places.Most(); most > 0 && cfg.ConnectionsPerAddress == 0 {
+		l.cfg.ConnectionsPerAddress = min(l.cfg.ConnectionsPerAddress, (most+1)/2)
+	}
 	if l.allow, err = parseAllow(cfg.Allow); err != nil {
 		return nil, err
 	}
@@ -199,10 +208,16 @@ func (l *Listener) Addr() net.Addr {
 	return l.listener.Addr()
 }
 
-// Reload reads the certificates again. On error the old ones stay in use.
+// Reload reads the certificates again. On error the old ones stay in use. Who was
+// let in by an authority that is gone is let out.
 func (l *Listener) Reload() error {
 	if l.tls == nil {
 		return nil
 	}
-	return l.tls.Reload()
+	err := l.tls.Reload()
+	select {
+	case l.changed <- struct{}{}:
+	default:
+	}
+	return err
 }

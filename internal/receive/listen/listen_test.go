@@ -214,7 +214,7 @@ func TestWhoIsNotLetIn(t *testing.T) {
 }
 
 func TestConnectionsAreBounded(t *testing.T) {
-	l, addr, _ := run(t, Config{Connections: 2}, receive.Shared{}, Streams(upper))
+	l, addr, _ := run(t, Config{Connections: 2, ConnectionsPerAddress: 2}, receive.Shared{}, Streams(upper))
 	a, b := dial(t, "tcp", addr), dial(t, "tcp", addr)
 	say(t, a, "a")
 	say(t, b, "b")
@@ -442,7 +442,10 @@ func (a *authority) make(name string, c *x509.Certificate) tls.Certificate {
 		a.t.Fatal(err)
 	}
 	a.n++
-	c.SerialNumber, c.NotBefore, c.NotAfter = big.NewInt(a.n), time.Now().Add(-time.Hour), time.Now().Add(time.Hour)
+	c.SerialNumber, c.NotBefore = big.NewInt(a.n), time.Now().Add(-time.Hour)
+	if c.NotAfter.IsZero() {
+		c.NotAfter = time.Now().Add(time.Hour)
+	}
 	c.ExtKeyUsage = []x509.ExtKeyUsage{x509.ExtKeyUsageClientAuth, x509.ExtKeyUsageServerAuth}
 	if a.cert == nil {
 		a.cert, a.key = c, key

@@ -107,11 +107,16 @@ func (l *Listener) Close() error {
 func (l *Listener) Run(ctx context.Context) error {
 	work, cancel := context.WithCancel(context.WithoutCancel(ctx))
 	defer cancel()
+	ctx, stop := context.WithCancel(ctx)
+	defer stop()
 	if l.packets != nil {
 		return l.runPackets(ctx, work, cancel)
 	}
 	failed := make(chan error, 1)
 	go func() { failed <- l.accept(work) }()
+	if l.cfg.ClientCA != "" {
+		l.wg.Go(func() { l.recheck(ctx) })
+	}
 	var err error
 	select {
 	case err = <-failed:
@@ -120,6 +125,7 @@ func (l *Listener) Run(ctx context.Context) error {
 		<-failed
 	}
 	l.listener.Close()
+	stop()
 	l.drain(cancel)
 	return err
 }
@@ -148,7 +154,7 @@ func (l *Listener) accept(ctx context.Context) error {
 			continue
 		}
 		l.wg.Go(func() {
-			defer l.leave()
+			defer l.leave(nc)
 			l.serve(ctx, nc)
 		})
 	}
@@ -164,17 +170,39 @@ func (l *Listener) admit(nc net.Conn) string {
 	if l.open >= l.cfg.Connections {
 		return "connections"
 	}
+	who, shares := sharer(nc)
+	if shares && l.from[who] >= l.cfg.ConnectionsPerAddress {
+		return "address"
+	}
 	if !l.shared.Places.Take() {
 		return "files"
+	}
+	if shares {
+		l.from[who]++
 	}
 	l.open++
 	l.count.connections.Set(float64(l.open))
 	return ""
 }
 
-func (l *Listener) leave() {
+// sharer returns whom a connection counts for: its address, of IPv6 the network of
+// 64 bits, which one machine has by itself. Unix sockets have none.
+func sharer(nc net.Conn) (who netip.Addr, shares bool) {
+	a := remote(nc.RemoteAddr()).Addr().Unmap().WithZone("")
+	if a.Is6() {
+		a = netip.PrefixFrom(a, 64).Masked().Addr()
+	}
+	return a, a.IsValid()
+}
+
+func (l *Listener) leave(nc net.Conn) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
+	if who, shares := sharer(nc); shares {
+		if l.from[who]--; l.from[who] == 0 {
+			delete(l.from, who)
+		}
+	}
 	l.open--
 	l.shared.Places.Leave()
 	l.count.connections.Set(float64(l.open))
@@ -200,7 +228,7 @@ func (l *Listener) refuse(ctx context.Context, from net.Addr, reason string, err
 		return
 	}
 	l.log.Warn("connection refused", "remote", addr.String(), "reason", reason, "error", err)
-	if l.shared.Audit == nil || reason == "connections" || reason == "files" {
+	if l.shared.Audit == nil || reason == "connections" || reason == "address" || reason == "files" {
 		return
 	}
 	act := audit.Act{
@@ -221,7 +249,9 @@ func (l *Listener) serve(ctx context.Context, nc net.Conn) {
 	l.count.accepted.Inc()
 	from := l.sender("")
 	addr := nc.RemoteAddr()
+	var proof *proof
 	if l.tls != nil {
+		by := l.tls.Clients() // before the handshake: a Reload within it is seen by recheck
 		tc := tls.Server(nc, l.tls.Config())
 		hs, cancel := context.WithTimeout(ctx, handshakeTimeout)
 		err := tc.HandshakeContext(hs)
@@ -245,11 +275,13 @@ func (l *Listener) serve(ctx context.Context, nc net.Conn) {
 				return
 			}
 			from = l.sender(name)
+			proof = proofOf(tc.ConnectionState(), by)
 		}
 	}
 	c := &Conn{
 		Conn: nc, From: from, Remote: remote(addr), bodies: l.shared.Bodies, bucket: l.bucket,
 		idle: l.cfg.Idle, message: l.cfg.Message, max: l.max, bytes: l.count.bytes, quit: make(chan struct{}),
+		proof: proof,
 	}
 	defer c.Release()
 	l.mu.Lock()
@@ -264,7 +296,11 @@ func (l *Listener) serve(ctx context.Context, nc net.Conn) {
 		delete(l.conns, c)
 		l.mu.Unlock()
 	}()
-	l.ended(c, l.speak(ctx, c))
+	err := l.speak(ctx, c)
+	if reason := c.withdrawn(); reason != nil {
+		err = reason
+	}
+	l.ended(c, err)
 }
 
 // speak calls the receiver. A panic there ends this connection and no other.

@@ -27,7 +27,7 @@ func TestSlowSendersHarmNobody(t *testing.T) {
 		}
 	}
 	bodies := receive.NewBodies(receive.Limits{})
-	l, addr, stop := run(t, Config{Message: 3 * time.Second, Connections: n + 10}, receive.Shared{Bodies: bodies}, Streams(upper))
+	l, addr, stop := run(t, Config{Message: 3 * time.Second, Connections: n + 10, ConnectionsPerAddress: n + 10}, receive.Shared{Bodies: bodies}, Streams(upper))
 	before := memory()
 	slow := make([]net.Conn, n)
 	for i := range slow {
