@@ -2,6 +2,8 @@ package crypt_test
 
 import (
 	"bytes"
+	"crypto/hmac"
+	"crypto/sha256"
 	"encoding/hex"
 	"encoding/json"
 	"errors"
@@ -267,5 +269,27 @@ func BenchmarkSeal(b *testing.B) {
 				}
 			}
 		})
+	}
+}
+
+// TestMAC holds the code to the library, and to be the same each time.
+func TestMAC(t *testing.T) {
+	key, err := crypt.KeyFromBytes(bytes.Repeat([]byte{0x0b}, crypt.KeySize))
+	if err != nil {
+		t.Fatal(err)
+	}
+	want := hmac.New(sha256.New, bytes.Repeat([]byte{0x0b}, crypt.KeySize))
+	want.Write([]byte("Hi There"))
+	m := key.MAC()
+	var a, b [16]byte
+	m.Sum(a[:], []byte("something else"))
+	m.Sum(a[:], []byte("Hi There"))
+	key.MAC().Sum(b[:], []byte("Hi There"))
+	if a != b || !bytes.Equal(a[:], want.Sum(nil)[:16]) {
+		t.Errorf("%x, %x", a, b)
+	}
+	data := []byte("Hi There")
+	if n := testing.AllocsPerRun(100, func() { m.Sum(a[:], data) }); n > 0 {
+		t.Errorf("%v allocations", n)
 	}
 }

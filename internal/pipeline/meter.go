@@ -13,9 +13,11 @@ import (
 // meter counts what was durably accounted for, by the batch's own account, so
 // that metrics and reports say the same.
 type meter struct {
-	received, stored, rejected, dropped, deduplicated, classified, redacted, stage *prometheus.CounterVec
-	disbelieved, reclassed                                                         prometheus.Counter
-	sources, reasons, rules                                                        *telemetry.Bounded
+	received, stored, rejected, dropped, deduplicated, stage *prometheus.CounterVec
+	kept, classified, labelled, redacted, untokened          *prometheus.CounterVec
+
+	disbelieved, reclassed  prometheus.Counter
+	sources, reasons, rules *telemetry.Bounded
 }
 
 func newMeter(m *telemetry.Metrics) *meter {
@@ -25,8 +27,11 @@ func newMeter(m *telemetry.Metrics) *meter {
 		rejected:     m.Counter("meshtrail_records_rejected_total", "Records refused for ever, by source and reason.", "source", "reason"),
 		dropped:      m.Counter("meshtrail_records_dropped_total", "Records dropped by policy, by rule.", "rule"),
 		deduplicated: m.Counter("meshtrail_records_deduplicated_total", "Records seen before, by source.", "source"),
+		kept:         m.Counter("meshtrail_records_kept_total", "Records that a rule which keeps or samples kept, by rule.", "rule"),
 		classified:   m.Counter("meshtrail_records_classified_total", "Records that a policy rule gave their class, by rule.", "rule"),
-		redacted:     m.Counter("meshtrail_redactions_total", "Values and field names that a policy rule redacted, by rule.", "rule"),
+		labelled:     m.Counter("meshtrail_records_labelled_total", "Owners and classifications that a policy rule gave records, by rule.", "rule"),
+		redacted:     m.Counter("meshtrail_redactions_total", "Values and field names that a policy rule redacted, masked, hashed or tokenised, by rule.", "rule"),
+		untokened:    m.Counter("meshtrail_tokens_refused_total", "Values that were redacted because they are too long for a token or the vault has no room, by rule.", "rule"),
 		stage:        m.Counter("meshtrail_pipeline_stage_seconds_total", "Time spent in each stage of intake.", "stage"),
 		disbelieved:  m.Counter("meshtrail_event_times_replaced_total", "Records that named a time more than ten years ago or more than a day ahead, and were given that of their receipt.").WithLabelValues(),
 		reclassed:    m.Counter("meshtrail_relayed_classes_replaced_total", "Records of agents that named a class which the policy does not, and were given the default class.").WithLabelValues(),
@@ -52,11 +57,13 @@ func (m *meter) count(b *record.Batch) {
 }
 
 func (m *meter) effects(e policy.Effects) {
-	for _, c := range e.Classified {
-		m.classified.WithLabelValues(m.rules.Value(c.Name)).Add(float64(c.N))
-	}
-	for _, c := range e.Redacted {
-		m.redacted.WithLabelValues(m.rules.Value(c.Name)).Add(float64(c.N))
+	for _, one := range []struct {
+		counter *prometheus.CounterVec
+		counts  []record.Count
+	}{{m.kept, e.Kept}, {m.classified, e.Classified}, {m.labelled, e.Labelled}, {m.redacted, e.Redacted}, {m.untokened, e.Untokened}} {
+		for _, c := range one.counts {
+			one.counter.WithLabelValues(m.rules.Value(c.Name)).Add(float64(c.N))
+		}
 	}
 }
 

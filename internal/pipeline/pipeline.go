@@ -282,9 +282,16 @@ func (w *worker) flush(ctx context.Context, end int) error {
 		}
 	}
 	started := time.Now()
-	done := w.p.policy.Apply(&w.main, w.req.Class)
+	done, err := w.p.policy.Apply(&w.main, w.req.Class)
+	if err != nil {
+		return err
+	}
 	if w.dead.Len() > 0 {
-		w.p.meter.effects(w.p.policy.Redact(&w.dead))
+		dead, err := w.p.policy.Redact(&w.dead)
+		if err != nil {
+			return err
+		}
+		w.p.meter.effects(dead)
 		w.dead.Account.Received = uint64(w.dead.Len())
 	}
 	applied := time.Now()

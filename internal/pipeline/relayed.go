@@ -16,8 +16,9 @@ const OriginalClass = "event.original_class"
 // that is not believed becomes that of the batch's receipt, and a class that this
 // policy does not name becomes its default class, because records of a class
 // without a retention would be kept for ever. What was said stays beside it, in
-// OriginalTime and OriginalClass. No record is lost, and the account is the
-// agent's.
+// OriginalTime and OriginalClass. Rules of this policy that change values or label
+// records are applied as well: an agent has no keys to hash and no vault. No record
+// is lost, and the account is the agent's.
 func (p *Pipeline) Relayed() record.Appender {
 	return &relayed{p: p, told: make(map[record.Class]bool)}
 }
@@ -36,12 +37,21 @@ const maxTold = 100
 func (r *relayed) Append(ctx context.Context, b *record.Batch) error {
 	times := r.believe(b)
 	classes := r.reclass(b)
+	change := r.p.policy.Change
+	if b.Source == DeadLetters {
+		change = r.p.policy.Redact
+	}
+	done, err := change(b)
+	if err != nil {
+		return err
+	}
 	if err := r.p.appender.Append(ctx, b); err != nil {
 		return err
 	}
 	if b.Account.Deduplicated == 0 {
 		r.p.meter.disbelieved.Add(float64(times))
 		r.p.meter.reclassed.Add(float64(classes))
+		r.p.meter.effects(done)
 	}
 	return nil
 }

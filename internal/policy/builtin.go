@@ -10,7 +10,13 @@ const builtinPrefix = "builtin-"
 func Builtin() []Rule {
 	return []Rule{
 		{
+			ID:     builtinPrefix + "secrets",
+			Why:    "a credential in a log is one that everybody who reads logs has",
+			Redact: &Redact{Detect: []string{detectSecrets}},
+		},
+		{
 			ID:     builtinPrefix + "secret-fields",
+			Why:    "the schema says that these fields hold nothing but credentials",
 			Redact: &Redact{Fields: secretFields()},
 		},
 		{
@@ -19,11 +25,13 @@ func Builtin() []Rule {
 		},
 		{
 			ID:    builtinPrefix + "decisions",
+			Why:   "what a policy of the mesh refused or noticed is a security record",
 			When:  []Condition{{Field: "mesh.policy.decision", In: []string{"deny", "audit", "shadow_deny", "shadow_allow", "rate_limited", "error"}}},
 			Class: "security",
 		},
 		{
 			ID:    builtinPrefix + "mesh-access",
+			Why:   "access and flow logs are many, and serve operation",
 			When:  []Condition{{Field: "parse.format", In: meshFormats}},
 			Class: "ops",
 		},

@@ -1,15 +1,17 @@
-// Package policy decides what of a record may be kept, and for how long: which
-// records are dropped, what is redacted, and the retention class of the rest.
-// Every decision is counted under the rule that made it.
+// Package policy decides what is kept of a record, and for how long: rules drop
+// and sample records, choose their retention class, say whose they are, and
+// change their values: redact, mask, hash, tokenise. It is the logging policy as
+// code: the configuration is what is in force, and Document renders it.
 //
-// Rules are ordered, yours before the built-in ones. The first rule that drops a
-// record, or gives it a class, ends the search for that record; redactions do
-// not end it, and every redaction whose condition holds is done. Conditions see
-// the record as normalise made it, before any redaction.
+// Rules are held against each record in order, as the sender wrote it. The first
+// that drops or samples decides; a rule that keeps, samples in or classifies
+// protects from later drops and samples; the first class counts. Then every rule
+// that changes values is applied to what stays, in order, each on what the ones
+// before it left. Every decision is counted under the id of its rule.
 //
-// Redaction reaches every string of a batch, values and field names alike, and
-// numbers whose digits match. It is applied once, by pipeline, before the first
-// write: what it covers is in no file.
+// A change reaches string values, names of fields, and numbers whose digits
+// match. It is applied once, by pipeline, before the first write: what it covers
+// is in no file. A token is in the vault, durably, before Apply returns.
 //
 // The package sees records and never a protocol's bytes. It owns nothing of a
 // batch and keeps nothing of it beyond a call.
@@ -18,57 +20,163 @@ package policy
 import (
 	"sync"
 
+	"github.com/meshtrail/meshtrail/internal/crypt"
+	"github.com/meshtrail/meshtrail/internal/fault"
 	"github.com/meshtrail/meshtrail/internal/match"
+	"github.com/meshtrail/meshtrail/internal/policy/vault"
 	"github.com/meshtrail/meshtrail/internal/record"
 )
 
 // Policy is a compiled Config. It is safe for concurrent use.
 type Policy struct {
+	config  Config
+	secrets Secrets
+	dry     bool // hashes and tokens are made up: see Trial
 	rules   []rule
+	steps   []step // what changes values, in order
 	classes map[record.Class]Retention
 	byEvent bool // retention counts from the event time alone
 	def     record.Class
-	redacts bool
+	decides bool // some rule drops, keeps, samples or classifies
+	marks   bool // some rule that changes or sets has a condition
+	sets    bool
 	pool    sync.Pool // *session
 }
 
+// Secrets are what rules that hash and tokenise need.
+type Secrets struct {
+	// HashKey returns the key of a tenant's hashes, the same for ever.
+	HashKey func(tenant record.TenantID) (*crypt.Key, error)
+	// Vault keeps tokens.
+	Vault *vault.Vault
+}
+
+// Vault is the token vault; OpenVault opens one.
+type (
+	Vault        = vault.Vault
+	VaultOptions = vault.Options
+)
+
+// OpenVault opens the token vault in a folder, or begins one in an empty folder.
+func OpenVault(o VaultOptions) (*Vault, error) { return vault.Open(o) }
+
+// Reveal returns the value that a token of a tenant stands for, or
+// fault.NotFound. Whoever calls it has checked the permission and put the act on
+// record.
+func Reveal(v *Vault, tenant record.TenantID, token string) (string, error) {
+	t, err := vault.ParseToken(token)
+	if err != nil {
+		return "", err
+	}
+	of, err := v.Of(tenant)
+	if err != nil {
+		return "", err
+	}
+	return of.Reveal(t)
+}
+
+// NeedsVault reports whether a rule tokenises.
+func (c *Config) NeedsVault() bool {
+	for i := range c.Rules {
+		if c.Rules[i].Tokenise != nil {
+			return true
+		}
+	}
+	return false
+}
+
+// verdict is what a rule decides of a record's staying.
+type verdict uint8
+
+const (
+	stays verdict = iota // nothing
+	keeps
+	drops
+	samples
+)
+
 type rule struct {
-	id     string
-	when   match.Predicate // nil: every record
-	drop   bool
-	class  record.Class // "": none
-	redact *redaction   // nil: none
+	id      string
+	when    match.Predicate // nil: every record
+	verdict verdict
+	limit   uint64       // samples: a key below it stays
+	class   record.Class // "": none
+	set     *Set         // nil: none
+	change  *change      // nil: none
+}
+
+// step is what changes values in one walk over the columns: one rule, or several
+// in a row that detect.
+type step struct {
+	rules  []int
+	detect *detection // nil: rules[0] alone
 }
 
 // Effects say what policy did besides dropping, which is in the batch's Account.
 type Effects struct {
+	Kept       []record.Count // records that a keep or sample rule kept, by rule
 	Classified []record.Count // records, by rule
-	Redacted   []record.Count // values and names, by rule
+	Labelled   []record.Count // owners and classifications that were set, by rule
+	Redacted   []record.Count // values and names that were changed in any way, by rule
+	Untokened  []record.Count // values redacted because the vault has no room, by rule
 }
 
-// New compiles a Config. Its errors are those of Validate.
-func New(c Config) (*Policy, error) {
+// New compiles a Config. Its errors are those of Validate, and fault.Invalid for
+// a rule that hashes or tokenises, which needs NewWith.
+func New(c Config) (*Policy, error) { return NewWith(c, Secrets{}) }
+
+// NewWith is New for rules that need secrets.
+func NewWith(c Config, secrets Secrets) (*Policy, error) { return compile(c, secrets, false) }
+
+func compile(c Config, secrets Secrets, dry bool) (*Policy, error) {
 	if err := c.Validate(); err != nil {
 		return nil, err
 	}
-	p := &Policy{classes: c.retentions(), def: DefaultClass, byEvent: c.RetentionFrom == fromEvent}
+	p := &Policy{config: c, secrets: secrets, dry: dry, classes: c.retentions(), def: DefaultClass, byEvent: c.RetentionFrom == fromEvent}
 	if c.DefaultClass != "" {
 		p.def = record.Class(c.DefaultClass)
 	}
-	list := c.Rules
-	if !c.NoBuiltin {
-		list = append(append([]Rule(nil), list...), Builtin()...)
-	}
-	for _, r := range list {
-		compiled, err := r.compile()
+	for _, r := range c.all() {
+		compiled, err := r.compile(c.Expression)
 		if err != nil {
 			return nil, err
 		}
-		p.redacts = p.redacts || compiled.redact != nil
-		p.rules = append(p.rules, compiled)
+		if ch := compiled.change; ch != nil && (ch.does == hashes && secrets.HashKey == nil || ch.does == tokenises && secrets.Vault == nil) && !dry {
+			return nil, fault.Errorf(fault.Invalid, "rule %s needs keys, and there are none here", r.ID)
+		}
+		p.add(compiled)
 	}
 	p.pool.New = func() any { return p.session() }
 	return p, nil
+}
+
+// all returns the rules in force, in order.
+func (c *Config) all() []Rule {
+	if c.NoBuiltin {
+		return c.Rules
+	}
+	return append(append([]Rule(nil), c.Rules...), Builtin()...)
+}
+
+func (p *Policy) add(r rule) {
+	n := len(p.rules)
+	p.rules = append(p.rules, r)
+	p.decides = p.decides || r.verdict != stays || r.class != ""
+	p.sets = p.sets || r.set != nil
+	p.marks = p.marks || r.set != nil || r.change != nil && r.when != nil
+	if r.change == nil {
+		return
+	}
+	if r.change.kinds == 0 {
+		p.steps = append(p.steps, step{rules: []int{n}})
+		return
+	}
+	if last := len(p.steps) - 1; last < 0 || p.steps[last].detect == nil {
+		p.steps = append(p.steps, step{detect: new(detection)})
+	}
+	s := &p.steps[len(p.steps)-1]
+	s.rules = append(s.rules, n)
+	s.detect.add(r.change.kinds)
 }
 
 // Retention returns how long records of a class are kept. A class that the
@@ -87,112 +195,4 @@ func (p *Policy) Classes() map[record.Class]Retention {
 		out[c] = r
 	}
 	return out
-}
-
-// session is the scratch of one Apply: matchers are not safe for concurrent use.
-type session struct {
-	matchers []*match.Matcher  // by rule; nil without a condition
-	fate     []int32           // by record: index of the deciding rule, or -1
-	counts   []uint64          // by rule: records it decided
-	redacted []uint64          // by rule: values and names
-	hits     [][]bool          // by rule and record: a redaction's condition
-	covered  []map[string]bool // by rule: names of columns and whether it looks at them
-	dst      []byte
-}
-
-func (p *Policy) session() *session {
-	s := &session{matchers: make([]*match.Matcher, len(p.rules)), counts: make([]uint64, len(p.rules)), redacted: make([]uint64, len(p.rules)), hits: make([][]bool, len(p.rules)), covered: make([]map[string]bool, len(p.rules))}
-	for i := range p.rules {
-		if p.rules[i].when != nil {
-			s.matchers[i] = match.Compile(p.rules[i].when)
-		}
-	}
-	return s
-}
-
-// Apply drops, classifies and redacts the records of b, and adds what it
-// dropped to b.Account.Dropped. A record to which no rule gives a class gets
-// class, or the policy's default one when class is "".
-func (p *Policy) Apply(b *record.Batch, class record.Class) Effects {
-	if class == "" {
-		class = p.def
-	}
-	s := p.begin(b)
-	defer p.pool.Put(s)
-	dropped := p.decide(s, b, class)
-	p.redact(s, b)
-	var e Effects
-	for i := range p.rules {
-		if n := s.counts[i]; n > 0 {
-			if p.rules[i].drop {
-				b.Account.Dropped = append(b.Account.Dropped, record.Count{Name: p.rules[i].id, N: n})
-			} else {
-				e.Classified = append(e.Classified, record.Count{Name: p.rules[i].id, N: n})
-			}
-		}
-		if n := s.redacted[i]; n > 0 {
-			e.Redacted = append(e.Redacted, record.Count{Name: p.rules[i].id, N: n})
-		}
-	}
-	if dropped > 0 {
-		b.Keep(func(i int) bool { f := s.fate[i]; return f < 0 || !p.rules[f].drop })
-	}
-	return e
-}
-
-// Redact applies only the redactions; the records keep their class.
-func (p *Policy) Redact(b *record.Batch) Effects {
-	s := p.begin(b)
-	defer p.pool.Put(s)
-	p.redact(s, b)
-	var e Effects
-	for i := range p.rules {
-		if n := s.redacted[i]; n > 0 {
-			e.Redacted = append(e.Redacted, record.Count{Name: p.rules[i].id, N: n})
-		}
-	}
-	return e
-}
-
-func (p *Policy) begin(b *record.Batch) *session {
-	s := p.pool.Get().(*session)
-	clear(s.counts)
-	clear(s.redacted)
-	for _, m := range s.matchers {
-		if m != nil {
-			m.Bind(b)
-		}
-	}
-	return s
-}
-
-// decide finds the deciding rule of each record and sets its class, or the given
-// one where no rule decides. It returns how many will be dropped.
-func (p *Policy) decide(s *session, b *record.Batch, class record.Class) (dropped int) {
-	s.fate = s.fate[:0]
-	for i := range b.Len() {
-		fate := int32(-1)
-		for j := range p.rules {
-			r := &p.rules[j]
-			if !r.drop && r.class == "" {
-				continue
-			}
-			if m := s.matchers[j]; m == nil || m.MatchRow(b, i) {
-				fate = int32(j)
-				break
-			}
-		}
-		s.fate = append(s.fate, fate)
-		switch {
-		case fate < 0:
-			b.SetClassAt(i, class)
-		case p.rules[fate].drop:
-			s.counts[fate]++
-			dropped++
-		default:
-			s.counts[fate]++
-			b.SetClassAt(i, p.rules[fate].class)
-		}
-	}
-	return dropped
 }
