@@ -4,6 +4,7 @@ import (
 	"github.com/meshtrail/meshtrail/internal/normalise/facts"
 	"github.com/meshtrail/meshtrail/internal/normalise/jsonscan"
 	"github.com/meshtrail/meshtrail/internal/normalise/table"
+	"github.com/meshtrail/meshtrail/internal/record"
 )
 
 var index = table.NewIndex(tables...)
@@ -96,7 +97,17 @@ func (n *Normaliser) byTable(o *jsonscan.Object, l *layout, t *tabled) bool {
 		n.out.MeshType(t.table.Format.Mesh)
 	}
 	if t.message >= 0 && o.Members[t.message].Kind == jsonscan.String {
-		n.message(o, t.message, -1)
+		n.envelop(o, t.message, -1)
+		for _, r := range t.rules {
+			if r == nil {
+				continue
+			}
+			if f, ok := r.Field(); ok {
+				n.around = append(n.around, record.Field{Name: f.String()})
+			}
+		}
+		n.out.Around = n.around
+		n.message(o, t.message, t.table.Format.Kind == facts.Host)
 	}
 	return true
 }

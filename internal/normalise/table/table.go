@@ -39,6 +39,9 @@ type Table struct {
 	None []string
 	// Keys are the rules, by flattened name.
 	Keys map[string]Rule
+	// Envelope says that a record within the message tells the time better than the
+	// object around it, which keeps its own as a member too.
+	Envelope bool
 	// Match decides by values; nil accepts every object of the shape. It MUST write
 	// nothing.
 	Match func(s *Slots) bool
@@ -51,6 +54,7 @@ type Slots struct {
 	object  *jsonscan.Object
 	members [MaxSlots]*jsonscan.Member
 	scratch jsonscan.Object
+	joined  []byte // by List
 }
 
 // Reset empties the slots for an object.
@@ -128,6 +132,40 @@ func (s *Slots) First(at Slot) []byte {
 		}
 	})
 	return first
+}
+
+// List returns the texts of the array in a slot, comma-separated, or the text of
+// the slot itself when it is a string. It is valid until the next List.
+func (s *Slots) List(at Slot) []byte {
+	m := s.members[at]
+	if m == nil || m.Kind != jsonscan.JSON {
+		return s.Text(at)
+	}
+	s.joined = s.joined[:0]
+	s.scratch.Elements(m.Text, func(e *jsonscan.Member) {
+		if len(s.joined) > 0 {
+			s.joined = append(s.joined, ',')
+		}
+		s.joined = append(s.joined, e.Text...)
+	})
+	return s.joined
+}
+
+// Count returns the number of elements, but nulls, of the array in a slot, 0 when
+// it is none.
+func (s *Slots) Count(at Slot) int {
+	n := 0
+	s.Elements(at, func(*jsonscan.Member) { n++ })
+	return n
+}
+
+// Only returns the single element of the array in a slot, or the text of the slot
+// when it is a string; nil when there are none or several.
+func (s *Slots) Only(at Slot) []byte {
+	if m := s.members[at]; m != nil && m.Kind == jsonscan.JSON && s.Count(at) != 1 {
+		return nil
+	}
+	return s.First(at)
 }
 
 // Leave keeps a slot's member under its own name: Finish calls it for a member
