@@ -4,7 +4,8 @@
 // what is not there: fluent-bit, fluentd (with fluent-plugin-elasticsearch), otelcol
 // (with filelog, file_storage, otlp and otlphttp), telemetrygen, promtail, vlagent,
 // logcli, loki-canary, rsyslogd, syslog-ng, logger, nginx, haproxy, and in its folder
-// npm the client libraries of clients_test.go. All of them take some ten minutes.
+// npm the client libraries of clients_test.go, what jaeger.sh builds, and chromium. All
+// of them take some ten minutes. $PEERS_SHOTS names a folder for pictures of pages.
 //
 //	PEERS_BIN=/opt/peers go test -v -timeout 30m ./e2e/peers
 //

@@ -318,8 +318,8 @@ func TestCallsV2(t *testing.T) {
 		}
 		return nil
 	})
-	want := map[protowire.Number]int{1: 1, 2: 1, 3: 1, 4: 2, 6: 1, 7: 1, 8: 4, 9: 1, 10: 1}
-	if err != nil || !maps.Equal(fields, want) || strings.Join(tags, " ") != "peer.service db span.kind client error ! ! otel.status_description boom" {
+	want := map[protowire.Number]int{1: 1, 2: 1, 3: 1, 4: 2, 6: 1, 7: 1, 8: 5, 9: 1, 10: 1}
+	if err != nil || !maps.Equal(fields, want) || strings.Join(tags, " ") != "peer.service db span.kind client error ! ! otel.status_code ERROR otel.status_description boom" {
 		t.Errorf("%v, fields %v, tags %q", err, fields, tags)
 	}
 	for method, sizes := range map[string]int{"FindTraces": 2, "GetServices": 1, "GetOperations": 1, "GetDependencies": 1} {

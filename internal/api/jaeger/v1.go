@@ -197,6 +197,9 @@ func ownTags(s *trace.Span) (tags []tagV1) {
 		if _, has := s.Attr("error"); !has {
 			tags = append(tags, tagV1{"error", "bool", true})
 		}
+		if _, has := s.Attr("otel.status_code"); !has {
+			text("otel.status_code", "ERROR")
+		}
 	}
 	text("otel.status_description", s.Message)
 	text("w3c.tracestate", s.State)
