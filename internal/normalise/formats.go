@@ -16,14 +16,14 @@ import (
 
 // tables are the JSON layouts that are read by tables. Of several that know a
 // shape the first is asked first.
-var tables = slices.Concat[[]*table.Table]()
+var tables = slices.Concat[[]*table.Table](meshTables)
 
 // texts are the parsers of text lines. Of several that read a line the first is
 // asked first; only those are asked whose lines may begin with its first byte.
-var texts = []text{
+var texts = slices.Concat([]text{
 	{platforms: []string{"envoy", "istio", "consul", "kuma"}, begins: `["A`, fresh: func() facts.Line { return new(envoy.Line) }},
 	{platforms: []string{"linkerd"}, begins: "0123456789[", fresh: func() facts.Line { return new(linkerd.Access) }},
-}
+}, meshTexts)
 
 // A text is one parser of text lines.
 type text struct {
@@ -41,7 +41,7 @@ var plain = []facts.Format{
 }
 
 var formats = func() []facts.Format {
-	all := slices.Concat(envoy.Formats, linkerd.Formats, hubble.Formats, plain)
+	all := slices.Concat(envoy.Formats, linkerd.Formats, hubble.Formats, meshFormats, plain)
 	for _, t := range tables {
 		all = append(all, t.Format)
 	}

@@ -42,13 +42,14 @@ type Pair struct {
 	Flag       bool // a word without =; Value is nil
 }
 
-// Text returns the value without escapes: itself if it has none, else it is
-// written to scratch[:0].
-func (p *Pair) Text(scratch []byte) []byte {
+// Text returns the value without escapes: itself if it has none, else *scratch,
+// which is overwritten.
+func (p *Pair) Text(scratch *[]byte) []byte {
 	if !p.Escaped {
 		return p.Value
 	}
-	return Unescape(scratch[:0], p.Value)
+	*scratch = Unescape((*scratch)[:0], p.Value)
+	return *scratch
 }
 
 // A Scanner reads the pairs of a line, one after the other.

@@ -36,6 +36,7 @@ const (
 	asTraceID
 	asTraceparent
 	asMessage
+	asSeverity
 )
 
 // At also gives the member a slot, for Match and Finish.
@@ -46,6 +47,17 @@ func (r *Rule) Slot() Slot { return r.slot }
 
 // Message reports whether the member is the record's message.
 func (r *Rule) Message() bool { return r.as == asMessage }
+
+// Field returns the field that the rule writes, if it is one.
+func (r *Rule) Field() (field.ID, bool) {
+	switch r.as {
+	case asText, asInt, asBool, asSpan, asAddress:
+		return r.to, true
+	case asSeverity:
+		return field.SeverityText, true
+	}
+	return 0, false
+}
 
 // Own keeps the member under its own name; it is of use with At.
 func Own() Rule { return Rule{as: asOwn} }
@@ -104,6 +116,9 @@ func Traceparent() Rule { return Rule{as: asTraceparent} }
 // one of a platform.
 func Message() Rule { return Rule{as: asMessage} }
 
+// Severity writes severity_text of a word, and severity_number.
+func Severity() Rule { return Rule{as: asSeverity} }
+
 // Put writes a member by its rule, and reports false when it stays under its own
 // name: with odd, because its value is not of the rule's type.
 func (r *Rule) Put(o *facts.Out, m *jsonscan.Member) (done, odd bool) {
@@ -126,8 +141,11 @@ func (r *Rule) Put(o *facts.Out, m *jsonscan.Member) (done, odd bool) {
 func (r *Rule) put(o *facts.Out, m *jsonscan.Member) bool {
 	switch r.as {
 	case asText:
+		if m.Kind == jsonscan.Bool {
+			return false
+		}
 		o.Str(r.to, m.Text)
-		return m.Kind != jsonscan.Bool
+		return true
 	case asInt:
 		n, ok := whole(m)
 		if ok {
@@ -173,6 +191,8 @@ func (r *Rule) form(o *facts.Out, v []byte) bool {
 		o.Protocol(v)
 	case asServer:
 		o.Server(v)
+	case asSeverity:
+		o.Severity(v)
 	case asTraceID:
 		return o.TraceID(v)
 	case asTraceparent:

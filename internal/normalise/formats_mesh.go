@@ -1,0 +1,21 @@
+package normalise
+
+import (
+	"slices"
+
+	"github.com/meshtrail/meshtrail/internal/normalise/facts"
+	"github.com/meshtrail/meshtrail/internal/normalise/istio"
+	"github.com/meshtrail/meshtrail/internal/normalise/table"
+)
+
+// What the programs of meshes write beside access logs of Envoy. A platform is one
+// line of each list.
+var (
+	meshTables = slices.Concat[[]*table.Table](istio.Tables)
+
+	meshTexts = []text{
+		{platforms: []string{"istio"}, begins: "2", fresh: func() facts.Line { return new(istio.Line) }},
+	}
+
+	meshFormats = slices.Concat(istio.Formats)
+)
