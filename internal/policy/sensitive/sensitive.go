@@ -4,19 +4,20 @@
 // A Scanner reads each value once, word by word, and asks a validator only where
 // a word's look or the bytes around it give reason to. Nothing is an expression,
 // and nothing is allocated per value. What hides behind URL escapes, JSON's
-// escapes or base64 is decoded in bounded pieces and looked through as well; then
-// the whole of the encoded text is what was found.
+// escapes, strings that are joined, or base64 is decoded and looked through as
+// well, three layers deep; of base64 the whole run is then what was found.
 //
 // Names are evidence: a column's own name (authorization, db.password), and names
 // within a text (password=…, "token":"…"). So are a vendor's prefix with its
 // checksum, an issuer's range with Luhn's digit, a country's length with its
 // remainder. High entropy alone is none, because a trace id has it too.
 //
+// Each step is bounded by what it consumes, so that no text costs more than a
+// constant per byte.
+//
 // The package knows no batch and no rule, keeps nothing of a value, and decides
 // nothing: policy says what becomes of a finding.
 package sensitive
-
-import "bytes"
 
 // Finding is a part of a value: v[Start:End] is of Kind and is what is to be
 // replaced. Of "Bearer abc" that is the credential alone.
@@ -33,22 +34,23 @@ type Scanner struct {
 // New returns a Scanner for the kinds in set.
 func New(set Set) *Scanner { return &Scanner{set: set & All()} }
 
-// Field is what the name of a column tells about its values. Take it once per
-// column, from Scanner.Field.
-type Field struct {
-	whole Kind // the whole value is of this kind, whatever it looks like
-}
-
-// Field reads a column's name: a schema name or a sender's own.
-func (s *Scanner) Field(name string) Field { return Field{} }
-
-// Named reports whether the name alone makes every value one of a kind, so that
-// nothing about the values' bytes can tell that there is nothing to find.
-func (f Field) Named() bool { return f.whole != 0 }
-
 // MayFind is the cheap test of a whole column's bytes: false means that no value
 // in it has a finding, unless its Field is Named.
-func (s *Scanner) MayFind(data []byte) bool { return bytes.IndexByte(data, '@') >= 0 }
+func (s *Scanner) MayFind(data []byte) bool {
+	if len(data) < shortest {
+		return false
+	}
+	var m uint8
+	for len(data) >= 8 {
+		p := (*[8]byte)(data)
+		m |= hint[p[0]] | hint[p[1]] | hint[p[2]] | hint[p[3]] | hint[p[4]] | hint[p[5]] | hint[p[6]] | hint[p[7]]
+		data = data[8:]
+	}
+	for _, b := range data {
+		m |= hint[b]
+	}
+	return m != 0
+}
 
 // Find appends the findings in v, in order and apart from each other. field is
 // the name of its column, "" of none. Where many values have one name, a Cursor
@@ -58,41 +60,107 @@ func (s *Scanner) Find(dst []Finding, field string, v []byte) []Finding {
 }
 
 // FindIn is Find with the field's name already read.
-func (s *Scanner) FindIn(dst []Finding, f Field, v []byte) []Finding { return dst }
+func (s *Scanner) FindIn(dst []Finding, f Field, v []byte) []Finding {
+	if f.whole != 0 {
+		return s.named(dst, f, v)
+	}
+	if len(v) < shortest && !f.any {
+		return dst
+	}
+	return s.find(dst, f, v, 0)
+}
 
 // FindInt reports whether a whole number is one of a kind: a number of a card, or
 // a telephone's in a field named so.
-func (s *Scanner) FindInt(f Field, n int64) (Kind, bool) { return 0, false }
+func (s *Scanner) FindInt(f Field, n int64) (Kind, bool) {
+	if n < 1e6 || n < 1e12 && !f.phone && !f.Named() {
+		return 0, false
+	}
+	var text [20]byte
+	i := len(text)
+	for ; n > 0; n /= 10 {
+		i--
+		text[i] = byte('0' + n%10)
+	}
+	switch digits := text[i:]; {
+	case f.Named():
+		return f.whole, s.set.Has(f.whole)
+	case f.phone && s.set.Has(Phone) && len(digits) >= 7 && len(digits) <= 15:
+		return Phone, true
+	case s.set.Has(PAN) && isPAN(digits, f.card):
+		return PAN, true
+	}
+	return 0, false
+}
 
 // Cursor walks the values of one column. It skips values that are equal to others
 // which it has seen to be clean: most of what an access log says, it said before.
 // The zero Cursor is ready for Reset. It is large: keep it.
 type Cursor struct {
-	s    *Scanner
-	f    Field
-	data []byte
-	ends []uint32
-	next int
+	s     *Scanner
+	f     Field
+	data  []byte
+	ends  []uint32
+	next  int
+	start uint32 // where value next begins
+	clean [cleanSlots]span
+	last  span // the value before, when it was clean
 }
+
+const cleanSlots = 64
+
+type span struct{ start, end uint32 }
+
+// few is how many values a column must have for a cache of clean ones to pay.
+const few = 32
 
 // Reset begins a column: value i is data[ends[i-1]:ends[i]].
 func (c *Cursor) Reset(s *Scanner, f Field, data []byte, ends []uint32) {
-	c.s, c.f, c.data, c.ends, c.next = s, f, data, ends, 0
+	c.s, c.f, c.data, c.ends, c.next, c.start, c.last = s, f, data, ends, 0, 0, span{}
+	if len(ends) >= few {
+		clear(c.clean[:])
+	}
 }
 
 // Next returns the index of the next value with findings, and appends them to
-// dst; -1 when there is none. The data MUST stay as they are until then.
+// dst; -1 when there is none. The data MUST stay as they are until then; ends of
+// values up to the returned one may be overwritten.
 func (c *Cursor) Next(dst []Finding) (int, []Finding) {
+	data, many := c.data, len(c.ends) >= few
 	for c.next < len(c.ends) {
-		i, start := c.next, uint32(0)
-		c.next++
-		if i > 0 {
-			start = c.ends[i-1]
+		i, at := c.next, span{c.start, c.ends[c.next]}
+		c.next, c.start = i+1, at.end
+		v := data[at.start:at.end]
+		if len(v) < shortest && !c.f.Named() {
+			continue
+		}
+		if l := c.last; int(l.end-l.start) == len(v) && string(data[l.start:l.end]) == string(v) {
+			continue
+		}
+		var slot *span
+		if many && len(v) >= 8 {
+			slot = &c.clean[slotOf(v)]
+			if l := *slot; int(l.end-l.start) == len(v) && string(data[l.start:l.end]) == string(v) {
+				continue
+			}
 		}
 		n := len(dst)
-		if dst = c.s.FindIn(dst, c.f, c.data[start:c.ends[i]]); len(dst) > n {
+		if dst = c.s.FindIn(dst, c.f, v); len(dst) > n {
 			return i, dst
+		}
+		c.last = at
+		if slot != nil {
+			*slot = at
 		}
 	}
 	return -1, dst
+}
+
+// slotOf hashes the length and both ends of a value of at least 8 bytes. Names
+// of one column differ at their ends.
+func slotOf(v []byte) uint32 {
+	a, b := (*[4]byte)(v), (*[4]byte)(v[len(v)-4:])
+	x := uint32(a[0]) | uint32(a[1])<<8 | uint32(a[2])<<16 | uint32(a[3])<<24
+	y := uint32(b[0]) | uint32(b[1])<<8 | uint32(b[2])<<16 | uint32(b[3])<<24
+	return ((x^y<<7)*0x9e3779b1 + (y+uint32(len(v)))*0x85ebca6b) >> 26
 }
