@@ -9,6 +9,7 @@ import (
 	"github.com/meshtrail/meshtrail/internal/fault"
 	"github.com/meshtrail/meshtrail/internal/forward"
 	"github.com/meshtrail/meshtrail/internal/policy"
+	"github.com/meshtrail/meshtrail/internal/query"
 	"github.com/meshtrail/meshtrail/internal/receive/filetail"
 )
 
@@ -77,6 +78,7 @@ func DefaultAgent() *Agent {
 		Log:     Log{Level: "info", Format: "text"},
 		Forward: AgentForward{Config: forward.Config{}.WithDefaults()},
 		Spool:   AgentSpool{MaxBytes: 4 << 30},
+		Policy:  policy.Config{Language: query.Selectors{}},
 	}
 }
 
@@ -104,7 +106,7 @@ func (a *Agent) validate(places map[string]place) (out Problems) {
 	add("", a.check())
 	add("log", a.Log.Validate())
 	add("forward", a.Forward.Validate())
-	add("policy", a.Policy.Validate())
+	add("policy", a.Policy.ValidateAgent())
 	names := make(map[string]bool)
 	for i, in := range a.Inputs.Files {
 		path := "inputs.files[" + strconv.Itoa(i) + "]"

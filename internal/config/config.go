@@ -131,6 +131,7 @@ func Default() *Config {
 		Receive: receive.Limits{}.WithDefaults(),
 		Store:   Store{SealBytes: 192 << 20, SealAge: 2 * time.Minute, Unsealed: 512 << 20, CacheBytes: 128 << 20, Reserve: 128 << 20},
 		Query:   query.Limits{MaxEntries: 5000, MaxPoints: 11_000, MaxSeries: 10_000, Timeout: time.Minute, StreamTimeout: time.Hour, ResultCacheBytes: 32 << 20, MemoryBytes: 1 << 30},
+		Policy:  policy.Config{Language: query.Selectors{}},
 		sum:     sha256.Sum256(nil),
 	}
 }

@@ -318,3 +318,35 @@ certificates:
 		}
 	}
 }
+
+// TestPolicyRules reads every action that the example shows, and an expression.
+func TestPolicyRules(t *testing.T) {
+	var rules []string
+	on := false
+	for _, line := range strings.Split(string(Example()), "\n") {
+		if strings.HasPrefix(line, "#     rules:") {
+			on = true
+		}
+		if on && !strings.HasPrefix(line, "#   ") {
+			break
+		}
+		if on {
+			rules = append(rules, "  "+strings.TrimPrefix(line, "#     "))
+		}
+	}
+	c, err := Parse([]byte("policy:\n" + strings.Join(rules, "\n")))
+	if err != nil {
+		t.Fatal(err)
+	}
+	if len(c.Policy.Rules) != 7 || c.Policy.Rules[2].Sample != 0.1 {
+		t.Errorf("%d rules: %+v", len(c.Policy.Rules), c.Policy.Rules)
+	}
+	_, err = Parse([]byte("policy:\n  rules:\n    - id: a\n      match: '{x='\n      drop: true"))
+	if err == nil || !strings.Contains(err.Error(), "policy.rules[0].match") {
+		t.Errorf("a wrong expression: %v", err)
+	}
+	_, err = ParseAgent([]byte("policy:\n  rules:\n    - id: a\n      hash: {detect: [email]}"))
+	if err == nil || !strings.Contains(err.Error(), "policy.rules[0].hash") {
+		t.Errorf("an agent that hashes: %v", err)
+	}
+}

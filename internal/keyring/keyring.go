@@ -2,8 +2,10 @@
 //
 //	root key ─┬─ journal key                        derived (HKDF-SHA256)
 //	          ├─ ledger signing key                 sealed
-//	          └─ tenant keys ── data keys           sealed; one data key for each
-//	                                                tenant, class and UTC day
+//	          ├─ token vault's key                  derived
+//	          └─ tenant keys ─┬─ data keys          sealed; one data key for each
+//	                          │                     tenant, class and UTC day
+//	                          └─ hash, token keys   derived
 //
 //	keys/root.key                                   one line of 64 hex digits, mode 0600
 //	keys/ledger.pub                                 the ledger's verifier key, plain
@@ -42,6 +44,7 @@ import (
 
 	"github.com/meshtrail/meshtrail/internal/crypt"
 	"github.com/meshtrail/meshtrail/internal/fault"
+	"github.com/meshtrail/meshtrail/internal/record"
 	"github.com/meshtrail/meshtrail/internal/vfs"
 )
 
@@ -59,6 +62,7 @@ const (
 	journalLabel = "meshtrail journal"
 	ledgerLabel  = "meshtrail ledger"
 	tenantLabel  = "meshtrail tenants"
+	vaultLabel   = "meshtrail token vault"
 )
 
 // Keyring gives keys out. It is safe for concurrent use.
@@ -191,6 +195,24 @@ func (k *Keyring) openLedger() error {
 
 // JournalKey returns the key of the journal.
 func (k *Keyring) JournalKey() *crypt.Key { return k.root.Derive(journalLabel) }
+
+// VaultKey returns the key of the token vault.
+func (k *Keyring) VaultKey() *crypt.Key { return k.root.Derive(vaultLabel) }
+
+// TenantKey returns a tenant's key for one purpose, the same for ever. The first
+// call for a tenant makes its key, which is durable before anybody gets one.
+func (k *Keyring) TenantKey(tenant, purpose string) (*crypt.Key, error) {
+	if !record.ValidName(tenant) || purpose == "" {
+		return nil, fault.Errorf(fault.Invalid, "key of tenant %q for %q", tenant, purpose)
+	}
+	k.mu.Lock()
+	defer k.mu.Unlock()
+	key, err := k.tenantKey(tenant)
+	if err != nil {
+		return nil, err
+	}
+	return key.Derive("meshtrail tenant: " + purpose), nil
+}
 
 // Signer returns the ledger's signing key.
 func (k *Keyring) Signer() (note.Signer, error) { return k.signer, nil }

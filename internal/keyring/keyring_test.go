@@ -592,3 +592,41 @@ func FuzzParseDataName(f *testing.F) {
 		}
 	})
 }
+
+// TestTenantKey gives each tenant and purpose a key of its own, the same after a
+// restart.
+func TestTenantKey(t *testing.T) {
+	fs := memfs.New()
+	if err := Create(fs); err != nil {
+		t.Fatal(err)
+	}
+	get := func() (out [4][32]byte) {
+		k, err := Open(fs)
+		if err != nil {
+			t.Fatal(err)
+		}
+		for i, of := range [3][2]string{{"shop", "hash"}, {"shop", "tokens"}, {"bank", "hash"}} {
+			key, err := k.TenantKey(of[0], of[1])
+			if err != nil {
+				t.Fatal(err)
+			}
+			out[i] = key.Commitment("test")
+		}
+		out[3] = k.VaultKey().Commitment("test")
+		if _, err := k.TenantKey("../x", "hash"); err == nil {
+			t.Error("any name is a tenant")
+		}
+		return out
+	}
+	was := get()
+	for i := range was {
+		for j := range i {
+			if was[i] == was[j] {
+				t.Error("two keys are one")
+			}
+		}
+	}
+	if get() != was {
+		t.Error("keys change with a restart")
+	}
+}

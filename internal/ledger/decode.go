@@ -44,6 +44,10 @@ func (l Leaf) At() int64 {
 		return v.At
 	case Hold:
 		return v.At
+	case Policy:
+		return v.At
+	case Tokens:
+		return v.At
 	}
 	return 0
 }
@@ -102,6 +106,12 @@ func withType(leaf any) (any, error) {
 	case Hold:
 		v.Type = TypeHold
 		return v, nil
+	case Policy:
+		v.Type = TypePolicy
+		return v, nil
+	case Tokens:
+		v.Type = TypeTokens
+		return v, nil
 	}
 	return nil, fault.Errorf(fault.Internal, "encode leaf: %T is not a leaf", leaf)
 }
@@ -140,6 +150,10 @@ func Decode(data []byte) (Leaf, error) {
 		l.Value, l.Unknown, err = decodeAs[Destruction](data, fields)
 	case TypeHold:
 		l.Value, l.Unknown, err = decodeAs[Hold](data, fields)
+	case TypePolicy:
+		l.Value, l.Unknown, err = decodeAs[Policy](data, fields)
+	case TypeTokens:
+		l.Value, l.Unknown, err = decodeAs[Tokens](data, fields)
 	}
 	if err != nil {
 		return Leaf{}, fault.Errorf(fault.Corrupt, "decode %s leaf: %w", l.Type, err)

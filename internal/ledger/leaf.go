@@ -14,6 +14,9 @@ const (
 	TypeCompact     = "compact"
 	TypeDestruction = "destruction"
 	TypeHold        = "hold"
+
+	TypePolicy = "policy"
+	TypeTokens = "tokens"
 )
 
 // Genesis is leaf 0: the birth of a history.
@@ -186,4 +189,33 @@ type Hold struct {
 func (h *Hold) Covers(tenant, class, day string) bool {
 	return (h.Tenant == "" || h.Tenant == tenant) && (h.Class == "" || h.Class == class) &&
 		(h.From == "" || h.From <= day) && (h.To == "" || day <= h.To)
+}
+
+// MaxChanges bounds the text of a Policy leaf's changes, in bytes.
+const MaxChanges = 40 << 10
+
+// A Policy leaf says that a logging policy came into force which is not the one
+// before it.
+type Policy struct {
+	Type    string `json:"type"`
+	At      int64  `json:"at"`
+	Version string `json:"version"` // of the program, which has built-in rules
+	SHA256  string `json:"sha256"`  // of the policy in its canonical form, hex
+	Was     string `json:"was"`     // of the policy before; "" for the first
+	Owner   string `json:"owner"`   // who decides, as the policy says
+	// Changes are lines of the rendered policy that came ("+ …") or went ("- …"),
+	// of the first policy all. Omitted counts those beyond MaxChanges.
+	Changes []string `json:"changes"`
+	Omitted int      `json:"omitted"`
+	// Note says why the changes are not known, if they are not.
+	Note string `json:"note,omitempty"`
+}
+
+// A Tokens leaf says how far the token vault reaches: its journal holds this
+// position for ever.
+type Tokens struct {
+	Type string `json:"type"`
+	At   int64  `json:"at"`
+	Seq  uint64 `json:"seq"`
+	Hash string `json:"hash"` // chain value after that frame, hex
 }

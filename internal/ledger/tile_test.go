@@ -112,6 +112,8 @@ func TestDecode(t *testing.T) {
 		Compact{At: 8, Reason: "merge", Output: "c", Inputs: []string{"a", "b"}, Records: 1<<64 - 1, Reencoded: 3},
 		Destruction{At: 9, Reason: "retention", Policy: "app 90d", Segments: []string{"c"}, KeyIDs: []string{"k"}, Part: 1, Parts: 1},
 		Hold{At: 10, Action: "placed", ID: "case-7", From: "2026-01-01"},
+		Policy{At: 11, SHA256: "ab", Was: "cd", Owner: "security", Changes: []string{"+ a rule"}},
+		Tokens{At: 12, Seq: 3, Hash: "ef"},
 	}
 	for i, leaf := range leaves {
 		data, err := encode(leaf)

@@ -13,7 +13,7 @@ import (
 )
 
 // compile turns a valid rule into its compiled form.
-func (r *Rule) compile(expression func(string) (match.Predicate, error)) (rule, error) {
+func (r *Rule) compile(language Language) (rule, error) {
 	out := rule{id: r.ID, class: record.Class(r.Class), set: r.Set}
 	switch {
 	case r.Drop:
@@ -23,7 +23,7 @@ func (r *Rule) compile(expression func(string) (match.Predicate, error)) (rule, 
 	case r.Sample > 0:
 		out.verdict, out.limit = samples, limitOf(r.Sample)
 	}
-	all, err := r.conditions(expression)
+	all, err := r.conditions(language)
 	if err != nil {
 		return out, err
 	}
@@ -39,7 +39,7 @@ func (r *Rule) compile(expression func(string) (match.Predicate, error)) (rule, 
 }
 
 // conditions returns what must hold of a record.
-func (r *Rule) conditions(expression func(string) (match.Predicate, error)) (match.And, error) {
+func (r *Rule) conditions(language Language) (match.And, error) {
 	var all match.And
 	for _, c := range r.When {
 		var p match.Predicate
@@ -65,10 +65,10 @@ func (r *Rule) conditions(expression func(string) (match.Predicate, error)) (mat
 	if r.Match == "" {
 		return all, nil
 	}
-	if expression == nil {
+	if language == nil {
 		return nil, fault.Errorf(fault.Invalid, "rule %s has an expression, and there is no language here", r.ID)
 	}
-	p, err := expression(r.Match)
+	p, err := language.Predicate(r.Match)
 	if err != nil {
 		return nil, err
 	}

@@ -40,10 +40,14 @@ type Config struct {
 	// Rules are held against each record in this order.
 	Rules []Rule `yaml:"rules" json:"rules,omitempty"`
 
-	// Expression compiles a rule's Match. Policy stands on a floor that knows no
-	// query language, so whoever makes the configuration hands it in; nil refuses
-	// every expression.
-	Expression func(text string) (match.Predicate, error) `yaml:"-" json:"-"`
+	// Language understands a rule's Match; nil refuses every expression.
+	Language Language `yaml:"-" json:"-"`
+}
+
+// A Language compiles expressions. Policy stands on a floor that knows none, so
+// whoever makes the configuration hands one in: query.Selectors.
+type Language interface {
+	Predicate(text string) (match.Predicate, error)
 }
 
 // Rule is one rule: what it is held against, and what it does. At most one of

@@ -137,7 +137,7 @@ func compile(c Config, secrets Secrets, dry bool) (*Policy, error) {
 		p.def = record.Class(c.DefaultClass)
 	}
 	for _, r := range c.all() {
-		compiled, err := r.compile(c.Expression)
+		compiled, err := r.compile(c.Language)
 		if err != nil {
 			return nil, err
 		}

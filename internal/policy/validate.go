@@ -15,7 +15,7 @@ import (
 // Validate reports everything that is wrong, each with its path and a hint, as
 // errors of kind fault.Invalid that errors.Join put together.
 func (c Config) Validate() error {
-	v := &validator{classes: defaultClasses(), expression: c.Expression}
+	v := &validator{classes: defaultClasses(), language: c.Language}
 	v.words("owner", c.Owner)
 	if c.MaxTokens < 0 {
 		v.bad("", "max_tokens", "", "negative")
@@ -64,7 +64,7 @@ func (c Config) ValidateAgent() error {
 			given bool
 		}{{"hash", c.Rules[i].Hash != nil}, {"tokenise", c.Rules[i].Tokenise != nil}} {
 			if what.given {
-				v.bad("write the rule into the server's policy, which is applied to what agents forward as well; an agent can redact and mask",
+				v.bad("write the rule into the server's policy, whose changes reach what agents forward as well; an agent can redact and mask",
 					fmt.Sprintf("rules[%d].%s", i, what.name), "", "an agent has no keys for that")
 			}
 		}
@@ -73,9 +73,9 @@ func (c Config) ValidateAgent() error {
 }
 
 type validator struct {
-	classes    map[record.Class]Retention
-	expression func(string) (match.Predicate, error)
-	errs       []error
+	classes  map[record.Class]Retention
+	language Language
+	errs     []error
 }
 
 // words checks what is said for people.
@@ -157,11 +157,11 @@ func count(list ...bool) (n int) {
 }
 
 func (v *validator) match(path, text string) {
-	if v.expression == nil {
+	if v.language == nil {
 		v.bad("write conditions under when", path, text, "expressions are not understood here")
 		return
 	}
-	if _, err := v.expression(text); err != nil {
+	if _, err := v.language.Predicate(text); err != nil {
 		v.bad(fault.HintOf(err), path, text, err.Error())
 	}
 }

@@ -1,6 +1,8 @@
 package query
 
 import (
+	"strings"
+
 	"github.com/meshtrail/meshtrail/internal/fault"
 	"github.com/meshtrail/meshtrail/internal/match"
 	"github.com/meshtrail/meshtrail/internal/query/logql"
@@ -127,4 +129,28 @@ func compiled(where match.Predicate) *plan.Log {
 	}
 	walk(l.Where, true)
 	return l
+}
+
+// Selectors is the language of those who hold a question against records that are
+// not stored yet: the rules of a policy.
+type Selectors struct{}
+
+// Predicate compiles what selects records: a LogQL selector with the filters that
+// need no other stage, or, when the text does not begin with {, the search
+// language. It may not ask for the retention class, which rules decide.
+func (Selectors) Predicate(text string) (match.Predicate, error) {
+	lang := Search
+	if strings.HasPrefix(strings.TrimSpace(text), "{") {
+		lang = LogQL
+	}
+	l, err := readLog(lang, text, nil)
+	switch {
+	case err != nil:
+		return nil, err
+	case l.Pipe != nil:
+		return nil, fault.WithHint(fault.Errorf(fault.Invalid, "only selectors and filters can be held against a record before it is stored"), "leave out parsers, formats and distinct: fields have their names already")
+	case l.NamesClass:
+		return nil, fault.Errorf(fault.Invalid, "the class of a record is what rules decide: it is not known yet")
+	}
+	return l.Where, nil
 }

@@ -46,6 +46,7 @@ type book struct {
 	shredded map[string]bool        // keys that one says are
 	gone     map[string]uint64      // destroyed records by tenant
 	holds    map[string]ledger.Hold // by id
+	tokens   ledger.Tokens          // newest
 
 	accounts map[[2]string]ledger.Source
 	epoch    ledger.Epoch       // newest, or the parts of it so far
@@ -117,6 +118,11 @@ func (b *book) leaf(at place, data []byte) {
 		b.destruction(at, v)
 	case ledger.Hold:
 		b.hold(at, v)
+	case ledger.Tokens:
+		if v.Seq < b.tokens.Seq {
+			b.find(KindLeaf, at, "", "the token vault reaches to frame %d, and reached to %d before", v.Seq, b.tokens.Seq)
+		}
+		b.tokens = v
 	}
 }
 
@@ -273,6 +279,19 @@ func (b *book) finish() {
 	}
 	b.rep.Epochs, b.rep.Sources = b.epochs, len(b.accounts)
 	b.balance()
+}
+
+// vault returns the position of the newest tokens leaf, nil without one.
+func (b *book) vault() *journal.Position {
+	p := journal.Position{Seq: b.tokens.Seq}
+	if p.Seq == 0 {
+		return nil
+	}
+	if !unhex(p.Hash[:], b.tokens.Hash) {
+		b.find(KindLeaf, place{file: ledgerDir, index: b.cp.Size - 1}, "", "the token vault's chain value %q is no hash", b.tokens.Hash)
+		return nil
+	}
+	return &p
 }
 
 // anchor returns the journal position of the newest epoch, nil without one.

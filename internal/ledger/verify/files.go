@@ -221,6 +221,41 @@ func (r *run) journal() {
 	}
 }
 
+// tokens checks the chain of the token vault: a journal of which nothing is ever
+// released. What was given out since the newest tokens leaf is chained only.
+func (r *run) tokens() {
+	anchor := r.book.vault()
+	if _, err := r.fs.Stat(tokensDir); errors.Is(err, fs.ErrNotExist) {
+		if anchor != nil {
+			r.rep.add(Finding{Kind: KindMissing, File: tokensDir, Detail: fmt.Sprintf("the ledger knows of %d frames of tokens, and there is no vault: no token can be turned back", anchor.Seq)})
+		}
+		return
+	}
+	rep, err := journal.Verify(vfs.Sub(r.fs, tokensDir), anchor)
+	if err != nil && !errors.Is(err, io.EOF) {
+		r.rep.add(Finding{Kind: KindUnreadable, File: tokensDir, Detail: err.Error()})
+		return
+	}
+	r.rep.Tokens = &Journal{Files: rep.Files, Frames: rep.Frames, Bytes: rep.Bytes, First: rep.Base.Seq, Head: rep.Head.Seq, Anchored: rep.Anchored}
+	if anchor != nil {
+		r.rep.Tokens.Anchor = anchor.Seq
+	}
+	for _, f := range rep.Findings {
+		file := tokensDir
+		if f.File != "" {
+			file += "/" + f.File
+		}
+		out := Finding{Kind: KindJournal, File: file, Offset: f.Offset, Detail: fmt.Sprintf("token vault, %s, frame %d: %s", f.Kind, f.Seq, f.Detail)}
+		if f.Kind == journal.Torn || rep.Files == 0 && anchor == nil {
+			out.Kind = KindUnfinished
+		}
+		r.rep.add(out)
+	}
+	if rep.Files > 0 && rep.Base.Seq > 0 {
+		r.rep.add(Finding{Kind: KindMissing, File: tokensDir, Detail: fmt.Sprintf("the token vault begins after frame %d: files were dropped", rep.Base.Seq)})
+	}
+}
+
 // firstJournal returns the name of the oldest journal file.
 func (r *run) firstJournal() string {
 	list, _ := r.fs.ReadDir(journalDir)

@@ -142,9 +142,10 @@ type Report struct {
 	Segments   Segments   `json:"segments"`
 	Journal    Journal    `json:"journal"`
 	Unanchored Unanchored `json:"unanchored"`
-	Findings   []Finding  `json:"findings"`   // what speaks against the folder
-	Notes      []Finding  `json:"notes"`      // what is worth knowing and does not
-	NotChecked []string   `json:"notChecked"` // what this verification cannot tell
+	Tokens     *Journal   `json:"tokens,omitempty"` // the token vault, where there is one
+	Findings   []Finding  `json:"findings"`         // what speaks against the folder
+	Notes      []Finding  `json:"notes"`            // what is worth knowing and does not
+	NotChecked []string   `json:"notChecked"`       // what this verification cannot tell
 }
 
 // maxFindings bounds a report of a folder that is nothing but damage.

@@ -31,6 +31,9 @@ func (r *Report) WriteText(w io.Writer) error {
 			line("            %d more were compacted, and %d destroyed with a certificate (%d records)", n.Compacted, n.Destroyed, n.DestroyedRecords)
 		}
 		line("  journal   %d frames in %d files, up to frame %d", r.Journal.Frames, r.Journal.Files, r.Journal.Head)
+		if r.Tokens != nil {
+			line("  tokens    %d frames of the vault, %d of them in the ledger", r.Tokens.Frames, min(r.Tokens.Anchor, r.Tokens.Frames))
+		}
 		line("  unanchored %d frames since the epoch of %s", r.Unanchored.Frames, stamp(r.Unanchored.Since))
 		line("")
 	}

@@ -38,6 +38,7 @@ const (
 	segmentsDir   = "segments"
 	journalDir    = "journal"
 	quarantineDir = "quarantine"
+	tokensDir     = "tokens"
 )
 
 // Options are the expectations of whoever verifies.
@@ -92,6 +93,7 @@ func (r *run) all(ctx context.Context) error {
 		r.found = r.rep.tampered()
 		r.segments(ctx)
 		r.journal()
+		r.tokens()
 	} else {
 		r.rep.NotChecked = append(r.rep.NotChecked, "segments and journal: without a ledger that verifies there is nothing to compare them with")
 	}
@@ -242,7 +244,7 @@ func (r *run) walk(dir string) []string {
 // quarantine lists what was moved aside. A damage leaf says which of it was
 // kept data; see book.damage.
 func (r *run) quarantine() {
-	for _, name := range slices.Concat(r.walk(quarantineDir), r.walk(journalDir+"/"+quarantineDir)) {
+	for _, name := range slices.Concat(r.walk(quarantineDir), r.walk(journalDir+"/"+quarantineDir), r.walk(tokensDir+"/"+quarantineDir)) {
 		size := int64(0)
 		if st, err := r.fs.Stat(name); err == nil {
 			size = st.Size()
