@@ -3,6 +3,7 @@ package normalise
 import (
 	"slices"
 
+	"github.com/meshtrail/meshtrail/internal/normalise/applog"
 	"github.com/meshtrail/meshtrail/internal/normalise/envoy"
 	"github.com/meshtrail/meshtrail/internal/normalise/facts"
 	"github.com/meshtrail/meshtrail/internal/normalise/hubble"
@@ -16,7 +17,7 @@ import (
 
 // tables are the JSON layouts that are read by tables. Of several that know a
 // shape the first is asked first.
-var tables = slices.Concat[[]*table.Table](meshTables)
+var tables = slices.Concat[[]*table.Table](meshTables, applog.Tables)
 
 // texts are the parsers of text lines. Of several that read a line the first is
 // asked first; only those are asked whose lines may begin with its first byte.
@@ -41,7 +42,7 @@ var plain = []facts.Format{
 }
 
 var formats = func() []facts.Format {
-	all := slices.Concat(envoy.Formats, linkerd.Formats, hubble.Formats, meshFormats, plain)
+	all := slices.Concat(envoy.Formats, linkerd.Formats, hubble.Formats, meshFormats, applog.Formats, plain)
 	for _, t := range tables {
 		all = append(all, t.Format)
 	}

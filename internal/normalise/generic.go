@@ -19,6 +19,11 @@ func (n *Normaliser) generic(o *jsonscan.Object, l *layout, platform string) {
 	}
 	body := l.body(o)
 	when, ns := l.time(o)
+	if l.level >= 0 {
+		if m := &o.Members[l.level]; m.Kind == jsonscan.String {
+			n.out.SeverityNumber(m.Text)
+		}
+	}
 	for i, op := range l.ops {
 		switch {
 		case i == body || i == when:
@@ -29,7 +34,8 @@ func (n *Normaliser) generic(o *jsonscan.Object, l *layout, platform string) {
 		}
 	}
 	if body >= 0 {
-		n.message(o, body, when)
+		n.envelop(o, body, when)
+		n.message(o, body, l.level < 0)
 	}
 	if when < 0 {
 		return
@@ -42,10 +48,13 @@ func (n *Normaliser) generic(o *jsonscan.Object, l *layout, platform string) {
 }
 
 // message writes a member that holds the message. If it is itself a record of a
-// known shape, that one is written instead, with o as its envelope.
-func (n *Normaliser) message(o *jsonscan.Object, body, when int) {
+// known shape, that one is written instead, with o as its envelope: what envelop
+// noted is taken. What any program may write is only looked for when o is no
+// program's own record but one of who carried it (wrapped).
+func (n *Normaliser) message(o *jsonscan.Object, body int, wrapped bool) {
 	text := o.Members[body].Text
 	if o == &n.inner || len(text) < 2 {
+		n.out.Around = nil
 		n.out.Str(field.Body, text)
 		return
 	}
@@ -53,15 +62,13 @@ func (n *Normaliser) message(o *jsonscan.Object, body, when int) {
 	w := unwrap(text)
 	inner := bytes.TrimRight(w.rest, "\r\n")
 	if len(inner) > 1 && inner[0] == '{' && n.inner.Scan(inner, n.names) == nil {
-		n.envelop(o, body, when)
 		if w.prefixed {
 			n.out.Str(field.Body, text)
 		}
 		n.object(&n.inner, n.out.Declared)
 		return
 	}
-	n.envelop(o, body, when)
-	if n.lines.read(inner, &n.out) {
+	if n.lines.read(inner, &n.out) || n.syslogged(inner) || wrapped && n.any.Text(inner, &n.out) {
 		text = bytes.TrimRight(text, "\r\n")
 	} else {
 		n.out.Format, n.out.Status = format, status

@@ -178,7 +178,7 @@ func (n *Normaliser) syslogged(line []byte) bool {
 		n.object(&n.outer, n.out.Declared)
 		return true
 	}
-	if !n.lines.read(inner, &n.out) {
+	if len(inner) == 0 || !n.lines.read(inner, &n.out) && !n.any.Text(inner, &n.out) {
 		n.out.Format, n.out.Status = syslogFormat.Name, facts.OK
 	}
 	return true

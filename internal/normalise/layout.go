@@ -20,6 +20,8 @@ type layout struct {
 	start int // of the first member that is Envoy's start time, or -1
 	stamp int // of the last member that is Linkerd's timestamp, or -1
 
+	level int // of the member that is the severity, or -1
+
 	// Members by the rank of their names, best first; the first one whose value
 	// will do is taken.
 	bodies, times []int
@@ -56,7 +58,7 @@ func (l *layout) read(o *jsonscan.Object) {
 	*l = layout{
 		envoy: int(c & 0xffff), strong: int(c >> 16 & 0xffff), hubble: int(c >> 32 & 0xffff), linkerd: int(c >> 48),
 		flags: m&flags != 0, within: m&envelope != 0, other: m&otherHubble != 0,
-		ops: l.ops[:0], tables: tablesOf(o), start: -1, stamp: -1,
+		ops: l.ops[:0], tables: tablesOf(o), start: -1, stamp: -1, level: -1,
 		bodies: ranked(o, bodyLane, l.bodies[:0]), times: ranked(o, timeLane, l.times[:0]),
 	}
 	for i := range o.Members {
@@ -69,7 +71,20 @@ func (l *layout) read(o *jsonscan.Object) {
 		if linkerdKey(mark) == linkerd.Timestamp {
 			l.stamp = i
 		}
+		if l.level < 0 && isLevelName(name.Text) {
+			l.level = i
+		}
 	}
+}
+
+// isLevelName reports whether a member of this name is the severity in JSON of
+// any origin.
+func isLevelName(name string) bool {
+	switch name {
+	case "level", "severity", "severity_text", "lvl", "loglevel", "log_level", "levelname", "log.level", "Level", "LogLevel":
+		return true
+	}
+	return false
 }
 
 // ranked appends the members whose names have a rank in a lane of their marks,

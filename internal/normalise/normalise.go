@@ -22,6 +22,7 @@ import (
 	"unicode/utf8"
 
 	"github.com/meshtrail/meshtrail/internal/match"
+	"github.com/meshtrail/meshtrail/internal/normalise/applog"
 	"github.com/meshtrail/meshtrail/internal/normalise/envoy"
 	"github.com/meshtrail/meshtrail/internal/normalise/facts"
 	"github.com/meshtrail/meshtrail/internal/normalise/field"
@@ -72,6 +73,7 @@ type Normaliser struct {
 	rest         []record.Field // that are none of it
 	slots        table.Slots
 	lines        lines
+	any          applog.Line // what any program may write
 	platforms
 }
 
@@ -221,7 +223,7 @@ func (n *Normaliser) line(p []byte, platform string) {
 				inner = bytes.TrimRight(unwrap(p).rest, "\r\n")
 			}
 		}
-		if !n.lines.read(inner, &n.out) && !n.syslogged(inner) {
+		if !n.lines.read(inner, &n.out) && !n.syslogged(inner) && !n.any.Text(inner, &n.out) {
 			n.out.Format, n.out.Status = "text", facts.None
 		}
 		n.out.Str(field.Body, p)

@@ -26,7 +26,8 @@ var auditFields = []Field{
 	{Name: "aws.vpc.id", Type: Text, Meaning: "Virtual private cloud of a flow or query.", Aliases: names(aws, "vpc_id", "vpc-id")},
 	{Name: "aws.vpc.interface_id", Type: Text, Meaning: "Network interface that saw the flow.", Aliases: names(aws, "interface_id", "interface-id")},
 	{Name: "aws.vpc.subnet_id", Type: Text, Meaning: "Subnet of the interface.", Aliases: names(aws, "subnet_id", "subnet-id")},
-	{Name: "network.packets", Type: Integer, Meaning: "Packets of a flow, one way or both, as the platform counts.", Aliases: names(aws, "packets")},
+	{Name: "network.bytes", Type: Integer, Unit: ByteCount, Meaning: "Bytes of a flow, from its source to its destination.", Aliases: united(ByteCount, aws, "bytes")},
+	{Name: "network.packets", Type: Integer, Meaning: "Packets of a flow, from its source to its destination.", Aliases: names(aws, "packets")},
 
 	{Name: "k8s.audit.id", Type: Text, Meaning: "Identity of the request to the Kubernetes API; its stages share it.", Aliases: names(k8sAudit, "auditID")},
 	{Name: "k8s.audit.level", Type: Text, Values: "None, Metadata, Request, RequestResponse", Meaning: "How much the audit policy of the API server has it tell.", Aliases: names(k8sAudit, "k8s_audit_level")},

@@ -16,11 +16,13 @@ var webFields = []Field{
 	{Name: "mesh.request_read_ns", Type: Integer, Unit: Nanoseconds, Meaning: "Time until the whole head of the request was there."},
 	{Name: "mesh.termination_state", Type: Text, Meaning: "HAProxy's letters for how the exchange ended."},
 	{Name: "mesh.termination_reason", Type: Text, Meaning: "The first two of these letters in words: who ended it, and in which phase."},
+	{Name: "haproxy.http.request.captured_headers", Type: Text, Sensitivity: Personal, Meaning: "Headers of the request that HAProxy was told to capture, in that order, a bar between. Of a line with one list only it may be that of the response."},
+	{Name: "haproxy.http.response.captured_headers", Type: Text, Sensitivity: Personal, Meaning: "Headers of the response that HAProxy was told to capture."},
 	{Name: "mesh.upstream.name", Type: Text, Meaning: "Upstream that was chosen, by the name that the proxy's configuration gives it."},
 	{Name: "mesh.upstream.status_code", Type: Integer, Meaning: "Status code that the upstream gave: the last one, if several were tried."},
 	{Name: "mesh.upstream.connect_ns", Type: Integer, Unit: Nanoseconds, Meaning: "Time until the connection to the upstream stood."},
 	{Name: "mesh.upstream.first_byte_ns", Type: Integer, Unit: Nanoseconds, Meaning: "Time until the head of the upstream's response was there."},
-	{Name: "mesh.upstream.response_size", Type: Integer, Unit: ByteCount, Meaning: "Bytes that the upstream sent: of all that were tried."},
+	{Name: "mesh.upstream.response_size", Type: Integer, Unit: ByteCount, Meaning: "Bytes that the upstream sent: the last one, if several were tried."},
 }
 
 // web owns names that proxies and web servers share.

@@ -13,12 +13,10 @@ const (
 	Unknown = "unknown"
 )
 
-// Denied derives that an engine refused what was asked.
-func (o *Out) Denied(engine string) { o.Decided("deny", engine) }
-
-// Decided derives what an engine decided. Like of every field the last call stays.
-func (o *Out) Decided(decision, engine string) {
-	o.Derive(field.MeshPolicyDecision, decision)
+// Denied derives that an engine refused what was asked. Like of every field the
+// last call stays.
+func (o *Out) Denied(engine string) {
+	o.Derive(field.MeshPolicyDecision, "deny")
 	o.Derive(field.MeshPolicyEngine, engine)
 }
 
@@ -135,4 +133,19 @@ func (o *Out) DeriveInt(f field.ID, v int64) {
 	if !o.taken(f) {
 		o.Int(f, v)
 	}
+}
+
+// TCPFlags derives mesh.flow.tcp_flags of the bits of RFC 9293: "SYN,ACK".
+func (o *Out) TCPFlags(bits int64) {
+	var few [40]byte
+	b := few[:0]
+	for i, name := range [...]string{"FIN", "SYN", "RST", "PSH", "ACK", "URG", "ECE", "CWR"} {
+		if bits&(1<<i) != 0 {
+			if len(b) > 0 {
+				b = append(b, ',')
+			}
+			b = append(b, name...)
+		}
+	}
+	o.DeriveBytes(field.MeshFlowTCPFlags, b)
 }

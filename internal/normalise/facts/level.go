@@ -3,9 +3,9 @@ package facts
 // levels are the names of severities in logs of any origin, in lower case, and
 // their numbers on OpenTelemetry's scale (logs data model, appendix B).
 var levels = map[string]int64{
-	"trace": 1, "finest": 1, "verbose": 1, "trce": 1,
+	"trace": 1, "finest": 1, "finer": 1, "verbose": 1, "trce": 1, "v": 1,
 	"debug": 5, "dbg": 5, "debu": 5, "fine": 5, "d": 5,
-	"info": 9, "inf": 9, "information": 9, "informational": 9, "i": 9, "notice": 10, "log": 9,
+	"info": 9, "inf": 9, "information": 9, "informational": 9, "i": 9, "notice": 10, "log": 9, "note": 9, "system": 9,
 	"warn": 13, "warning": 13, "wrn": 13, "w": 13,
 	"error": 17, "err": 17, "eror": 17, "severe": 17, "e": 17,
 	"critical": 18, "crit": 18, "alert": 19,

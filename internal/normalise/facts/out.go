@@ -74,6 +74,12 @@ type Out struct {
 	// Program is the program that wrote the record, as syslog or journald name it
 	// beside the message, or empty.
 	Program []byte
+	// Pod is the pod that wrote the record, as the sender names it, or empty.
+	Pod []byte
+	// Service is the service.name that a parser proposes: the record gets it if
+	// neither a field nor the receiver names one. It is the parser's until Append
+	// returns.
+	Service []byte
 	Format  string // layout that matched
 	Status  Status
 }
@@ -164,6 +170,12 @@ func (o *Out) Severity(word []byte) {
 		return
 	}
 	o.DeriveBytes(field.SeverityText, word)
+	o.SeverityNumber(word)
+}
+
+// SeverityNumber writes the number that a word of severity stands for, when it is
+// known and the receiver gave no severity.
+func (o *Out) SeverityNumber(word []byte) {
 	if n := Level(word); n > 0 && !o.taken(field.SeverityNumber) && !o.taken(field.SeverityText) {
 		o.Int(field.SeverityNumber, n)
 	}

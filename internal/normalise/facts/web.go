@@ -34,11 +34,12 @@ func Decimal(b []byte, unit int64) (ns int64, ok bool) {
 
 // Request writes method, URL and protocol of a request line, METHOD TARGET
 // [PROTOCOL], and reports whether it is one. The target may hold spaces, which a
-// careless client sends.
-func (o *Out) Request(line []byte) bool {
+// careless client sends. host is that of an absolute target or of CONNECT, if any:
+// the caller, who may know the host from elsewhere, writes it.
+func (o *Out) Request(line []byte) (host []byte, ok bool) {
 	i := bytes.IndexByte(line, ' ')
 	if i <= 0 || i > 32 || !Token(line[:i]) {
-		return false
+		return nil, false
 	}
 	method, target := line[:i], line[i+1:]
 	if i = bytes.LastIndexByte(target, ' '); i >= 0 && len(target)-i > 4 && string(target[i+1:i+5]) == "HTTP" {
@@ -49,11 +50,10 @@ func (o *Out) Request(line []byte) bool {
 	}
 	o.Method(method)
 	if string(method) == "CONNECT" {
-		o.Server(target)
-		return true
+		return target, true
 	}
 	o.URL(target)
-	return true
+	return SplitURL(target).Host, true
 }
 
 // Token reports whether b may be a method: letters, digits, - and _.

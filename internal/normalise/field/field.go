@@ -43,6 +43,8 @@ const (
 	EventOutcome
 	EventProvider
 	EventReason
+	HAProxyRequestHeaders
+	HAProxyResponseHeaders
 	HostID
 	HostName
 	HTTPRequestBodySize
@@ -155,6 +157,7 @@ const (
 	MeshUpstreamStatusCode
 	MeshVerdict
 	MeshWorkloadIdentity
+	NetworkBytes
 	NetworkLocalAddress
 	NetworkLocalPort
 	NetworkPackets
@@ -244,6 +247,8 @@ var names = [Count]string{
 	EventOutcome:                     "event.outcome",
 	EventProvider:                    "event.provider",
 	EventReason:                      "event.reason",
+	HAProxyRequestHeaders:            "haproxy.http.request.captured_headers",
+	HAProxyResponseHeaders:           "haproxy.http.response.captured_headers",
 	HostID:                           "host.id",
 	HostName:                         "host.name",
 	HTTPRequestBodySize:              "http.request.body.size",
@@ -356,6 +361,7 @@ var names = [Count]string{
 	MeshUpstreamStatusCode:           "mesh.upstream.status_code",
 	MeshVerdict:                      "mesh.verdict",
 	MeshWorkloadIdentity:             "mesh.workload.identity",
+	NetworkBytes:                     "network.bytes",
 	NetworkLocalAddress:              "network.local.address",
 	NetworkLocalPort:                 "network.local.port",
 	NetworkPackets:                   "network.packets",

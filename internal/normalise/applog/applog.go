@@ -1,0 +1,313 @@
+// Package applog reads what programs log of themselves: time, severity, thread,
+// logger and place before a message, in the notations of the usual libraries, as
+// text and as JSON.
+//
+// Text has no declared layout, so it is read by what its first words are: a time
+// in a notation of stamp, a severity, names in brackets. Nothing behind the first
+// word that is neither is looked at, and a word of a sentence is never taken for a
+// severity. What is read becomes fields; the line stays the body.
+//
+// The formats are those of log4j, logback, Python's logging, zap, glog and klog
+// (k8s.io/klog, header format in klog.go), Ruby's Logger, go-kit's logfmt and
+// others; docs/platforms.md lists them. It never panics on outside bytes and keeps
+// nothing beyond a call.
+package applog
+
+import (
+	"bytes"
+
+	"github.com/meshtrail/meshtrail/internal/normalise/facts"
+	"github.com/meshtrail/meshtrail/internal/normalise/field"
+)
+
+// The names of the text formats.
+const (
+	textFormat   = "applog-text"
+	klogFormat   = "klog-text"
+	logfmtFormat = "logfmt"
+)
+
+// Formats are the text layouts that this package reads.
+var Formats = []facts.Format{
+	{Name: klogFormat, Platform: "klog", Kind: facts.App, Of: "klog and glog: Kubernetes' own components and many controllers"},
+	{Name: logfmtFormat, Platform: "logfmt", Kind: facts.App, Of: "key=value pairs: logrus, go-kit, slog's text handler, Grafana's programs"},
+	{Name: textFormat, Platform: "app", Kind: facts.App, Of: "a line that begins with a time or a severity, as log4j, logback, Python, zap's console and most others write it"},
+}
+
+// Line reads text lines of programs.
+type Line struct {
+	words words
+	text  []byte // unquoted
+}
+
+// Text implements facts.Line.
+func (l *Line) Text(line []byte, o *facts.Out) bool {
+	if h, ok := klogHeader(line, o.Now); ok {
+		l.klog(&h, line, o)
+		return true
+	}
+	if l.logfmt(line, o) {
+		return true
+	}
+	w := &l.words
+	if h, ok := machineHeader(line); ok {
+		*w = words{time: h.time, timed: true, level: h.level, logger: h.logger}
+		o.DeriveBytes(field.HostName, h.node)
+	} else if !w.read(line, o.Now) {
+		return false
+	}
+	o.Format, o.Status = textFormat, facts.OK
+	if w.time != 0 && !o.Fixed && o.Time == 0 && facts.Plausible(w.time) {
+		o.Time = w.time
+	}
+	if w.level == nil && w.logger == nil && w.thread == nil && w.pid == nil {
+		o.Partial() // a time alone
+	}
+	o.Severity(w.level)
+	if w.logger == nil {
+		w.logger = lastLogger(line)
+	}
+	if w.logger != nil && !place(o, w.logger) {
+		o.DeriveBytes(field.LogLogger, w.logger)
+	}
+	o.DeriveBytes(field.ThreadName, w.thread)
+	if n, ok := facts.Uint(w.pid); ok {
+		o.Int(field.ProcessPID, n)
+	}
+	if n, ok := facts.Uint(w.tid); ok {
+		o.Int(field.ThreadID, n)
+	}
+	return true
+}
+
+// words is what the first words of a line say.
+type words struct {
+	time                       int64
+	timed                      bool // a time was read, perhaps without a day
+	level                      []byte
+	logger, thread, pid, tid   []byte
+	candidate                  []byte // a name before the severity
+	marked                     bool   // it is set off as a name
+	dashed                     bool   // a dash stood before the word
+	strangers, numbers, tokens int
+	brackets                   int
+}
+
+// Limits of what stands before a message.
+const (
+	maxHead   = 320
+	maxTokens = 12
+)
+
+// read reads the first words of a line and reports whether it begins with a time
+// or a severity.
+func (w *words) read(line []byte, now int64) bool {
+	*w = words{}
+	s := line[:min(len(line), maxHead)]
+	if len(s) > 4 && s[1] == ',' && s[2] == ' ' && s[3] == '[' { // Ruby: I, [time #pid]  INFO -- name: message
+		s = s[3:]
+	}
+	for w.tokens = 0; w.tokens < maxTokens; w.tokens++ {
+		s = w.separators(s)
+		if len(s) == 0 {
+			break
+		}
+		var more bool
+		if s, more = w.token(s, now); !more {
+			break
+		}
+	}
+	if w.logger == nil && (w.level != nil || w.marked) {
+		w.logger = w.candidate
+	}
+	if w.level == nil {
+		w.thread = nil // brackets of a message
+	}
+	return w.timed || w.level != nil
+}
+
+// separators skips what stands between words, and notes a dash.
+func (w *words) separators(s []byte) []byte {
+	w.dashed = false
+	for len(s) > 0 {
+		switch c := s[0]; {
+		case c == ' ' || c == '\t' || c == '|' || c == ',':
+		case c == '-' && len(s) > 1 && (s[1] == ' ' || s[1] == '-' || s[1] == '\t'):
+			w.dashed = true
+		default:
+			return s
+		}
+		s = s[1:]
+	}
+	return s
+}
+
+// token reads one word, and reports whether the next may still be none of the
+// message.
+func (w *words) token(s []byte, now int64) (rest []byte, more bool) {
+	if !w.timed {
+		if ns, n := stamp(s, now); n > 0 && (n == len(s) || !wordByte(s[n])) {
+			w.time, w.timed = ns, true
+			return s[n:], true
+		}
+	}
+	switch s[0] {
+	case '[', '(', '<':
+		return w.bracket(s, now)
+	}
+	end := 0
+	for end < len(s) && s[end] > ' ' && s[end] != '|' && s[end] != ',' {
+		end++
+	}
+	word, rest := s[:end], s[end:]
+	if c := bytes.IndexByte(word, ':'); c > 0 && w.level == nil && facts.IsLevel(word[:c]) { // ERROR:root:message, WARN: message
+		w.level = word[:c]
+		if after := word[c+1:]; len(after) > 1 && bytes.IndexByte(after, ':') > 0 {
+			w.logger = after[:bytes.IndexByte(after, ':')]
+			return rest, false
+		}
+		return rest, w.timed && len(word) == c+1
+	}
+	return w.word(word, rest)
+}
+
+func (w *words) word(word, rest []byte) ([]byte, bool) {
+	bare := bytes.TrimSuffix(word, []byte(":"))
+	switch {
+	case w.level == nil && w.isLevel(bare):
+		w.level = bare
+		return rest, w.timed || len(rest) > 0
+	case number(bare) >= 0 && len(bare) < 11 && w.timed:
+		return rest, w.number(bare)
+	case !w.timed && w.level == nil:
+		return rest, w.stranger(word)
+	case w.level == nil: // a name before the severity, or the message
+		piped := len(rest) > 0 && rest[0] == '|'
+		if w.candidate != nil || !w.dashed && !name(bare) && !piped {
+			return rest, false
+		}
+		w.candidate, w.marked = bare, w.dashed || piped || len(bare) < len(word) || bytes.HasPrefix(rest, []byte(" - "))
+		return rest, len(word) == len(bare) || piped
+	}
+	// Behind the severity: the logger, when it is marked as one.
+	if len(bare) < len(word) && name(bare) || name(bare) && (bytes.HasPrefix(rest, []byte(" - ")) || bytes.HasPrefix(rest, []byte(" -- ")) || bytes.IndexByte(bare, '.') > 0 || rested(rest, " : ")) {
+		w.logger = bare
+	}
+	return rest, false
+}
+
+// rested reports whether rest, without its leading white space, begins with sep.
+func rested(rest []byte, sep string) bool {
+	t := bytes.TrimLeft(rest, " ")
+	return len(t) < len(rest) && bytes.HasPrefix(t, []byte(sep[1:]))
+}
+
+// isLevel reports whether a word in this place is a severity. In the middle of
+// other words only one in capitals is.
+func (w *words) isLevel(word []byte) bool {
+	if len(word) == 1 {
+		return w.timed && (w.numbers > 0 || w.tokens == 1) && facts.Level(word) != 0 && word[0] < 'a'
+	}
+	if !facts.IsLevel(word) {
+		return false
+	}
+	return word[1] < 'a' || w.timed && w.candidate == nil || w.dashed
+}
+
+// number takes digits for a process, then for a thread.
+func (w *words) number(v []byte) bool {
+	w.numbers++
+	switch w.numbers {
+	case 1:
+		w.pid = v
+	case 2:
+		w.tid = v
+	}
+	return w.numbers < 3
+}
+
+// stranger is a word before the time: a file's name, a node's, a label.
+func (w *words) stranger(word []byte) bool {
+	w.strangers++
+	redis := len(word) > 2 && word[len(word)-2] == ':' && number(word[:len(word)-2]) >= 0 // PID:ROLE
+	return w.strangers < 2 && (redis || bytes.IndexByte(word, '.') > 0 && bytes.IndexByte(word, '=') < 0)
+}
+
+// bracket reads [x], (x) and <x>: a time, a severity, a process or a thread.
+func (w *words) bracket(s []byte, now int64) (rest []byte, more bool) {
+	pairs := map[byte]byte{'[': ']', '(': ')', '<': '>'}
+	shut := pairs[s[0]]
+	depth, end := 0, -1
+	for i, c := range s {
+		if c == s[0] {
+			depth++
+		} else if c == shut {
+			if depth--; depth == 0 {
+				end = i
+				break
+			}
+		}
+	}
+	if end < 0 {
+		return s, false
+	}
+	in, rest := bytes.TrimSpace(s[1:end]), s[end+1:]
+	if !w.timed {
+		if ns, n := stamp(in, now); n > 0 {
+			w.time, w.timed = ns, true
+			if after := bytes.TrimLeft(in[n:], " "); len(after) > 1 && after[0] == '#' { // Ruby
+				w.pid = after[1:]
+			} else if facts.IsLevel(after) {
+				w.level = after
+			}
+			return rest, true
+		}
+	}
+	switch {
+	case w.level == nil && facts.IsLevel(in):
+		w.level = in
+	case number(in) >= 0 && len(in) < 11 && len(in) > 0:
+		w.number(in)
+	case w.brackets < 2 && w.timed:
+		w.thread = in // of an application's name and a thread, the last
+		w.brackets++
+	default:
+		return rest, false
+	}
+	return rest, w.timed || w.level != nil
+}
+
+// lastLogger returns the class in brackets that log4j's pattern of Kafka puts
+// behind the message, or nil.
+func lastLogger(line []byte) []byte {
+	if line[len(line)-1] != ')' {
+		return nil
+	}
+	i := bytes.LastIndexByte(line, '(')
+	if i < 1 || line[i-1] != ' ' {
+		return nil
+	}
+	in := line[i+1 : len(line)-1]
+	if bytes.IndexByte(in, '.') < 0 || !name(in) {
+		return nil
+	}
+	return in
+}
+
+func wordByte(c byte) bool {
+	return c|0x20 >= 'a' && c|0x20 <= 'z' || c >= '0' && c <= '9' || c == '_' || c == '/'
+}
+
+// name reports whether a word may name a logger: letters, digits, and what paths
+// and packages are written with.
+func name(word []byte) bool {
+	if len(word) == 0 || len(word) > 128 {
+		return false
+	}
+	for _, c := range word {
+		if !wordByte(c) && c != '.' && c != '-' && c != '$' && c != '@' && c != ':' && c != '#' && c != '[' && c != ']' {
+			return false
+		}
+	}
+	return word[0]-'0' >= 10
+}
