@@ -1,0 +1,26 @@
+package normalise
+
+import (
+	"slices"
+
+	"github.com/meshtrail/meshtrail/internal/normalise/apache"
+	"github.com/meshtrail/meshtrail/internal/normalise/clf"
+	"github.com/meshtrail/meshtrail/internal/normalise/facts"
+	"github.com/meshtrail/meshtrail/internal/normalise/haproxy"
+	"github.com/meshtrail/meshtrail/internal/normalise/nginx"
+	"github.com/meshtrail/meshtrail/internal/normalise/table"
+)
+
+// Proxies, ingress controllers, web servers and load balancers.
+var (
+	webTables = slices.Concat[[]*table.Table]()
+
+	webTexts = []text{
+		{platforms: []string{"nginx"}, begins: "0123456789", fresh: func() facts.Line { return nginx.ErrorLog{} }},
+		{platforms: []string{"haproxy"}, begins: haproxy.Begins, fresh: func() facts.Line { return new(haproxy.Line) }},
+		{platforms: clf.Platforms, begins: clf.Begins, fresh: func() facts.Line { return new(clf.Line) }},
+		{platforms: []string{"apache"}, begins: "[A", fresh: func() facts.Line { return apache.ErrorLog{} }},
+	}
+
+	webFormats = slices.Concat(clf.Formats, nginx.Formats, apache.Formats, haproxy.Formats)
+)
