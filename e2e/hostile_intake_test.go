@@ -2,6 +2,7 @@ package e2e
 
 import (
 	"bytes"
+	"context"
 	"encoding/binary"
 	"errors"
 	"fmt"
@@ -63,7 +64,7 @@ func newPrey(t *testing.T, files ...int) *prey {
 	}
 	p.fluent, p.lumberjack, p.syslog, p.gelf = port(), port(), port(), port()
 	// Attackers and healthy senders have one address here.
-	const shared = "connections_per_address: 10000"
+	const shared = "connections: 11000, connections_per_address: 11000"
 	fmt.Fprintf(&config, "receivers:\n  fluent: {listen: %q, "+shared+"}\n  lumberjack: {listen: %q, "+shared+"}\n  syslog:\n    tcp: {listen: %q, "+shared+"}\n    udp: {listen: %q}\n  gelf:\n    tcp: {listen: %q, "+shared+"}\n    udp: {listen: %q}\n",
 		p.fluent, p.lumberjack, p.syslog, p.syslog, p.gelf, p.gelf)
 	f, err := os.OpenFile(filepath.Join(data, "meshtrail.yaml"), os.O_APPEND|os.O_WRONLY|os.O_CREATE, 0o600)
@@ -330,9 +331,9 @@ func TestSlowSenders(t *testing.T) {
 	n, long := 300, time.Second
 	if harness.Long() {
 		n, long = 10_000, 12*time.Second
-		var files syscall.Rlimit // of them the server gives three eighths to connections
-		if err := syscall.Getrlimit(syscall.RLIMIT_NOFILE, &files); err == nil {
-			n = min(n, int(min(files.Cur, 1<<20))*3/8-100)
+		var files syscall.Rlimit // of them the server gives five eighths to connections
+		if err := syscall.Getrlimit(syscall.RLIMIT_NOFILE, &files); err == nil && int(min(files.Cur, 1<<20))*5/8 < n+100 {
+			t.Fatalf("the process may have %d files open: too few for %d connections", files.Cur, n)
 		}
 	}
 	p := newPrey(t)
@@ -362,8 +363,21 @@ func TestSlowSenders(t *testing.T) {
 	for _, c := range cases {
 		t.Run(c.name, func(t *testing.T) {
 			p.forget()
+			most, watched := 0, make(chan struct{})
+			ctx, cancel := context.WithCancel(t.Context())
+			go func() {
+				defer close(watched)
+				for tick := time.Tick(200 * time.Millisecond); ctx.Err() == nil; <-tick {
+					most = max(most, p.files())
+				}
+			}()
 			closed := hold(t, c.addr, n, c.head, c.more, time.Second, long)
-			t.Logf("%d connections, %d closed", n, closed)
+			cancel()
+			<-watched
+			t.Logf("%d connections, %d closed; %d files open at once", n, closed, most)
+			if most > 0 && most < n {
+				t.Errorf("the server never had %d connections open", n)
+			}
 			p.judge(t, g, 700)
 			// What is closed has its place until the server has seen it.
 			for end := time.Now().Add(10 * time.Second); p.files() > 200 && time.Now().Before(end); {

@@ -86,16 +86,19 @@ var protocols = []protocol{
 	{fluent.Info(), func(s *server, sh receive.Shared) (any, error) { return fluent.New(s.cfg.Receivers.Fluent, sh) }},
 	{zipkin.Info(), func(_ *server, sh receive.Shared) (any, error) { return zipkin.New(zipkin.Config{}, sh) }},
 	{jaeger.Info(), func(s *server, sh receive.Shared) (any, error) { return jaeger.New(s.cfg.Receivers.Jaeger, sh) }},
-	{relay.Info(), func(s *server, sh receive.Shared) (any, error) { return relay.New(relay.Config{}, s.intake.Relayed(), sh) }},
+	{relay.Info(), func(s *server, sh receive.Shared) (any, error) {
+		return relay.New(relay.Config{}, s.intake.Relayed(), sh)
+	}},
 }
 
-// receivers makes every receiver. It returns their routes, and for Elasticsearch
+// receivers makes every receiver; the connections on their ports take the places
+// given. It returns their routes, and for Elasticsearch
 // clients the handler of the path /, which the web page shares, and that of HEAD
 // /{index}, which the read side does.
-func (s *server) receivers() (routes []httpd.Route, root httpd.Route, exists *httpd.Route, err error) {
+func (s *server) receivers(ports *httpd.Places) (routes []httpd.Route, root httpd.Route, exists *httpd.Route, err error) {
 	shared := receive.Shared{
 		Intake: s.intake, Bodies: receive.NewBodies(s.cfg.Receive), // what all requests together may hold
-		Metrics: s.metrics, Logger: s.log, Audit: s.audit, Sources: s.sources, Rates: new(receive.Rates), Places: places(openFiles()),
+		Metrics: s.metrics, Logger: s.log, Audit: s.audit, Sources: s.sources, Rates: new(receive.Rates), Places: ports,
 	}
 	for _, p := range protocols {
 		shared.Lossy = p.info.Lossy

@@ -216,7 +216,8 @@ func (s *server) openDoors(context.Context) error {
 	if s.keeper, err = s.credentials(); err != nil {
 		return err
 	}
-	intake, info, exists, err := s.receivers()
+	places, ports := places(openFiles())
+	intake, info, exists, err := s.receivers(ports)
 	if err != nil {
 		return err
 	}
@@ -229,7 +230,7 @@ func (s *server) openDoors(context.Context) error {
 	s.routes = append(s.routes, rpc.Routes(access.Public, rpc.Health(rpc.Names(s.routes)...))...)
 	s.http, err = httpd.New(httpd.Options{
 		Config: s.cfg.Server, Keeper: s.keeper, Audit: s.audit, Routes: s.routes, Unknown: rpc.Unknown, Logger: s.log, Metrics: s.metrics,
-		Places: places(openFiles()),
+		Places: places,
 	})
 	return err
 }

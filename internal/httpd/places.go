@@ -13,10 +13,15 @@ import (
 type Places struct {
 	most int64
 	n    atomic.Int64
+	all  *Places // of which these are some; nil if they are by themselves
 }
 
 // NewPlaces returns so many places.
 func NewPlaces(most int) *Places { return &Places{most: int64(most)} }
+
+// Some returns at most so many of the places, which are taken of p's. What some
+// cannot take is left to others.
+func (p *Places) Some(most int) *Places { return &Places{most: int64(most), all: p} }
 
 // Most returns how many places there are; 0 is no bound.
 func (p *Places) Most() int {
@@ -32,7 +37,7 @@ func (p *Places) Take() bool {
 	if p == nil {
 		return true
 	}
-	if p.n.Add(1) > p.most {
+	if p.n.Add(1) > p.most || !p.all.Take() {
 		p.n.Add(-1)
 		return false
 	}
@@ -43,6 +48,7 @@ func (p *Places) Take() bool {
 func (p *Places) Leave() {
 	if p != nil {
 		p.n.Add(-1)
+		p.all.Leave()
 	}
 }
 

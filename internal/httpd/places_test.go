@@ -64,3 +64,30 @@ func TestPlaces(t *testing.T) {
 		t.Error("nil bounds something")
 	}
 }
+
+// TestSomePlaces: nobody takes all, and what one side leaves the other may have.
+func TestSomePlaces(t *testing.T) {
+	all := NewPlaces(6)
+	a, b := all.Some(5), all.Some(5)
+	take := func(p *Places) (n int) {
+		for p.Take() {
+			n++
+		}
+		return n
+	}
+	if n := take(a); n != 5 {
+		t.Errorf("one side took %d", n)
+	}
+	if n := take(b); n != 1 {
+		t.Errorf("the other got %d", n)
+	}
+	for range 3 {
+		a.Leave()
+	}
+	if n := take(b); n != 3 {
+		t.Errorf("the other got %d of 3", n)
+	}
+	if a.n.Load() != 2 || b.n.Load() != 4 || all.n.Load() != 6 {
+		t.Errorf("taken: %d, %d of %d", a.n.Load(), b.n.Load(), all.n.Load())
+	}
+}
