@@ -62,6 +62,15 @@ func numbered(seq uint64, n int) *record.Batch {
 	return b
 }
 
+// retried is numbered, of which some are numbered by a key as requests are.
+func retried(seq uint64, n int) *record.Batch {
+	b := numbered(seq, n)
+	if seq%3 == 0 {
+		b.ID = record.BatchID{Origin: fmt.Sprint("key:", seq)}
+	}
+	return b
+}
+
 // inspect holds a store against a witness: every acknowledged record is there
 // once, nothing is there twice, and the accounts are in balance.
 func inspect(s *Store, acked, sent map[uint64]int) error {
@@ -134,7 +143,7 @@ func (w *witness) load(s *Store, seed uint64, next *uint64, rounds int) {
 				seq := take(n)
 				w.note(&w.sent, seq, n)
 				for range 1 + r.IntN(4)/3 {
-					if s.Append(context.Background(), numbered(seq, n)) == nil {
+					if s.Append(context.Background(), retried(seq, n)) == nil {
 						w.note(&w.acked, seq, n)
 					}
 				}
@@ -172,7 +181,7 @@ func (c *clone) revive(t *testing.T) error {
 		return err
 	}
 	for seq, n := range c.sent {
-		if err := s.Append(context.Background(), numbered(seq, n)); err != nil {
+		if err := s.Append(context.Background(), retried(seq, n)); err != nil {
 			return err
 		}
 	}

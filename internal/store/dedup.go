@@ -12,32 +12,34 @@ import (
 )
 
 // windows remembers which batches were kept: for each tenant, origin and epoch
-// the intervals of record numbers. It changes in commit order only, so that a
-// replay decides as the first time. It is durable through checkpoint frames:
+// the intervals of record numbers; of requests with a key, which are used once
+// each, a hash (keySet). It changes in commit order only, so that a replay decides
+// as the first time. It is durable through checkpoint frames:
 //
-//	| version u8 | upto uvarint | windows uvarint | window … |, least recently used of each lot first
+//	| version u8 | upto uvarint | windows uvarint | window … | keys |, least recently used of each lot first
 //	window | lot u8 | tenant | origin | epoch uvarint | intervals uvarint | (gap uvarint, length uvarint) … |
+//	keys   | newest uvarint | 256 times: n uvarint | (hash 16 bytes, seconds after the one before uvarint) … |
 //
-// (version 1 had no lots.)
+// (Version 1 had no lots, version 2 a window for each key.)
 //
 // An origin that numbers its records without holes has one interval. More than
 // maxIntervals of one window are joined at the lowest gap: a number that is so
 // far behind counts as seen. When there are more than the limit, the least recently
-// used window is forgotten of the lot that has most: of origins that number their
-// batches, and by itself of keys, which are used once each. So that no number of
-// keys makes an agent forgotten. A lot is what comes of one sender, or of the few
-// whose names share a hash: who sends ever new keys makes his own forgotten, and
-// those of others only down to the share that he has himself.
+// used window is forgotten of the lot that has most. So that no number of keys makes
+// an agent forgotten. A lot is what comes of one sender, or of the few whose names
+// share a hash: who sends ever new keys makes his own forgotten, and those of others
+// only down to the share that he has himself.
 type windows struct {
-	limit int
-	byKey map[windowKey]*list.Element
-	kinds [2]kind // origins, and keys
+	limits windowLimits
+	byKey  map[windowKey]*list.Element
+	lots   [lots]list.List // of *window; front: least recently used
+	keys   *keySet
 }
 
-// A kind is windows that compete with each other.
-type kind struct {
-	n    int
-	lots [lots]list.List // of *window; front: least recently used
+// windowLimits bound what is remembered.
+type windowLimits struct {
+	origins int
+	keys    keyLimits
 }
 
 const lots = 256
@@ -46,13 +48,7 @@ const lots = 256
 // can have such an origin.
 const keyOrigin = "key:"
 
-// among returns the windows that one of k competes with.
-func (w *windows) among(k windowKey) *kind {
-	if strings.HasPrefix(k.origin, keyOrigin) {
-		return &w.kinds[1]
-	}
-	return &w.kinds[0]
-}
+func isKey(origin string) bool { return strings.HasPrefix(origin, keyOrigin) }
 
 // lotOf returns the lot of a batch's sender. A key, or the random name of a stream,
 // says nothing of him, but his source is the receiver's word; of a relayed batch
@@ -95,12 +91,12 @@ type interval struct{ from, to uint64 } // [from, to)
 
 const (
 	maxIntervals     = 4096
-	windowsVersion   = 2
+	windowsVersion   = 3
 	maxWindowsFrames = 1 << 20
 )
 
-func newWindows(limit int) *windows {
-	return &windows{limit: limit, byKey: make(map[windowKey]*list.Element)}
+func newWindows(l windowLimits) *windows {
+	return &windows{limits: l, byKey: make(map[windowKey]*list.Element), keys: newKeySet(l.keys)}
 }
 
 func keyOf(b *record.Batch) windowKey { return windowKey{b.Tenant, b.ID.Origin, b.ID.Epoch} }
@@ -109,6 +105,9 @@ func keyOf(b *record.Batch) windowKey { return windowKey{b.Tenant, b.ID.Origin, 
 func (w *windows) has(b *record.Batch) bool {
 	if b.ID.IsZero() {
 		return false
+	}
+	if isKey(b.ID.Origin) {
+		return w.keys.has(b)
 	}
 	e, ok := w.byKey[keyOf(b)]
 	return ok && e.Value.(*window).has(b.ID.Seq)
@@ -119,15 +118,17 @@ func (w *windows) add(b *record.Batch) bool {
 	if b.ID.IsZero() {
 		return true
 	}
+	if isKey(b.ID.Origin) {
+		return w.keys.add(b)
+	}
 	k := keyOf(b)
 	e, ok := w.byKey[k]
 	if !ok {
 		e = w.put(&window{key: k, lot: lotOf(b)})
 	}
 	x := e.Value.(*window)
-	among := w.among(k)
-	among.lots[x.lot].MoveToBack(e)
-	w.forget(among)
+	w.lots[x.lot].MoveToBack(e)
+	w.forget()
 	if x.has(b.ID.Seq) {
 		return false
 	}
@@ -137,26 +138,22 @@ func (w *windows) add(b *record.Batch) bool {
 
 // put adds a window as the one that was used last.
 func (w *windows) put(x *window) *list.Element {
-	among := w.among(x.key)
-	among.n++
-	e := among.lots[x.lot].PushBack(x)
+	e := w.lots[x.lot].PushBack(x)
 	w.byKey[x.key] = e
 	return e
 }
 
-// forget makes the windows of a kind as few as the limit. It depends on nothing
-// but what a checkpoint holds.
-func (w *windows) forget(among *kind) {
-	for among.n > w.limit {
-		most := &among.lots[0]
-		for i := range among.lots {
-			if l := &among.lots[i]; l.Len() > most.Len() {
+// forget makes the windows as few as the limit. It depends on nothing but what a
+// checkpoint holds.
+func (w *windows) forget() {
+	for len(w.byKey) > w.limits.origins {
+		most := &w.lots[0]
+		for i := range w.lots {
+			if l := &w.lots[i]; l.Len() > most.Len() {
 				most = l
 			}
 		}
-		old := most.Remove(most.Front()).(*window)
-		delete(w.byKey, old.key)
-		among.n--
+		delete(w.byKey, most.Remove(most.Front()).(*window).key)
 	}
 }
 
@@ -189,14 +186,13 @@ func (w *windows) encode(dst []byte, upto uint64) []byte {
 	out := wire.Writer{B: dst}
 	out.U8(windowsVersion)
 	out.Uvarint(upto)
-	out.Uvarint(uint64(w.kinds[0].n + w.kinds[1].n))
-	for i := range w.kinds {
-		for j := range w.kinds[i].lots {
-			for e := w.kinds[i].lots[j].Front(); e != nil; e = e.Next() {
-				e.Value.(*window).encode(&out)
-			}
+	out.Uvarint(uint64(len(w.byKey)))
+	for i := range w.lots {
+		for e := w.lots[i].Front(); e != nil; e = e.Next() {
+			e.Value.(*window).encode(&out)
 		}
 	}
+	w.keys.encode(&out)
 	return out.B
 }
 
@@ -215,14 +211,14 @@ func (x *window) encode(out *wire.Writer) {
 }
 
 // decodeWindows reads what encode wrote.
-func decodeWindows(data []byte, limit int) (w *windows, upto uint64, err error) {
+func decodeWindows(data []byte, l windowLimits) (w *windows, upto uint64, err error) {
 	in := wire.NewReader(data)
 	v := in.U8()
 	if in.Err() == nil && (v < 1 || v > windowsVersion) {
 		return nil, 0, fault.Errorf(fault.Corrupt, "decode checkpoint: version %d is not known", v)
 	}
 	upto = in.Uvarint()
-	w = newWindows(limit)
+	w = newWindows(l)
 	for range in.Count(maxWindowsFrames, 4) {
 		x := &window{}
 		if v > 1 {
@@ -244,13 +240,21 @@ func decodeWindows(data []byte, limit int) (w *windows, upto uint64, err error) 
 		if in.Err() != nil {
 			break
 		}
-		w.put(x)
+		switch _, twice := w.byKey[x.key]; {
+		case twice:
+			in.Fail("window of %q is there twice", x.key.origin)
+		case isKey(x.key.origin):
+			w.keys.hadWindow(x)
+		default:
+			w.put(x)
+		}
+	}
+	if v > 2 {
+		w.keys.decode(in)
 	}
 	if err := in.Done(); err != nil {
 		return nil, 0, fault.Errorf(fault.Corrupt, "decode checkpoint: %w", err)
 	}
-	for i := range w.kinds {
-		w.forget(&w.kinds[i])
-	}
+	w.forget()
 	return w, upto, nil
 }

@@ -29,7 +29,7 @@ func TestEveryFault(t *testing.T) {
 		next := uint64(1)
 		for i := range 6 {
 			w.note(&w.sent, next, 5)
-			e := s.Append(context.Background(), numbered(next, 5))
+			e := s.Append(context.Background(), retried(next, 5))
 			if e == nil {
 				w.note(&w.acked, next, 5)
 			}

@@ -12,13 +12,13 @@ import (
 // newest checkpoint; accounts from the newest epoch; records of frames that are
 // not in segments go into the memtable.
 func (s *Store) replay(ctx context.Context, c *catalog.Catalog) error {
-	s.dedup = newWindows(s.o.Limits.Origins)
+	s.dedup = newWindows(s.o.Limits.windows())
 	from := uint64(0)
 	err := s.journal.Replay(ctx, 0, func(seq uint64, payload []byte) error {
 		if len(payload) == 0 || payload[0] != frameCheckpoint {
 			return nil
 		}
-		w, upto, err := decodeWindows(payload[1:], s.o.Limits.Origins)
+		w, upto, err := decodeWindows(payload[1:], s.o.Limits.windows())
 		if err != nil {
 			return fault.Errorf(fault.KindOf(err), "frame %d: %w", seq, err)
 		}

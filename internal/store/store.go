@@ -124,7 +124,8 @@ type Limits struct {
 	CacheBytes int64
 	// OpenSegments is how many segment files are kept open (512).
 	OpenSegments int
-	// Origins is how many origins' batch numbers are remembered (65,536).
+	// Origins is how many origins' batch numbers are remembered (65,536). Keys of
+	// requests are remembered apart (dedup_keys.go).
 	Origins int
 	// Budget of a request that sets none (256 GiB, no bound of rows).
 	Budget Budget
@@ -171,6 +172,8 @@ func (l *Limits) setDefaults() {
 	orInt(&l.Budget.Bytes, 256<<30)
 	orInt(&l.Budget.Rows, 1<<62)
 }
+
+func (l *Limits) windows() windowLimits { return windowLimits{l.Origins, defaultKeys} }
 
 // A Store is an open store. It is safe for concurrent use.
 type Store struct {

@@ -472,21 +472,26 @@ func TestLeavesOfASeal(t *testing.T) {
 	}
 }
 
+// few remembers n of each.
+func few(n int) windowLimits { return windowLimits{n, keyLimits{least: n, keep: time.Minute, most: n}} }
+
 func FuzzDecodeWindows(f *testing.F) {
-	w := newWindows(10)
+	w := newWindows(few(10))
 	w.add(numbered(1, 5))
 	w.add(numbered(20, 5))
+	w.add(&record.Batch{Tenant: "t", ID: record.BatchID{Origin: "key:a"}, Ingest: noon})
+	w.add(&record.Batch{Tenant: "t", ID: record.BatchID{Origin: "key:b"}, Ingest: noon + 5e9})
 	f.Add(w.encode(nil, 77))
 	f.Fuzz(func(t *testing.T, data []byte) {
-		w, upto, err := decodeWindows(data, 100)
+		w, upto, err := decodeWindows(data, few(100))
 		if err != nil {
 			if !fault.Is(err, fault.Corrupt) {
 				t.Fatalf("error %v of kind %v", err, fault.KindOf(err))
 			}
 			return
 		}
-		w2, upto2, err := decodeWindows(w.encode(nil, upto), 100)
-		if err != nil || upto2 != upto || len(w2.byKey) != len(w.byKey) {
+		w2, upto2, err := decodeWindows(w.encode(nil, upto), few(100))
+		if err != nil || upto2 != upto || len(w2.byKey) != len(w.byKey) || len(w2.keys.known) != len(w.keys.known) {
 			t.Fatalf("second decoding differs: %v", err)
 		}
 	})
@@ -495,7 +500,7 @@ func FuzzDecodeWindows(f *testing.F) {
 // TestWindow holds a window of intervals against a set of numbers.
 func TestWindow(t *testing.T) {
 	r := mrand.New(mrand.NewPCG(1, 1))
-	w := newWindows(1 << 20)
+	w := newWindows(few(1 << 20))
 	seen := map[uint64]bool{}
 	for range 5000 {
 		b := &record.Batch{Tenant: "t", ID: record.BatchID{Origin: "o", Seq: uint64(r.IntN(2000)) * 4}}
@@ -517,7 +522,7 @@ func TestWindow(t *testing.T) {
 
 // TestKeysDoNotForgetAgents: each request with a key is an origin of its own.
 func TestKeysDoNotForgetAgents(t *testing.T) {
-	w := newWindows(3)
+	w := newWindows(few(3))
 	agent := &record.Batch{Tenant: "t", ID: record.BatchID{Origin: "relay/t/a", Epoch: 1, Seq: 7}}
 	w.add(agent)
 	key := func(i int) *record.Batch {
@@ -526,7 +531,7 @@ func TestKeysDoNotForgetAgents(t *testing.T) {
 	for i := range 100 {
 		w.add(key(i))
 	}
-	again, _, err := decodeWindows(w.encode(nil, 1), 3)
+	again, _, err := decodeWindows(w.encode(nil, 1), few(3))
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -534,8 +539,8 @@ func TestKeysDoNotForgetAgents(t *testing.T) {
 		if !w.has(agent) {
 			t.Errorf("%s: the agent was forgotten", name)
 		}
-		if w.has(key(96)) || !w.has(key(97)) || !w.has(key(99)) || len(w.byKey) != 4 {
-			t.Errorf("%s: not the newest three keys are remembered, of %d windows", name, len(w.byKey))
+		if w.has(key(96)) || !w.has(key(97)) || !w.has(key(99)) || len(w.byKey) != 1 || len(w.keys.known) != 3 {
+			t.Errorf("%s: not the newest three keys are remembered, of %d", name, len(w.keys.known))
 		}
 	}
 }
@@ -544,7 +549,7 @@ func TestKeysDoNotForgetAgents(t *testing.T) {
 // his own forgotten, in a process that began anew as well.
 func TestNoSenderMakesOthersForgotten(t *testing.T) {
 	const limit = 100
-	w := newWindows(limit)
+	w := newWindows(few(limit))
 	key := func(source string, i int) *record.Batch {
 		return &record.Batch{Tenant: "t", Source: source, ID: record.BatchID{Origin: fmt.Sprintf("key:%s-%d", source, i)}}
 	}
@@ -569,40 +574,43 @@ func TestNoSenderMakesOthersForgotten(t *testing.T) {
 				t.Fatalf("round %d: number %d was forgotten", round, i)
 			}
 		}
-		again, _, err := decodeWindows(w.encode(nil, 1), limit)
+		again, _, err := decodeWindows(w.encode(nil, 1), few(limit))
 		if err != nil {
 			t.Fatal(err)
 		}
 		w = again
 	}
-	if len(w.byKey) != 2*limit {
-		t.Errorf("%d windows", len(w.byKey))
+	if len(w.byKey) != limit || len(w.keys.known) != limit {
+		t.Errorf("%d windows, %d keys", len(w.byKey), len(w.keys.known))
 	}
 }
 
 // TestWindowsOfVersion1 reads what was written before there were lots.
 func TestWindowsOfVersion1(t *testing.T) {
 	old := []byte("\x01\x07\x02\x01t\x01o\x00\x01\x05\x02\x01t\x05key:k\x00\x01\x00\x01")
-	w, upto, err := decodeWindows(old, 10)
-	if err != nil || upto != 7 || len(w.byKey) != 2 {
+	w, upto, err := decodeWindows(old, few(10))
+	if err != nil || upto != 7 || len(w.byKey) != 1 || len(w.keys.known) != 1 {
 		t.Fatalf("%v, upto %d, %d windows", err, upto, len(w.byKey))
 	}
 	if b := (&record.Batch{Tenant: "t", ID: record.BatchID{Origin: "o", Seq: 6}}); !w.has(b) {
 		t.Error("the origin is not remembered")
 	}
+	if b := (&record.Batch{Tenant: "t", ID: record.BatchID{Origin: "key:k"}}); !w.has(b) {
+		t.Error("the key is not remembered")
+	}
 }
 
 func TestWindowsAreBounded(t *testing.T) {
-	w := newWindows(3)
+	w := newWindows(few(3))
 	for i := range uint64(10) {
 		b := numbered(1, 1)
 		b.ID.Epoch = i
 		w.add(b)
 	}
-	if w.kinds[0].n != 3 || len(w.byKey) != 3 {
-		t.Errorf("%d windows are kept", w.kinds[0].n)
+	if len(w.byKey) != 3 {
+		t.Errorf("%d windows are kept", len(w.byKey))
 	}
-	w = newWindows(3)
+	w = newWindows(few(3))
 	for i := range uint64(3 * maxIntervals) {
 		w.add(numbered(10*i, 1))
 	}

@@ -20,8 +20,8 @@ import (
 //	POST /{index}/_update/{id}              its doc is appended
 //
 // A document that comes again with the same name and content, because an answer
-// was lost, is seen once, as long as it comes before 65,536 other keys: create
-// then answers 409, as Elasticsearch does. The same name with other content is
+// was lost, is seen once, as long as it comes within ten minutes or before 65,536
+// other keys: create then answers 409, as Elasticsearch does. The same name with other content is
 // another record: this store appends, and losing it would be worse than having
 // both.
 
