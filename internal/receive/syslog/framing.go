@@ -29,7 +29,7 @@ func (f *framing) next(b []byte) (msg []byte, n int, large bool) {
 		f.skip -= n
 		return nil, n, false
 	case f.drop:
-		if i := bytes.IndexByte(b, '\n'); i >= 0 {
+		if i := lineEnd(b); i >= 0 {
 			f.drop = false
 			return nil, i + 1, false
 		}
@@ -85,15 +85,20 @@ func (f *framing) count(b []byte, head, size int) ([]byte, int, bool) {
 	return b[head : head+size : head+size], head + size, false
 }
 
-func (f *framing) line(b []byte) ([]byte, int, bool) {
-	end := bytes.IndexByte(b[f.seen:], '\n')
-	part := b[f.seen:]
+// lineEnd returns where the line that b begins with ends, -1 if that is not there.
+func lineEnd(b []byte) int {
+	end := bytes.IndexByte(b, '\n')
 	if end >= 0 {
-		part = part[:end]
+		b = b[:end]
 	}
-	if nul := bytes.IndexByte(part, 0); nul >= 0 {
-		end = nul
+	if nul := bytes.IndexByte(b, 0); nul >= 0 {
+		return nul
 	}
+	return end
+}
+
+func (f *framing) line(b []byte) ([]byte, int, bool) {
+	end := lineEnd(b[f.seen:])
 	if end < 0 {
 		if f.seen = len(b); len(b) <= f.max {
 			return nil, 0, false
