@@ -146,6 +146,8 @@ const (
 var Formats = []facts.Format{
 	{Name: JSON, Platform: "linkerd", Mesh: "linkerd", Kind: facts.Access, Of: "Linkerd's proxy, access log in json"},
 	{Name: Apache, Platform: "linkerd", Mesh: "linkerd", Kind: facts.Access, Of: "Linkerd's proxy, access log in apache form"},
+	{Name: Proxy, Platform: "linkerd", Mesh: "linkerd", Kind: facts.App, Of: "Linkerd's proxy of itself, plain"},
+	{Name: Control, Platform: "linkerd", Mesh: "linkerd", Kind: facts.App, Of: "Linkerd's policy controller and other Rust programs, plain"},
 }
 
 // Write writes the slots under canonical names, and the facts they imply.
