@@ -91,7 +91,7 @@ func product(v []byte, i int) bool {
 // versionWord reports whether the word that ends before v[end] announces a
 // version.
 func versionWord(v []byte, end int) bool {
-	for _, w := range [...]string{"version", "release", "build", "ver", "rev", "v"} {
+	for _, w := range [...]string{"version", "release", "build", "ver", "rev"} {
 		n := end - len(w)
 		if n >= 0 && foldEqual(v[n:end], w) && (len(w) == 7 || n == 0 || class[v[n-1]] == 0) {
 			return true

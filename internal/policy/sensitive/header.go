@@ -232,9 +232,10 @@ func (c *scan) value(ev evidence, a assignment) {
 			return
 		}
 	case ofSAS:
-		if n := len(v); n < 43 || n > 60 || !mixed(v) || !c.emit(AzureKey, a.start, a.end) {
-			return
+		if n := len(v); n >= 43 && n <= 60 && mixed(v) {
+			c.emit(AzureKey, a.start, a.end)
 		}
+		return
 	case ofDirectory:
 		if len(v) < 4 || v[0] == '/' || v[0] == '.' || v[0] == '~' || number16(v) || v[1] == ':' && v[2] == '\\' {
 			return
@@ -332,7 +333,7 @@ func (c *scan) credential(start, end int, sure bool) {
 	}
 	if k == Bearer || k == Basic {
 		stop := from
-		for stop < end && v[stop] > ' ' && v[stop] != ',' && v[stop] != ';' {
+		for stop < end && v[stop] > ' ' && v[stop] != ',' && v[stop] != ';' && v[stop] != '&' {
 			stop++
 		}
 		if sure || stop == end {

@@ -14,7 +14,7 @@ func (c *scan) bodies() {
 			break
 		}
 		i += n + 3
-		if j := i - 4; j < 0 || v[j] != 'd' && v[j] != 'D' {
+		if j := i - 4; j < 1 || v[j] != 'D' && (v[j] != 'd' || class[v[j-1]] != 0) {
 			continue
 		}
 		j := i

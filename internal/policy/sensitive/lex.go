@@ -64,7 +64,7 @@ func hints() (t [256]uint8) {
 
 // followers are the bytes after a word that give reason to look at it.
 func followers() (t [256]uint8) {
-	for _, b := range []byte("=:\"'\\ \t]>`%") {
+	for _, b := range []byte("=:\"'\\ \t\n\r]>`%") {
 		t[b] = asName
 	}
 	t['.'] = asStart
@@ -218,6 +218,11 @@ func (c *scan) long(start, end int, m uint8) {
 	v := c.v
 	if starts[v[start]] != nil && c.token(start, end) {
 		return
+	}
+	if end+9 <= len(v) && string(v[end:end+9]) == ".atlasv1." {
+		if c.dotted(start, end); c.end > end {
+			return
+		}
 	}
 	if m&(under|dash) != 0 && m&digit != 0 {
 		if c.joints(start, end, m); c.end >= end {

@@ -38,14 +38,16 @@ func localByte(b byte) bool {
 
 // quotedLocal returns where the quoted local part before v[at] begins, or at.
 func quotedLocal(v []byte, from, at int) int {
+	named := false
 	for i := at - 2; i >= from && at-i <= 64; i-- {
+		named = named || class[v[i]]&alnum != 0
 		switch v[i] {
 		case '"':
-			if i == at-2 || i > 0 && v[i-1] == '\\' {
+			if !named || i > 0 && v[i-1] == '\\' {
 				return at
 			}
 			return i
-		case '\n', '=', ',', '{':
+		case '\n', '=', ',', ':', '{':
 			return at
 		}
 	}
@@ -109,7 +111,7 @@ func topLevel(tld []byte) bool {
 		"txt", "log", "csv", "tsv", "pdf", "doc", "docx", "xls", "xlsx", "tar", "tgz", "gzip", "bin", "exe", "dll", "jar", "war", "conf", "cfg", "ini", "lock",
 		"java", "class", "rpm", "deb", "iso", "img", "map", "tsx", "jsx", "vue", "wasm", "proto", "sql", "bak", "tmp", "pem", "crt", "key",
 		"service", "socket", "slice", "scope", "mount", "timer", "target", "device", "swap", "path", "automount",
-		"svc", "length":
+		"svc", "length", "tcp", "udp":
 		return false
 	}
 	return true

@@ -53,7 +53,7 @@ var wholeNames = [...]struct {
 }{
 	{"pass", ofDirectory}, {"pwd", ofDirectory}, {"otp", ofSecret}, {"totp", ofSecret}, {"cvv", ofSecret}, {"cvc", ofSecret}, {"cvv2", ofSecret},
 	{"sig", ofSAS}, {"bearer", ofBearer}, {"basic", ofBasic}, {"tel", ofPhone}, {"fax", ofPhone}, {"mobile", ofPhone}, {"cell", ofPhone},
-	{"call", ofPhone}, {"sms", ofPhone}, {"whatsapp", ofPhone}, {"pan", ofCard}, {"secretlist", ofKube}, {"begin", ofPEM}, {"privatelines", ofPuTTY},
+	{"call", ofPhone}, {"sms", ofPhone}, {"whatsapp", ofPhone}, {"pan", ofCard}, {"card", ofCard}, {"secretlist", ofKube}, {"begin", ofPEM}, {"privatelines", ofPuTTY},
 }
 
 // notTokens stand before "token" in the names of places in a list, and of ids that

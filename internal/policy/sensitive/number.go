@@ -59,6 +59,11 @@ func (c *scan) grouped(start, end int, sep byte) {
 	if start > 1 && c.v[start-1] == sep && sep != ' ' && class[c.v[start-2]] == digit {
 		return
 	}
+	for i := start; i >= 5 && c.v[i-1] == sep && start-i < 40; i -= 5 {
+		if ibanLayout(c.v[i-5:]) != "" {
+			return // groups of an account's number
+		}
+	}
 	var digits [19]byte
 	n, last := 0, 0
 	v, i, group := c.v, start, 0

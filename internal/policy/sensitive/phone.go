@@ -48,6 +48,9 @@ func validE164(digits []byte) bool {
 		rest := len(digits) - size
 		return rest >= int(r.min) && rest <= int(r.max)
 	}
+	if digits[0] == '9' && digits[1] == '9' && (digits[2] == '9' || digits[2] == '0' || digits[2] == '7') {
+		return false // reserved
+	}
 	return assigned[int(digits[0]-'0')*10+int(digits[1]-'0')] && len(digits) >= 10
 }
 

@@ -93,9 +93,9 @@ func (s *Scanner) FindInt(f Field, n int64) (Kind, bool) {
 	return 0, false
 }
 
-// Cursor walks the values of one column. It skips values that are equal to others
-// which it has seen to be clean: most of what an access log says, it said before.
-// The zero Cursor is ready for Reset. It is large: keep it.
+// Cursor walks the values of one column. Of values that are equal to others which
+// it has seen it remembers what was found: most of what an access log says, it
+// said before. The zero Cursor is ready for Reset. It is large: keep it.
 type Cursor struct {
 	s     *Scanner
 	f     Field
@@ -103,22 +103,42 @@ type Cursor struct {
 	ends  []uint32
 	next  int
 	start uint32 // where value next begins
-	clean [cleanSlots]span
-	last  span // the value before, when it was clean
+	last  memory // of the value before, when there are few or it is short
+	seen  [slots]memory
 }
 
-const cleanSlots = 64
+// memory is a value that was looked at, and what was found in it.
+type memory struct {
+	start, end uint32
+	n          uint32
+	found      [2]struct {
+		start, end uint32
+		kind       Kind
+	}
+}
 
-type span struct{ start, end uint32 }
+// keep remembers data[start:end], unless it has more findings than fit.
+func (m *memory) keep(start, end uint32, found []Finding) {
+	if len(found) > len(m.found) {
+		m.start, m.end = 0, 0
+		return
+	}
+	m.start, m.end, m.n = start, end, uint32(len(found))
+	for i, x := range found {
+		m.found[i].start, m.found[i].end, m.found[i].kind = uint32(x.Start), uint32(x.End), x.Kind
+	}
+}
 
-// few is how many values a column must have for a cache of clean ones to pay.
-const few = 32
+const (
+	slots = 64
+	few   = 32 // values that a column must have for the slots to pay
+)
 
 // Reset begins a column: value i is data[ends[i-1]:ends[i]].
 func (c *Cursor) Reset(s *Scanner, f Field, data []byte, ends []uint32) {
-	c.s, c.f, c.data, c.ends, c.next, c.start, c.last = s, f, data, ends, 0, 0, span{}
+	c.s, c.f, c.data, c.ends, c.next, c.start, c.last = s, f, data, ends, 0, 0, memory{}
 	if len(ends) >= few {
-		clear(c.clean[:])
+		clear(c.seen[:])
 	}
 }
 
@@ -126,32 +146,37 @@ func (c *Cursor) Reset(s *Scanner, f Field, data []byte, ends []uint32) {
 // dst; -1 when there is none. The data MUST stay as they are until then; ends of
 // values up to the returned one may be overwritten.
 func (c *Cursor) Next(dst []Finding) (int, []Finding) {
-	data, many := c.data, len(c.ends) >= few
+	data, many, least := c.data, len(c.ends) >= few, shortest
+	if c.f.Named() {
+		least = 1
+	}
 	for c.next < len(c.ends) {
-		i, at := c.next, span{c.start, c.ends[c.next]}
-		c.next, c.start = i+1, at.end
-		v := data[at.start:at.end]
-		if len(v) < shortest && !c.f.Named() {
+		i, start, end := c.next, c.start, c.ends[c.next]
+		c.next, c.start = i+1, end
+		v := data[start:end]
+		if len(v) < least {
 			continue
 		}
-		if l := c.last; int(l.end-l.start) == len(v) && string(data[l.start:l.end]) == string(v) {
-			continue
-		}
-		var slot *span
+		m := &c.last
 		if many && len(v) >= 8 {
-			slot = &c.clean[slotOf(v)]
-			if l := *slot; int(l.end-l.start) == len(v) && string(data[l.start:l.end]) == string(v) {
-				continue
+			m = &c.seen[slotOf(v)]
+		}
+		if int(m.end-m.start) != len(v) || string(data[m.start:m.end]) != string(v) {
+			n := len(dst)
+			dst = c.s.FindIn(dst, c.f, v)
+			m.keep(start, end, dst[n:])
+			if len(dst) > n {
+				return i, dst
 			}
+			continue
 		}
-		n := len(dst)
-		if dst = c.s.FindIn(dst, c.f, v); len(dst) > n {
-			return i, dst
+		if m.n == 0 {
+			continue
 		}
-		c.last = at
-		if slot != nil {
-			*slot = at
+		for _, x := range m.found[:m.n] {
+			dst = append(dst, Finding{int(x.start), int(x.end), x.kind})
 		}
+		return i, dst
 	}
 	return -1, dst
 }

@@ -285,9 +285,8 @@ func (c *scan) dotted(start, end int) {
 		if len(rest) >= 20 && mixed(rest) {
 			c.emit(GCPKey, start, i)
 		}
-	case "atlasv1":
 	default:
-		if n := end - start; n > 8 && i-end > 60 && end+9 < len(v) && string(v[end:end+9]) == ".atlasv1." {
+		if i-end > 60 && string(v[end:end+9]) == ".atlasv1." {
 			c.emit(Vault, start, i)
 		}
 	}
