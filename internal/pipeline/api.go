@@ -21,7 +21,9 @@ type Request struct {
 	// from anybody else that attribute is not believed. "" for log records.
 	Kind string
 	// ID makes a retry of the same request be seen once. Zero: not numbered.
-	ID   record.BatchID
+	ID record.BatchID
+	// Raws are records, or containers of many (normalise.Split), each of which is
+	// counted by itself.
 	Raws []record.Raw
 	// Rejected counts records that the receiver itself refused, by reason, so
 	// that the account is whole; they are not in Raws.
@@ -33,8 +35,8 @@ type Outcome struct {
 	Stored       int
 	Dropped      int // by policy
 	Deduplicated int
-	// Refused lists the records of Raws that will never be kept as they are,
-	// by index. They are counted and kept in the dead-letter class.
+	// Refused lists the records that will never be kept as they are, by index in
+	// Raws: of a container each that is refused. They are counted and kept in the dead-letter class.
 	Refused []Refusal
 	// Oldest and Newest are event times of what was handed on, in ns; 0 if nothing was.
 	Oldest, Newest int64

@@ -18,14 +18,13 @@ const DeadLetterClass record.Class = "deadletter"
 // maxDeadBody bounds what is kept of a refused record.
 const maxDeadBody = 64 << 10
 
-// refuse counts raw record i as rejected and keeps it as a dead letter: what was
-// sent, as valid UTF-8 and perhaps cut, with the reason. Policy redacts it like
-// any record. Of the attributes of a record that was too large nothing is kept,
-// because they may be what is large.
-func (w *worker) refuse(i, size int, r *normalise.Refusal) {
+// refuse counts raw, which is raw record i or one that it holds, as rejected and
+// keeps it as a dead letter: what was sent, as valid UTF-8 and perhaps cut, with
+// the reason. Policy redacts it like any record. Of the attributes of a record
+// that was too large nothing is kept, because they may be what is large.
+func (w *worker) refuse(i, size int, raw *record.Raw, r *normalise.Refusal) {
 	w.out.Refused = append(w.out.Refused, Refusal{Index: i, Reason: r.Reason, Detail: r.Detail})
 	w.main.Account.Rejected = add(w.main.Account.Rejected, r.Reason, 1)
-	raw := &w.req.Raws[i]
 	t := raw.Time
 	if t == 0 {
 		t = w.now.UnixNano()

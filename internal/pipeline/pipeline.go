@@ -21,6 +21,7 @@ import (
 	"context"
 	"errors"
 	"log/slog"
+	"strconv"
 	"sync"
 	"time"
 
@@ -108,7 +109,10 @@ func (p *Pipeline) Ingest(ctx context.Context, req *Request) (Outcome, error) {
 	w := p.workers.Get().(*worker)
 	defer p.workers.Put(w)
 	w.p, w.req, w.out, w.now = p, req, Outcome{}, p.now()
-	defer func() { w.p, w.req, w.out = nil, nil, Outcome{} }()
+	defer func() {
+		w.p, w.req, w.out = nil, nil, Outcome{}
+		clear(w.parts[:cap(w.parts)]) // they alias the request
+	}()
 	err := w.run(ctx)
 	if err != nil {
 		return Outcome{}, err
@@ -141,10 +145,11 @@ type worker struct {
 	now time.Time
 	out Outcome
 
-	first     int // index in req.Raws of the batch's first raw record
-	bytes     int // of payloads in the batch
-	told      bool
-	normalise time.Duration
+	taken int          // records that were handed in for the batch
+	bytes int          // of payloads in the batch
+	parts []record.Raw // of the raw record that is a container of them
+	begun time.Time    // when the batch was
+	told  bool
 
 	times believed
 }
@@ -152,37 +157,53 @@ type worker struct {
 func (w *worker) run(ctx context.Context) error {
 	w.told = false
 	w.times = believedAt(w.now)
-	w.begin(0)
+	w.begin(0, 0)
 	opt := normalise.Options{Platform: w.req.Platform, Source: w.req.Source, Now: w.now.UnixNano(), Class: policy.DefaultClass, Kind: w.req.Kind}
-	started := time.Now()
 	for i := range w.req.Raws {
 		raw := &w.req.Raws[i]
-		size := sizeOf(raw)
-		if i > w.first && w.full(size) {
-			w.normalise = time.Since(started)
-			if err := w.flush(ctx, i); err != nil {
+		if w.parts = w.parts[:0]; w.req.Kind == "" {
+			w.parts = normalise.Split(w.parts, raw)
+		}
+		if len(w.parts) == 0 {
+			if err := w.take(ctx, i, 0, raw, &opt); err != nil {
 				return err
 			}
-			w.begin(i)
-			started = time.Now()
-		}
-		w.bytes += size
-		if size > w.p.limits.Record {
-			w.refuse(i, size, &normalise.Refusal{Reason: "too_large", Detail: "record larger than " + bytesText(w.p.limits.Record)})
 			continue
 		}
-		if err := w.norm.Append(&w.main, raw, &opt); err != nil {
-			var r *normalise.Refusal
-			if !errors.As(err, &r) {
-				return fault.Errorf(fault.Internal, "normalise: %w", err)
+		for k := range w.parts {
+			if err := w.take(ctx, i, k, &w.parts[k], &opt); err != nil {
+				return err
 			}
-			w.refuse(i, size, r)
-			continue
 		}
-		w.believe()
 	}
-	w.normalise = time.Since(started)
-	return w.flush(ctx, len(w.req.Raws))
+	return w.flush(ctx)
+}
+
+// take takes raw record i, or the k-th that it is a container of.
+func (w *worker) take(ctx context.Context, i, k int, raw *record.Raw, opt *normalise.Options) error {
+	size := sizeOf(raw)
+	if w.taken > 0 && w.full(size) {
+		if err := w.flush(ctx); err != nil {
+			return err
+		}
+		w.begin(i, k)
+	}
+	w.bytes += size
+	w.taken++
+	if size > w.p.limits.Record {
+		w.refuse(i, size, raw, &normalise.Refusal{Reason: "too_large", Detail: "record larger than " + bytesText(w.p.limits.Record)})
+		return nil
+	}
+	if err := w.norm.Append(&w.main, raw, opt); err != nil {
+		var r *normalise.Refusal
+		if !errors.As(err, &r) {
+			return fault.Errorf(fault.Internal, "normalise: %w", err)
+		}
+		w.refuse(i, size, raw, r)
+		return nil
+	}
+	w.believe()
+	return nil
 }
 
 // OriginalTime is the field that keeps the event time which a record named, RFC
@@ -247,14 +268,24 @@ func columns(b *record.Batch, limit int) bool {
 	return used >= limit
 }
 
-func (w *worker) begin(first int) {
-	w.first, w.bytes = first, 0
+// begin begins a batch at raw record first, or at the part-th that it is a
+// container of.
+func (w *worker) begin(first, part int) {
+	w.taken, w.bytes, w.begun = 0, 0, time.Now()
 	for _, b := range [...]*record.Batch{&w.main, &w.dead} {
 		b.Reset()
 		b.Tenant, b.Ingest = w.req.Tenant, w.now.UnixNano()
 	}
 	w.main.Source, w.dead.Source = w.req.Source, DeadLetters
-	w.main.ID, w.dead.ID = batchID(w.req.ID, first, ""), batchID(w.req.ID, first, "!"+DeadLetters)
+	w.main.ID, w.dead.ID = batchID(w.req.ID, first, within(part)), batchID(w.req.ID, first, within(part)+"!"+DeadLetters)
+}
+
+// within tells batches apart that begin within one raw record.
+func within(part int) string {
+	if part == 0 {
+		return ""
+	}
+	return "/" + strconv.Itoa(part)
 }
 
 // batchID numbers the batch that begins at a raw record. The split of a request
@@ -268,10 +299,10 @@ func batchID(id record.BatchID, first int, suffix string) record.BatchID {
 	return id
 }
 
-// flush applies policy and appends the batch of the raw records up to end.
-func (w *worker) flush(ctx context.Context, end int) error {
+// flush applies policy and appends the batch.
+func (w *worker) flush(ctx context.Context) error {
 	a := &w.main.Account
-	a.Received += uint64(end - w.first)
+	a.Received += uint64(w.taken)
 	if !w.told { // what the receiver refused is told once, with the first batch
 		w.told = true
 		for _, c := range w.req.Rejected {
@@ -282,6 +313,7 @@ func (w *worker) flush(ctx context.Context, end int) error {
 		}
 	}
 	started := time.Now()
+	normalised := started.Sub(w.begun)
 	done, err := w.p.policy.Apply(&w.main, w.req.Class)
 	if err != nil {
 		return err
@@ -306,7 +338,7 @@ func (w *worker) flush(ctx context.Context, end int) error {
 	}
 	w.p.meter.count(&w.main)
 	w.p.meter.effects(done)
-	w.p.meter.stages(w.normalise, applied.Sub(started), time.Since(applied))
+	w.p.meter.stages(normalised, applied.Sub(started), time.Since(applied))
 	for _, t := range w.main.Times() {
 		if t > w.out.Newest || w.out.Newest == 0 {
 			w.out.Newest = t
