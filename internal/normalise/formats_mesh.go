@@ -6,6 +6,7 @@ import (
 	"github.com/meshtrail/meshtrail/internal/normalise/consul"
 	"github.com/meshtrail/meshtrail/internal/normalise/facts"
 	"github.com/meshtrail/meshtrail/internal/normalise/istio"
+	"github.com/meshtrail/meshtrail/internal/normalise/kuma"
 	"github.com/meshtrail/meshtrail/internal/normalise/linkerd"
 	"github.com/meshtrail/meshtrail/internal/normalise/table"
 )
@@ -13,13 +14,14 @@ import (
 // What the programs of meshes write beside access logs of Envoy. A platform is one
 // line of each list.
 var (
-	meshTables = slices.Concat[[]*table.Table](istio.Tables, linkerd.Tables, consul.Tables)
+	meshTables = slices.Concat[[]*table.Table](istio.Tables, linkerd.Tables, consul.Tables, kuma.Tables)
 
 	meshTexts = []text{
 		{platforms: []string{"istio"}, begins: "2", fresh: func() facts.Line { return new(istio.Line) }},
 		{platforms: []string{"linkerd"}, begins: "[2", fresh: func() facts.Line { return new(linkerd.ProxyLog) }},
 		{platforms: []string{"consul", "hclog"}, begins: "2 [", fresh: func() facts.Line { return new(consul.Line) }},
+		{platforms: []string{"kuma"}, begins: "2", fresh: func() facts.Line { return new(kuma.Line) }},
 	}
 
-	meshFormats = slices.Concat(istio.Formats, consul.Formats)
+	meshFormats = slices.Concat(istio.Formats, consul.Formats, kuma.Formats)
 )
