@@ -124,6 +124,12 @@ func (s *Server) unknown(w *response, r *http.Request) {
 // the limiter, which identity keeps: what exceeds it is only counted.
 func (s *Server) identify(r *http.Request) (*access.Principal, error) {
 	id, err := s.o.Keeper.Identify(r)
+	if err == nil {
+		if err = s.vouched(r); err != nil && !s.crowds.Allow(identity.Remote(r)) {
+			s.count.refused(fault.KindOf(err))
+			return nil, err // it is on record
+		}
+	}
 	if err != nil {
 		s.count.refused(fault.KindOf(err))
 		if fault.Is(err, fault.Unauthenticated) && identity.Tried(r) {
@@ -187,14 +193,8 @@ func (s *Server) run(w *response, r *http.Request, route *Route) {
 		rc.SetWriteDeadline(time.Time{})
 		ctx, cancel := context.WithCancelCause(r.Context())
 		defer cancel(nil)
-		go func() {
-			select {
-			case <-s.draining:
-				cancel(fault.Errorf(fault.Unavailable, "the server is stopping"))
-			case <-ctx.Done():
-			}
-		}()
 		r = r.WithContext(ctx)
+		go s.attend(ctx, cancel, r, route)
 	}
 	if err := route.Handle(w, r); err != nil {
 		s.fail(w, r, route, err)

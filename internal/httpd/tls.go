@@ -5,6 +5,7 @@ import (
 	"crypto/x509"
 	"os"
 	"sync/atomic"
+	"time"
 
 	"github.com/meshtrail/meshtrail/internal/fault"
 )
@@ -50,6 +51,36 @@ func (t *TLS) Reload() error {
 	}
 	t.current.Store(next)
 	return nil
+}
+
+// Vouch returns until when the authorities vouch for a client's certificates, which
+// it showed in a handshake with any of them, or fault.Unauthenticated.
+func (t *TLS) Vouch(certs []*x509.Certificate, at time.Time) (until time.Time, err error) {
+	rest := x509.NewCertPool()
+	for _, c := range certs[1:] {
+		rest.AddCert(c)
+	}
+	chains, err := certs[0].Verify(x509.VerifyOptions{Roots: t.Clients(), Intermediates: rest, CurrentTime: at, KeyUsages: []x509.ExtKeyUsage{x509.ExtKeyUsageClientAuth}})
+	if err != nil {
+		return time.Time{}, fault.Errorf(fault.Unauthenticated, "client_ca does not vouch for the caller: %w", err)
+	}
+	return Until(chains), nil
+}
+
+// Until returns when none of the chains will be valid any more.
+func Until(chains [][]*x509.Certificate) (last time.Time) {
+	for _, chain := range chains {
+		first := chain[0].NotAfter
+		for _, c := range chain {
+			if c.NotAfter.Before(first) {
+				first = c.NotAfter
+			}
+		}
+		if first.After(last) {
+			last = first
+		}
+	}
+	return last
 }
 
 // Clients returns the authorities that sign clients' certificates, nil without

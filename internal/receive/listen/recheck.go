@@ -7,6 +7,7 @@ import (
 	"time"
 
 	"github.com/meshtrail/meshtrail/internal/fault"
+	"github.com/meshtrail/meshtrail/internal/httpd"
 )
 
 // recheckEvery is how often it is looked whose certificate has expired. With what
@@ -22,40 +23,20 @@ type proof struct {
 }
 
 func proofOf(s tls.ConnectionState, by *x509.CertPool) *proof {
-	return &proof{s.PeerCertificates, by, end(s.VerifiedChains)}
+	return &proof{s.PeerCertificates, by, httpd.Until(s.VerifiedChains)}
 }
 
-// end returns when none of the chains will be valid any more.
-func end(chains [][]*x509.Certificate) (last time.Time) {
-	for _, chain := range chains {
-		first := chain[0].NotAfter
-		for _, c := range chain {
-			if c.NotAfter.Before(first) {
-				first = c.NotAfter
-			}
-		}
-		if first.After(last) {
-			last = first
-		}
-	}
-	return last
-}
-
-// holds reports why a proof does not hold any more, with these authorities.
-func (p *proof) holds(by *x509.CertPool, t time.Time) error {
-	if p.by != by {
-		rest := x509.NewCertPool()
-		for _, c := range p.certs[1:] {
-			rest.AddCert(c)
-		}
-		chains, err := p.certs[0].Verify(x509.VerifyOptions{Roots: by, Intermediates: rest, CurrentTime: t, KeyUsages: []x509.ExtKeyUsage{x509.ExtKeyUsageClientAuth}})
+// holds reports why a proof does not hold any more.
+func (p *proof) holds(now *httpd.TLS, t time.Time) error {
+	if by := now.Clients(); p.by != by {
+		until, err := now.Vouch(p.certs, t)
 		if err != nil {
-			return fault.Errorf(fault.Denied, "client_ca does not vouch for the sender any more: %w", err)
+			return err
 		}
-		p.by, p.until = by, end(chains)
+		p.by, p.until = by, until
 	}
 	if t.After(p.until) {
-		return fault.Errorf(fault.Denied, "the sender's certificate has expired: it was valid until %v", p.until.UTC())
+		return fault.Errorf(fault.Unauthenticated, "the sender's certificate has expired: it was valid until %v", p.until.UTC())
 	}
 	return nil
 }
@@ -78,9 +59,8 @@ func (l *Listener) recheck(ctx context.Context) {
 			open = append(open, c)
 		}
 		l.mu.Unlock()
-		by, t := l.tls.Clients(), now()
 		for _, c := range open {
-			if err := c.proof.holds(by, t); err != nil {
+			if err := c.proof.holds(l.tls, now()); err != nil {
 				c.withdraw(refuse("certificate", err))
 			}
 		}
