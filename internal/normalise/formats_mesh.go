@@ -5,6 +5,7 @@ import (
 
 	"github.com/meshtrail/meshtrail/internal/normalise/consul"
 	"github.com/meshtrail/meshtrail/internal/normalise/facts"
+	"github.com/meshtrail/meshtrail/internal/normalise/hubble"
 	"github.com/meshtrail/meshtrail/internal/normalise/istio"
 	"github.com/meshtrail/meshtrail/internal/normalise/kuma"
 	"github.com/meshtrail/meshtrail/internal/normalise/linkerd"
@@ -21,6 +22,7 @@ var (
 		{platforms: []string{"linkerd"}, begins: "[2", fresh: func() facts.Line { return new(linkerd.ProxyLog) }},
 		{platforms: []string{"consul", "hclog"}, begins: "2 [", fresh: func() facts.Line { return new(consul.Line) }},
 		{platforms: []string{"kuma"}, begins: "2", fresh: func() facts.Line { return new(kuma.Line) }},
+		{platforms: []string{"cilium", "hubble"}, begins: "JFMASOND2", fresh: func() facts.Line { return new(hubble.Text) }},
 	}
 
 	meshFormats = slices.Concat(istio.Formats, consul.Formats, kuma.Formats)

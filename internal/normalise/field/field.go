@@ -48,6 +48,8 @@ const (
 	HostID
 	HostName
 	HTTPRequestBodySize
+	HTTPRequestHeaderAuthorization
+	HTTPRequestHeaderCookie
 	HTTPRequestHeaderReferer
 	HTTPRequestHeaderXFCC
 	HTTPRequestHeaderXForwardedFor
@@ -157,6 +159,9 @@ const (
 	MeshUpstreamStatusCode
 	MeshVerdict
 	MeshWorkloadIdentity
+	MessagingDestinationName
+	MessagingOperationName
+	MessagingSystem
 	NetworkBytes
 	NetworkLocalAddress
 	NetworkLocalPort
@@ -252,6 +257,8 @@ var names = [Count]string{
 	HostID:                           "host.id",
 	HostName:                         "host.name",
 	HTTPRequestBodySize:              "http.request.body.size",
+	HTTPRequestHeaderAuthorization:   "http.request.header.authorization",
+	HTTPRequestHeaderCookie:          "http.request.header.cookie",
 	HTTPRequestHeaderReferer:         "http.request.header.referer",
 	HTTPRequestHeaderXFCC:            "http.request.header.x-forwarded-client-cert",
 	HTTPRequestHeaderXForwardedFor:   "http.request.header.x-forwarded-for",
@@ -361,6 +368,9 @@ var names = [Count]string{
 	MeshUpstreamStatusCode:           "mesh.upstream.status_code",
 	MeshVerdict:                      "mesh.verdict",
 	MeshWorkloadIdentity:             "mesh.workload.identity",
+	MessagingDestinationName:         "messaging.destination.name",
+	MessagingOperationName:           "messaging.operation.name",
+	MessagingSystem:                  "messaging.system",
 	NetworkBytes:                     "network.bytes",
 	NetworkLocalAddress:              "network.local.address",
 	NetworkLocalPort:                 "network.local.port",

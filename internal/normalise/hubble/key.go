@@ -77,6 +77,8 @@ const (
 	DNSAnswers
 	DNSTypes
 	DNSCode
+	KafkaTopic
+	KafkaOperation
 	EventType
 	EventSubType
 	Direction
@@ -110,6 +112,7 @@ var keys = map[string]Key{
 	"l7.type": L7Type, "l7.latency_ns": Latency,
 	"l7.http.code": HTTPCode, "l7.http.method": HTTPMethod, "l7.http.url": HTTPURL, "l7.http.protocol": HTTPProtocol, "l7.http.headers": HTTPHeaders,
 	"l7.dns.query": DNSQuery, "l7.dns.ips": DNSAnswers, "l7.dns.qtypes": DNSTypes, "l7.dns.rcode": DNSCode,
+	"l7.kafka.topic": KafkaTopic, "l7.kafka.api_key": KafkaOperation,
 	"event_type.type": EventType, "event_type.sub_type": EventSubType,
 	"traffic_direction": Direction, "trace_observation_point": Observation,
 	"trace_context.parent.trace_id": TraceID, "is_reply": IsReply, "Summary": Summary,
@@ -167,7 +170,7 @@ func (f *Flow) Reset() {
 // other is an ordinary member.
 func (k Key) fits(kind jsonscan.Kind) bool {
 	switch k {
-	case HTTPMethod, HTTPURL, HTTPProtocol, DNSQuery, IPVersion, TraceID, DropReasonDesc:
+	case HTTPMethod, HTTPURL, HTTPProtocol, DNSQuery, IPVersion, TraceID, DropReasonDesc, KafkaTopic, KafkaOperation:
 		return kind == jsonscan.String
 	case DNSTypes, DNSAnswers, SourceLabels, DestinationLabels:
 		return kind == jsonscan.JSON || kind == jsonscan.String

@@ -86,6 +86,16 @@ func (f *Flow) dns(o *facts.Out) {
 	o.Str(field.DNSResponseCode, m.Text)
 }
 
+func (f *Flow) kafka(o *facts.Out) {
+	topic, operation := f.str(KafkaTopic), f.str(KafkaOperation)
+	if topic == nil && operation == nil {
+		return
+	}
+	o.Derive(field.MessagingSystem, "kafka")
+	o.DeriveBytes(field.MessagingDestinationName, topic)
+	o.DeriveBytes(field.MessagingOperationName, operation)
+}
+
 // decide derives what a network policy decided. A FORWARDED trace is not a
 // decision; a FORWARDED policy verdict (event type 5) is.
 func (f *Flow) decide(o *facts.Out) {

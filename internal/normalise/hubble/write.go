@@ -12,6 +12,7 @@ import (
 var Formats = []facts.Format{
 	{Name: "hubble-flow", Platform: "hubble", Mesh: "cilium", Kind: facts.Flow, Of: "Cilium's Hubble, exported flows"},
 	{Name: "hubble-event", Platform: "hubble", Mesh: "cilium", Kind: facts.Flow, Of: "Cilium's Hubble, lost, agent and debug events"},
+	{Name: Compact, Platform: "hubble", Mesh: "cilium", Kind: facts.Flow, Of: "Cilium's Hubble, what hubble observe prints: compact and tab"},
 }
 
 // Write writes the slots under canonical names, and the facts they imply.
@@ -32,6 +33,7 @@ func (f *Flow) Write(o *facts.Out) {
 	f.observed(o)
 	f.http(o)
 	f.dns(o)
+	f.kafka(o)
 	f.decide(o)
 	if v := f.str(TraceID); v != nil && !o.TraceID(v) {
 		f.leave(o, TraceID)
