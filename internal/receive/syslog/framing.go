@@ -103,7 +103,7 @@ func (f *framing) line(b []byte) ([]byte, int, bool) {
 		if f.seen = len(b); len(b) <= f.max {
 			return nil, 0, false
 		}
-		f.seen, f.drop = 0, true
+		f.seen, f.drop, f.counted = 0, true, false
 		return nil, len(b), true
 	}
 	end += f.seen

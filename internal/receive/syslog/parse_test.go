@@ -331,6 +331,7 @@ func FuzzStream(f *testing.F) {
 	}
 	f.Add([]byte("4 <1>a21 <1>aaaaaaaaaaaaaaaaaa4 <1>b\x00<13>1 - - - - - [a b=\"\\\"]\"] x"), uint8(1))
 	f.Add([]byte(strings.Repeat("a", 400)+"\x00<13>b\n"), uint8(99)) // too large until NUL
+	f.Add([]byte("4 <1>a"+strings.Repeat("a", 400)+"\n8 \n<13>b\n"), uint8(99))
 	f.Fuzz(func(t *testing.T, b []byte, piece uint8) {
 		read := func(size int) (string, int) {
 			set := receive.NewSet()
