@@ -328,7 +328,7 @@ func (b *Bodies) decode(d *Body, w *wire, encoding string) error {
 		if err := d.fill(w, nil); err != nil {
 			return err
 		}
-		return d.unsnap()
+		return d.Unsnap()
 	}
 	return WithStatus(http.StatusUnsupportedMediaType,
 		fault.Errorf(fault.Invalid, "content encoding %.40q is not one of gzip, deflate, zstd, snappy, identity", encoding))
@@ -389,8 +389,13 @@ func (d *Body) fill(r io.Reader, from *wire) error {
 // snappyFrame starts a framed snappy stream.
 var snappyFrame = []byte("\xff\x06\x00\x00sNaPpY")
 
-func (d *Body) unsnap() error {
-	out, err := d.own.Snappy(d)
+// Unsnap replaces Bytes, a snappy block or a framed stream, by what they decode to,
+// for protocols that say nothing of it in the content encoding. On error Bytes are as
+// they were. The length that a block declares is not believed: a copy of three bytes
+// yields at most 64, so a block that claims to grow more than 32 times is refused
+// before anything is allocated.
+func (d *Body) Unsnap() error {
+	out, err := d.own.snappy(d)
 	if err != nil {
 		return err
 	}
@@ -401,11 +406,9 @@ func (d *Body) unsnap() error {
 	return nil
 }
 
-// Snappy decodes a snappy block, or a framed stream, into a new Body. The caller
-// releases both. The length that a block declares is not believed: a copy of
-// three bytes yields at most 64, so a block that claims to grow more than 32
-// times is refused before anything is allocated.
-func (b *Bodies) Snappy(in *Body) (*Body, error) {
+// snappy decodes a snappy block, or a framed stream, into a new Body. The caller
+// releases both.
+func (b *Bodies) snappy(in *Body) (*Body, error) {
 	out, err := b.take()
 	if err != nil {
 		out.Release()

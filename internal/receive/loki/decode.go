@@ -18,6 +18,7 @@ type decoder struct {
 	set     *receive.Set
 	lim     receive.Limits
 	streams int
+	bad     int            // lines that were refused
 	shared  []record.Field // of the stream being read
 	service string         // what its labels say of its service
 }
@@ -25,14 +26,48 @@ type decoder struct {
 // add appends one line with the stream's labels and, when meta is open in the
 // set, the line's own fields.
 func (d *decoder) add(ts int64, line []byte, meta []record.Field) error {
-	if len(d.set.Raws) >= d.lim.Items || d.set.Full() {
-		return fault.Errorf(fault.TooLarge, "push request has more than %d lines", len(d.set.Raws))
+	if len(d.set.Raws)+d.bad >= d.lim.Items {
+		return d.tooMany("lines", d.lim.Items)
+	}
+	if err := d.room(); err != nil {
+		return err
 	}
 	attrs := d.shared
 	if meta != nil {
 		attrs = meta
 	}
 	d.set.Raws = append(d.set.Raws, record.Raw{Payload: line, Time: ts, Attrs: attrs, Service: d.service})
+	return nil
+}
+
+// tooMany refuses a push. What it holds is counted because a few bytes of a body can
+// make many of them, streams without a line too: 16 MiB were eight million.
+func (d *decoder) tooMany(what string, most int) error {
+	return fault.Errorf(fault.TooLarge, "push request has more than %d %s", most, what)
+}
+
+// another counts a stream.
+func (d *decoder) another() error {
+	if d.streams++; d.streams > d.lim.Items {
+		return d.tooMany("streams", d.lim.Items)
+	}
+	return d.room()
+}
+
+// room refuses a push with more labels and fields than may be in memory.
+func (d *decoder) room() error {
+	if d.set.Full() {
+		return fault.Errorf(fault.TooLarge, "push request has too many labels and fields")
+	}
+	return nil
+}
+
+// refuse counts a line that is wrong in itself, or of a stream that is.
+func (d *decoder) refuse(reason string, bad error) error {
+	if d.bad++; len(d.set.Raws)+d.bad > d.lim.Items {
+		return d.tooMany("lines", d.lim.Items)
+	}
+	d.set.Reject(reason, bad.Error(), 1)
 	return nil
 }
 
@@ -81,7 +116,9 @@ func (d *decoder) proto(b []byte) error {
 		if num != 1 {
 			continue
 		}
-		d.streams++
+		if err := d.another(); err != nil {
+			return err
+		}
 		if err := d.stream(v); err != nil {
 			return err
 		}
@@ -113,10 +150,11 @@ func (d *decoder) stream(b []byte) error {
 			continue
 		}
 		if bad != nil {
-			d.set.Reject("bad_labels", bad.Error(), 1)
-			continue
+			err = d.refuse("bad_labels", bad)
+		} else {
+			err = d.entry(v)
 		}
-		if err := d.entry(v); err != nil {
+		if err != nil {
 			return err
 		}
 	}
@@ -172,10 +210,11 @@ func (d *decoder) pair(b []byte) error {
 			value = v
 		}
 	}
-	if len(name) > 0 {
-		d.set.Field(receive.Str(name), receive.Str(value))
+	if len(name) == 0 {
+		return nil
 	}
-	return nil
+	d.set.Field(receive.Str(name), receive.Str(value))
+	return d.room()
 }
 
 func timestamp(b []byte) (int64, error) {
@@ -224,7 +263,9 @@ func (d *decoder) json(b []byte) error {
 			break
 		}
 		for j.Elem() {
-			d.streams++
+			if err := d.another(); err != nil {
+				return err
+			}
 			if err := d.jsonStream(&j); err != nil {
 				return err
 			}
@@ -283,8 +324,11 @@ func (d *decoder) jsonEntries(j *jsontext.Reader, bad error) error {
 	}
 	for j.Elem() {
 		if bad != nil {
-			if j.Raw() != nil {
-				d.set.Reject("bad_labels", bad.Error(), 1)
+			if j.Raw() == nil {
+				continue
+			}
+			if err := d.refuse("bad_labels", bad); err != nil {
+				return err
 			}
 			continue
 		}
@@ -301,6 +345,8 @@ func (d *decoder) jsonEntries(j *jsontext.Reader, bad error) error {
 	return j.Err()
 }
 
+var errLabels = fault.Errorf(fault.Invalid, "stream has a bad label name or more than %d labels", maxLabels)
+
 func (d *decoder) jsonLabels(j *jsontext.Reader) ([]record.Field, error) {
 	d.set.Open()
 	if !j.Begin('{') {
@@ -314,7 +360,8 @@ func (d *decoder) jsonLabels(j *jsontext.Reader) ([]record.Field, error) {
 		}
 		value := j.String()
 		if n++; n > maxLabels || !goodName(receive.Str(key)) {
-			bad = fault.Errorf(fault.Invalid, "stream has a bad label name or more than %d labels", maxLabels)
+			bad = errLabels
+			continue
 		}
 		d.set.Field(receive.Str(key), receive.Str(value))
 	}
@@ -339,13 +386,15 @@ func (d *decoder) jsonEntry(j *jsontext.Reader) error {
 	} else {
 		ts, line, meta = d.newEntry(j)
 	}
+	if err := d.room(); err != nil {
+		return err
+	}
 	if err := j.Err(); err != nil {
 		reason := "malformed_line"
 		if fault.Is(err, fault.TooLarge) {
 			reason = "too_deep"
 		}
-		d.set.Reject(reason, err.Error(), 1)
-		return nil
+		return d.refuse(reason, err)
 	}
 	return d.add(ts, line, meta)
 }
@@ -375,7 +424,9 @@ func (d *decoder) newEntry(j *jsontext.Reader) (ts int64, line []byte, meta []re
 			if !ok {
 				break
 			}
-			d.set.Field(receive.Str(key), receive.Str(j.String()))
+			if d.set.Field(receive.Str(key), receive.Str(j.String())); d.set.Full() {
+				return
+			}
 		}
 	}
 	if j.Elem() {

@@ -1,6 +1,7 @@
 package loki
 
 import (
+	"slices"
 	"strconv"
 	"strings"
 
@@ -11,6 +12,9 @@ import (
 
 // maxLabels bounds the labels of a stream. There is no limit by policy.
 const maxLabels = 1024
+
+// fewLabels are sorted by insertion: senders have them in order, or nearly.
+const fewLabels = 32
 
 // labels parses {a="b", c="d"} (the Prometheus text form: names of
 // [a-zA-Z0-9_:.] or quoted, values quoted with " ' or `) into fields sorted by
@@ -34,8 +38,14 @@ func (d *decoder) finishLabels() ([]record.Field, error) {
 	size := 0
 	for i := range fs {
 		size += len(fs[i].Name) + 1
-		for j := i; j > 0 && fs[j].Name < fs[j-1].Name; j-- {
-			fs[j], fs[j-1] = fs[j-1], fs[j]
+	}
+	if len(fs) > fewLabels {
+		slices.SortFunc(fs, func(a, b record.Field) int { return strings.Compare(a.Name, b.Name) })
+	} else {
+		for i := range fs {
+			for j := i; j > 0 && fs[j].Name < fs[j-1].Name; j-- {
+				fs[j], fs[j-1] = fs[j-1], fs[j]
+			}
 		}
 	}
 	names := d.set.Text(size)
@@ -124,7 +134,7 @@ func (d *decoder) labelName(s string) (name, rest string, err error) {
 	for i < len(s) && nameByte[s[i]] {
 		i++
 	}
-	if i == 0 {
+	if i == 0 || !goodName(s[:i]) {
 		return "", "", fault.Errorf(fault.Invalid, "expected a label name at %.20q", s)
 	}
 	return s[:i], s[i:], nil

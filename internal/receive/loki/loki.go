@@ -84,75 +84,39 @@ var noStreams = receive.WithStatus(http.StatusUnprocessableEntity,
 	fault.Errorf(fault.Invalid, "error at least one valid stream is required for ingestion"))
 
 func (l *Receiver) push(w http.ResponseWriter, r *http.Request) error {
-	from, err := l.inlet.Identify(r)
-	if err != nil {
-		return err
-	}
-	body, json, err := l.read(r)
-	if err != nil {
-		return err
-	}
-	defer body.Release()
-	id, err := receive.RequestID(r, from, Name, body.Bytes)
-	if err != nil {
-		return err
-	}
-	if id.IsZero() {
-		// To Loki a line is one of its stream, time and text: what is pushed again is
-		// no other line. So the same push again is what a client does that got no answer.
-		id = receive.KeyID(from, Name, body.Bytes)
-	}
-	set := receive.NewSet()
-	defer set.Release()
-	d := decoder{set: set, lim: l.inlet.Limits}
-	if json {
-		err = d.json(body.Bytes)
-	} else {
-		err = d.proto(body.Bytes)
-	}
-	if err != nil {
-		return err
-	}
-	if d.streams == 0 {
-		return noStreams
-	}
-	if set.Total() == 0 { // streams without lines
-		w.WriteHeader(http.StatusNoContent)
-		return nil
-	}
-	t := receive.Taken{Body: body, Set: set}
-	t.Outcome, err = l.inlet.Ingest(r.Context(), from, id, set, body)
-	if err != nil {
-		return err
-	}
-	if bad, detail := t.RefusedTotal(); bad > 0 {
-		text(w, http.StatusBadRequest, fmt.Sprintf("%d of %d lines were refused, the others are kept; first: %s", bad, set.Total(), detail))
-		return nil
-	}
-	w.WriteHeader(http.StatusNoContent)
-	return nil
-}
-
-// read returns the decoded body and whether it is JSON. Anything that does not
-// declare itself to be JSON is protobuf under snappy, as in Loki, except that a
-// body which can only be JSON is taken for it.
-func (l *Receiver) read(r *http.Request) (*receive.Body, bool, error) {
 	kind, _, _ := strings.Cut(r.Header.Get("Content-Type"), ";")
 	json := strings.EqualFold(strings.TrimSpace(kind), "application/json")
 	encoding := r.Header.Get("Content-Encoding")
 	if !json && strings.EqualFold(encoding, "snappy") {
 		encoding = "" // it names the snappy that protobuf has anyway
 	}
-	body, err := l.inlet.Bodies.Read(r, encoding)
-	if err != nil || json {
-		return body, json, err
+	decode := func(body *receive.Body, set *receive.Set) error { return l.decode(body, set, json) }
+	return l.inlet.Receive(r, encoding, decode, func(t *receive.Taken) error {
+		if bad, detail := t.RefusedTotal(); bad > 0 {
+			text(w, http.StatusBadRequest, fmt.Sprintf("%d of %d lines were refused, the others are kept; first: %s", bad, t.Set.Total(), detail))
+			return nil
+		}
+		w.WriteHeader(http.StatusNoContent)
+		return nil
+	})
+}
+
+// decode reads a push. Anything that does not declare itself to be JSON is protobuf
+// under snappy, as in Loki, except that a body which can only be JSON is taken for it.
+func (l *Receiver) decode(body *receive.Body, set *receive.Set, json bool) (err error) {
+	// To Loki a line is one of its stream, time and text: what is pushed again is
+	// no other line. So the same push again is what a client does that got no answer.
+	set.Once = true
+	d := decoder{set: set, lim: l.inlet.Limits}
+	if json || looksJSON(body.Bytes) {
+		err = d.json(body.Bytes)
+	} else if err = body.Unsnap(); err == nil {
+		err = d.proto(body.Bytes)
 	}
-	if looksJSON(body.Bytes) {
-		return body, true, nil
+	if err == nil && d.streams == 0 {
+		return noStreams
 	}
-	plain, err := l.inlet.Bodies.Snappy(body)
-	body.Release()
-	return plain, false, err
+	return err
 }
 
 // looksJSON reports whether b starts as {"streams": a snappy block that declares

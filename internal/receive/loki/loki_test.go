@@ -8,8 +8,10 @@ import (
 	"errors"
 	"fmt"
 	"net/http"
+	"runtime"
 	"strings"
 	"testing"
+	"time"
 
 	"github.com/klauspost/compress/snappy"
 	"google.golang.org/protobuf/encoding/protowire"
@@ -240,6 +242,57 @@ func TestHostile(t *testing.T) {
 	f("deep JSON", []byte(strings.Repeat("[", 10000)), 400, "expected an object", "Content-Type: application/json")
 	many := snappy.Encode(nil, bytes.Repeat(msg(1, append(msg(1, []byte(`{a="b"}`)), bytes.Repeat(msg(2, nil), 1000)...)), 300))
 	f("too many lines", many, 413, "more than 262144 lines")
+}
+
+// TestManyOfNothing: what costs a sender a few bytes each is counted, and what it
+// costs here is bounded, in memory too.
+func TestManyOfNothing(t *testing.T) {
+	const streams, lines, fields = "more than 16384 streams", "more than 16384 lines", "too many labels and fields"
+	f := func(name string, json bool, head, each, tail, want string) {
+		t.Helper()
+		size := 1 << 20
+		if want == fields {
+			if raceEnabled {
+				return // it makes two million
+			}
+			size = 14 << 20
+		}
+		body := []byte(head + strings.Repeat(each, size/len(each)) + tail)
+		set := receive.NewSet()
+		defer set.Release()
+		d := decoder{set: set, lim: receive.Limits{Items: 16 << 10}.WithDefaults()}
+		run := d.proto
+		if json {
+			run = d.json
+		}
+		var before, after runtime.MemStats
+		runtime.ReadMemStats(&before)
+		began := time.Now()
+		err := run(body)
+		runtime.ReadMemStats(&after)
+		t.Logf("%s: %v, %d MiB, %d streams", name, time.Since(began), (after.TotalAlloc-before.TotalAlloc)>>20, d.streams)
+		if !fault.Is(err, fault.TooLarge) || !strings.Contains(err.Error(), want) {
+			t.Errorf("%s: %v, want %q", name, err, want)
+		}
+		if n := (after.TotalAlloc - before.TotalAlloc) >> 20; n > 700 {
+			t.Errorf("%s: %d MiB", name, n)
+		}
+	}
+	pb := func(name string, each []byte, want string) { f(name, false, "", string(each), "", want) }
+	pb("empty streams", msg(1, nil), streams)
+	pb("streams without lines", stream("{}"), streams)
+	pb("bad labels, empty lines", msg(1, bytes.Repeat(msg(2, nil), 50)), lines)
+	var labels strings.Builder
+	for i := range 1000 { // from the last on: the worst order to sort
+		fmt.Fprintf(&labels, `l%03d="",`, 999-i)
+	}
+	pb("labels without lines", stream("{"+labels.String()+"}"), fields)
+	pb("labels and fields", stream("{"+labels.String()+"}", entry{meta: []string{"a", "b"}}), fields)
+	f("empty streams", true, `{"streams":[`, `{},`, `{}]}`, streams)
+	f("streams of one label", true, `{"streams":[`, `{"stream":{"a":""}},`, `{}]}`, streams)
+	f("malformed lines", true, `{"streams":[{"stream":{"a":"b"},"values":[`, `[],`, `[]]}]}`, lines)
+	f("lines of bad streams", true, `{"streams":[{"stream":{"":"b"},"values":[`, `[],`, `[]]}]}`, lines)
+	f("a line of many fields", true, `{"streams":[{"stream":{"a":"b"},"values":[["1","x",{"a":""`, `,"":""`, `}]]}]}`, fields)
 }
 
 func pushBody(lines int) []byte {
