@@ -27,9 +27,10 @@ export module cache work
 # deadline exceeded" without a failing input): only that case is tried again.
 fuzz() {
 	local dir=$1 target=$2 time=$3 binary=$4 out
+	set -o pipefail
 	for _ in 1 2 3; do
 		if out=$(cd "$dir" && GOMAXPROCS=1 "$binary" -test.run '^$' -test.fuzz "^$target\$" -test.fuzztime "$time" \
-			-test.fuzzminimizetime 1x -test.parallel 1 -test.fuzzcachedir "$cache/$module/$dir" 2>&1); then
+			-test.fuzzminimizetime 1x -test.parallel 1 -test.fuzzcachedir "$cache/$module/$dir" 2>&1 | tr -d '\0'); then
 			echo "fuzzed $dir $target: $(grep -oE 'elapsed: [^,]*, execs: [0-9]+' <<<"$out" | tail -n 1)"
 			return 0
 		fi
