@@ -15,26 +15,26 @@ import (
 	"github.com/meshtrail/meshtrail/internal/schema"
 )
 
-// maxParseLine is the longest line that Parse reads; the default limit of a
-// record.
-const maxParseLine = 1 << 20
+// The longest record that Parse reads, the default limit of one, and the longest
+// line: that of a container of many.
+const (
+	maxParseRecord = 1 << 20
+	maxParseLine   = 16 << 20
+)
 
 // Parse writes what intake would make of each line: one JSON object a record,
 // with its own time as "timestamp" when it has one, its fields by schema names,
 // parse.format and parse.status. Nothing is stored and no policy is applied.
-// Empty lines are skipped. A line that is too long becomes an object that says
-// so. Errors are those of the reader and the writer, or fault.Invalid for an
-// unknown platform.
+// Empty lines are skipped; a line that is a container of records (normalise.Split)
+// becomes each of them. A record that is too long becomes an object that says so.
+// Errors are those of the reader and the writer, or fault.Invalid for an unknown
+// platform.
 func Parse(lines io.Reader, platform string, w io.Writer) error {
 	if !normalise.Known(platform) {
 		return fault.Errorf(fault.Invalid, "unknown platform %q", platform)
 	}
-	in, out := bufio.NewReaderSize(lines, maxParseLine), bufio.NewWriter(w)
-	var (
-		b    record.Batch
-		dst  []byte
-		norm = normalise.New()
-	)
+	in := bufio.NewReaderSize(lines, maxParseLine)
+	p := parser{platform: platform, norm: normalise.New(), out: bufio.NewWriter(w)}
 	for {
 		line, err := in.ReadSlice('\n')
 		long := errors.Is(err, bufio.ErrBufferFull)
@@ -50,27 +50,60 @@ func Parse(lines io.Reader, platform string, w io.Writer) error {
 		if n := len(line); n > 0 && line[n-1] == '\r' {
 			line = line[:n-1]
 		}
-		if len(line) > 0 || long {
-			b.Reset()
-			if long {
-				b.Begin(0, "")
-				b.Str("deadletter.reason", "too_large")
-				b.Str("parse.format", "none")
-				b.Str("parse.status", "none")
-				b.End()
-			} else if bad := norm.Append(&b, &record.Raw{Payload: line}, &normalise.Options{Platform: platform}); bad != nil {
-				return bad
-			}
-			r := b.Record(0)
-			dst = append(appendShown(dst[:0], &r), '\n')
-			if _, werr := out.Write(dst); werr != nil {
-				return werr
+		if len(line) > 0 {
+			if perr := p.line(line, long); perr != nil {
+				return perr
 			}
 		}
 		if err != nil {
-			return out.Flush()
+			return p.out.Flush()
 		}
 	}
+}
+
+// A parser is the scratch of one Parse.
+type parser struct {
+	platform string
+	norm     *normalise.Normaliser
+	out      *bufio.Writer
+	batch    record.Batch
+	parts    []record.Raw
+	dst      []byte
+}
+
+// line writes the records of a line; long says that it is not the whole line.
+func (p *parser) line(line []byte, long bool) error {
+	whole := record.Raw{Payload: line}
+	if p.parts = p.parts[:0]; !long {
+		p.parts = normalise.Split(p.parts, &whole)
+	}
+	if len(p.parts) == 0 {
+		return p.record(&whole)
+	}
+	for i := range p.parts {
+		if err := p.record(&p.parts[i]); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+func (p *parser) record(raw *record.Raw) error {
+	b := &p.batch
+	b.Reset()
+	if len(raw.Payload) > maxParseRecord {
+		b.Begin(0, "")
+		b.Str("deadletter.reason", "too_large")
+		b.Str("parse.format", "none")
+		b.Str("parse.status", "none")
+		b.End()
+	} else if err := p.norm.Append(b, raw, &normalise.Options{Platform: p.platform}); err != nil {
+		return err
+	}
+	r := b.Record(0)
+	p.dst = append(appendShown(p.dst[:0], &r), '\n')
+	_, err := p.out.Write(p.dst)
+	return err
 }
 
 // appendShown appends a record as one JSON object in the order of the schema.
