@@ -2,9 +2,9 @@
 // (audit.k8s.io/v1, --audit-webhook-config-file): who did what, when, where, and
 // whether they were let.
 //
-// Each audit event is a record: the event itself as JSON, whole, under its own
-// names, and beside it what it says in words that other records use too (user,
-// client address, status code, namespace). Its time is that of its stage.
+// Each audit event is a record: the event itself as JSON, whole, which is told by
+// its shape and read as any other that comes by a file or a cloud. Its time is that
+// of its stage.
 //
 // A batch that the API server sends again, because an answer was lost, is seen
 // once: every event carries an auditID, so the same batch is the same bytes. The

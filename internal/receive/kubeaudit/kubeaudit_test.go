@@ -15,7 +15,6 @@ import (
 	"github.com/meshtrail/meshtrail/internal/pipeline"
 	"github.com/meshtrail/meshtrail/internal/receive"
 	"github.com/meshtrail/meshtrail/internal/receive/receivetest"
-	"github.com/meshtrail/meshtrail/internal/record"
 )
 
 //go:embed testdata/eventlist.json
@@ -30,14 +29,6 @@ func newReceiver(t testing.TB, in pipeline.Intake, lim receive.Limits) (*Receive
 	return k, receivetest.Handler(k.Routes())
 }
 
-func fields(r record.Raw) string {
-	var out []string
-	for _, a := range r.Attrs {
-		out = append(out, a.Name+"="+a.Value.Text())
-	}
-	return strings.Join(out, " ")
-}
-
 func TestEventList(t *testing.T) {
 	in := &receivetest.Intake{}
 	_, h := newReceiver(t, in, receive.Limits{})
@@ -49,21 +40,14 @@ func TestEventList(t *testing.T) {
 	if len(raws) != 2 {
 		t.Fatalf("%d records", len(raws))
 	}
-	want := []string{
-		`user.name=alice@example.com client.address=192.0.2.7 user_agent.original=kubectl/v1.31.0 (linux/amd64) url.path=/api/v1/namespaces/shop/pods/cart-1/exec url.query=command=sh k8s.namespace.name=shop k8s.audit.verb=create k8s.audit.resource=pods/exec k8s.audit.object=cart-1 k8s.audit.decision=allow log.record.uid=f3a3b8a6-2f1b-4c61-9c55-0f3a0c2f7d10/ResponseComplete http.response.status_code=101 severity_text=info`,
-		`user.name=system:serviceaccount:shop:cart client.address=10.1.2.3 user_agent.original=cart/1.0 url.path=/apis/rbac.authorization.k8s.io/v1/clusterroles k8s.audit.verb=list k8s.audit.resource=clusterroles k8s.audit.decision=forbid log.record.uid=0b7d6a5e-96b6-4b0a-8f2c-6b8b7f1d2c11/ResponseComplete http.response.status_code=403 severity_text=warn`,
-	}
 	times := []int64{1795255201654321e3, 1795255202000900e3}
 	var list struct{ Items []json.RawMessage }
 	if err := json.Unmarshal(sample, &list); err != nil {
 		t.Fatal(err)
 	}
 	for i, r := range raws {
-		if got := fields(r); got != want[i] {
-			t.Errorf("%d:\n got %s\nwant %s", i, got, want[i])
-		}
-		if r.Time != times[i] || r.Service != "kube-apiserver" {
-			t.Errorf("%d: time %d, service %q", i, r.Time, r.Service)
+		if r.Time != times[i] || r.Service != "kube-apiserver" || len(r.Attrs) > 0 {
+			t.Errorf("%d: time %d, service %q, %v", i, r.Time, r.Service, r.Attrs)
 		}
 		if !r.JSON || !bytes.Equal(r.Payload, list.Items[i]) {
 			t.Errorf("%d: the event is not kept as it is: %s", i, r.Payload)
