@@ -25,7 +25,7 @@ type header struct {
 
 // headerOf reads the header of a line that syslog wrote to a file:
 //
-//	[<PRI>]Mmm dd hh:mm:ss HOST PROGRAM[PID]: …            RFC 3164, no year and no zone
+//	[<PRI>]Mmm dd hh:mm:ss [HOST] PROGRAM[PID]: …          RFC 3164, no year and no zone
 //	[<PRI>]RFC3339 HOST PROGRAM[PID]: …                    rsyslog's and syslog-ng's newer files
 //	<PRI>1 RFC3339 HOST PROGRAM PID MSGID -|[SD] …         RFC 5424
 //
@@ -48,6 +48,7 @@ func headerOf(p []byte, now int64) (h header, ok bool) {
 		}
 	}
 	ns, n := facts.MonthStamp(p, now)
+	month := n > 0
 	if n == 0 {
 		if ns, n = facts.Stamp(p); n == 0 || p[10] != 'T' {
 			return h, false
@@ -57,14 +58,22 @@ func headerOf(p []byte, now int64) (h header, ok bool) {
 		return h, false
 	}
 	h.time = ns
-	return h, h.tag(p[n+1:])
+	return h, h.tag(p[n+1:], month)
 }
 
-// tag reads HOST PROGRAM[PID]: and the white space behind it.
-func (h *header) tag(p []byte) bool {
-	host, p, found := bytes.Cut(p, []byte(" "))
-	if !found || !plainWord(host) || facts.IsLevel(host) {
+// tag reads HOST PROGRAM[PID]: and the white space behind it. A local one may lack
+// the host.
+func (h *header) tag(p []byte, local bool) bool {
+	host, rest, found := bytes.Cut(p, []byte(" "))
+	switch {
+	case !found:
 		return false
+	case local && len(host) > 1 && host[len(host)-1] == ':' && !facts.IsLevel(host[:len(host)-1]):
+		host = nil // what programs send to a socket of their own machine names none
+	case !plainWord(host) || facts.IsLevel(host):
+		return false
+	default:
+		p = rest
 	}
 	end := 0
 	for end < len(p) && end < 64 && p[end] != ':' && p[end] != '[' && p[end] > ' ' {

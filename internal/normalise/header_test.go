@@ -12,6 +12,7 @@ func TestHeaderOf(t *testing.T) {
 		{"<86>Dec 31 23:59:59 web-1 sudo:   a : TTY=pts/0", "2025-12-31T23:59:59Z", "web-1", "sudo", "", "", "a : TTY=pts/0"},
 		{"2026-01-02T15:04:05.5+01:00 10.0.0.9 haproxy[1]: x", "2026-01-02T14:04:05.5Z", "10.0.0.9", "haproxy", "1", "", "x"},
 		{`<34>1 2026-01-02T15:04:05.003Z h su - ID47 [a@1 b="]\"x"][c@1] 'su root' failed`, "2026-01-02T15:04:05.003Z", "h", "su", "", "ID47", "'su root' failed"},
+		{"<134>Jan  2 15:04:05 haproxy[9]: Proxy web started.", "2026-01-02T15:04:05Z", "", "haproxy", "9", "", "Proxy web started."},
 		{"<34>1 - - su - - -", "1970-01-01T00:00:00Z", "", "su", "", "", ""},
 	} {
 		h, ok := headerOf([]byte(c.line), now)
@@ -35,6 +36,7 @@ func TestHeaderOf(t *testing.T) {
 		"<34>1 2026-01-02T15:04:05Z h su - ID47 [a unclosed", // no end
 		"Jan  2 15:04:05 web-1 sshd[812 x",
 		"Jan  2 15:04:05 web-1",
+		"Jan  2 15:04:05 ERROR: x",
 	} {
 		if h, ok := headerOf([]byte(line), now); ok {
 			t.Errorf("%q: header %+v", line, h)

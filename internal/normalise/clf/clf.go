@@ -93,6 +93,9 @@ type access struct {
 	id, cluster, cache         []byte
 	micros                     bool // duration is microseconds
 	partial                    bool
+	forwardedSeen              bool   // a column for them stood first
+	asked                      []byte // host, of the columns at the end
+	nginx                      bool   // which proves that NGINX wrote them
 }
 
 // Text implements facts.Line.
@@ -287,13 +290,7 @@ func Quoted(s []byte) (v, rest []byte, ok bool) {
 func (l *Line) write(o *facts.Out, format string) {
 	o.Status = facts.OK
 	if o.Format = format; format == "" {
-		shape := common
-		if l.combined {
-			shape = combined
-		}
-		if l.vhost != nil {
-			shape += vhostCommon
-		}
+		shape := l.shape()
 		o.Format = neutral[shape]
 		if names := declared[o.Declared]; names != nil {
 			o.Format = names[shape]
@@ -311,6 +308,9 @@ func (l *Line) write(o *facts.Out, format string) {
 	}
 	l.text(o, field.UserName, l.user)
 	host := l.vhost
+	if host == nil {
+		host = l.asked
+	}
 	if len(l.request) > 1 {
 		if h, ok := o.Request(l.plain(l.request)); ok && len(h) > 0 {
 			host = h
@@ -327,6 +327,17 @@ func (l *Line) write(o *facts.Out, format string) {
 	l.text(o, field.HTTPRequestHeaderReferer, l.referer)
 	l.text(o, field.UserAgentOriginal, l.agent)
 	l.proxied(o)
+}
+
+func (a *access) shape() int {
+	shape := common
+	if a.combined {
+		shape = combined
+	}
+	if a.vhost != nil {
+		shape += vhostCommon
+	}
+	return shape
 }
 
 // named writes a host that is neither address nor address:port: a name, or the
@@ -430,4 +441,19 @@ func List(s []byte) (list, rest []byte) {
 			return s[:end], s[end+1:]
 		}
 	}
+}
+
+// KubeService reads the name that ingress-nginx and Traefik make of a Kubernetes
+// service, NAMESPACE-SERVICE-PORT. ok is false when a part may hold a hyphen
+// itself, so that it cannot be told where it ends.
+func KubeService(v []byte) (namespace, service []byte, ok bool) {
+	i := bytes.LastIndexByte(v, '-')
+	if i < 0 {
+		return nil, nil, false
+	}
+	namespace, service, ok = bytes.Cut(v[:i], []byte("-"))
+	if !ok || len(namespace) == 0 || len(service) == 0 || bytes.IndexByte(service, '-') >= 0 || !whole(v[i+1:]) {
+		return nil, nil, false
+	}
+	return namespace, service, true
 }

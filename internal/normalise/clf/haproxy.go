@@ -33,15 +33,16 @@ func (h HAProxy) Write(o *facts.Out) {
 	h.times(o)
 	h.state(o)
 	redispatched := bytes.TrimPrefix(h.Retries, []byte("+"))
-	if n, ok := facts.Uint(redispatched); ok && n > 0 {
+	if n, ok := facts.Uint(redispatched); ok && n > 0 && len(h.Times) != 3 {
 		o.Int(field.HTTPRequestResendCount, n)
 	}
 }
 
-var httpTimes = [...]field.ID{field.MeshRequestReadNS, field.MeshQueueNS, field.MeshUpstreamConnectNS, field.MeshUpstreamFirstByteNS, field.MeshDurationNS}
+// HAProxyTimes are the fields of TR, Tw, Tc, Tr and Ta.
+var HAProxyTimes = [...]field.ID{field.MeshRequestReadNS, field.MeshQueueNS, field.MeshUpstreamConnectNS, field.MeshUpstreamFirstByteNS, field.MeshDurationNS}
 
 func (h HAProxy) times(o *facts.Out) {
-	names := httpTimes[:]
+	names := HAProxyTimes[:]
 	if len(h.Times) == 3 {
 		names = []field.ID{field.MeshQueueNS, field.MeshUpstreamConnectNS, field.MeshDurationNS}
 	}

@@ -19,6 +19,10 @@ func (l *Line) after(o *facts.Out) string {
 		return ""
 	case l.ingress(l.tail):
 		o.Derive(field.MeshReporter, "gateway")
+		if ns, svc, ok := KubeService(l.cluster); ok {
+			o.DeriveBytes(field.ServiceName, svc)
+			o.DeriveBytes(field.K8sNamespaceName, ns)
+		}
 		return "nginx-ingress"
 	case l.traefik(l.tail, o):
 		return "traefik-clf"
@@ -37,6 +41,9 @@ func (l *Line) after(o *facts.Out) string {
 		return "apache-combinedio"
 	}
 	l.columns(l.tail, o)
+	if l.nginx {
+		return declared["nginx"][l.shape()]
+	}
 	return ""
 }
 
@@ -183,8 +190,8 @@ func (a *access) columns(s []byte, o *facts.Out) {
 			case !first && s[0] == '-':
 			case first && a.combined && (facts.Absent(v) || addresses(v)):
 				a.forwarded, a.forwardedSeen = known(v), true
-			case a.vhost == nil && a.forwardedSeen && facts.IsHost(v): // NGINX Amplify's "$host"
-				a.vhost = v
+			case a.asked == nil && a.forwardedSeen && (facts.IsHost(v) || v[0] == '['): // NGINX Amplify's "$host"
+				a.asked = v
 			case known(v) != nil:
 				a.partial = true
 			}
@@ -236,12 +243,14 @@ func (a *access) pair(name, s []byte) (rest []byte) {
 	case "request_id", "rid":
 		a.id = v
 	case "sn", "server_name", "host":
-		if a.vhost == nil {
-			a.vhost = v
+		if a.asked == nil {
+			a.asked = known(v)
 		}
 	default:
 		a.partial = true
+		return rest
 	}
+	a.nginx = true
 	return rest
 }
 

@@ -117,6 +117,11 @@ func (x *exchange) write(o *facts.Out, format string) {
 	if !o.Fixed && facts.Plausible(x.time) {
 		o.Time = x.time
 	}
+	x.peer(o)
+}
+
+// peer writes the client, which is the peer.
+func (x *exchange) peer(o *facts.Out) {
 	if facts.IP(x.host) {
 		o.Str(field.NetworkPeerAddress, x.host)
 		o.DeriveBytes(field.ClientAddress, x.host)
