@@ -1,6 +1,7 @@
 package sensitive
 
 import (
+	"encoding/base64"
 	"fmt"
 	"syscall"
 	"testing"
@@ -140,3 +141,5 @@ func BenchmarkText(b *testing.B) {
 		})
 	}
 }
+
+func encode64(s string) string { return base64.StdEncoding.EncodeToString([]byte(s)) }

@@ -13,7 +13,9 @@ type scratch struct {
 	both  []Finding
 }
 
-var pool = sync.Pool{New: func() any { return new(scratch) }}
+var pool = sync.Pool{New: func() any {
+	return &scratch{text: make([]byte, 0, 4096), pos: make([]uint32, 0, 4096), found: make([]Finding, 0, 32), both: make([]Finding, 0, 32)}
+}}
 
 // put keeps a scratch for later, unless one large value blew it up.
 func (s *scratch) put() {

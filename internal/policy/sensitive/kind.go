@@ -64,11 +64,13 @@ type Info struct {
 	Source    string // who says so
 }
 
+//go:generate go test -count=1 -run ^TestDocs$ . -update
+
 // infos is ordered by Kind.
 var infos = [...]Info{
 	{Email, "email", Personal, "e-mail address", "dot-atom of at most 64 bytes, a domain of valid labels, a top-level domain of letters that is no file's ending and no cluster's", "RFC 5321 §4.1.2, RFC 1035 §2.3.1"},
 	{IPv4, "ipv4", Personal, "IPv4 address", "four decimal octets; not of 0/8, 127/8 or from 224 up; not a version of a product", "RFC 791, RFC 6890"},
-	{IPv6, "ipv6", Personal, "IPv6 address", "parses, and is global, unique local, link-local or an IPv4 address within one", "RFC 4291, RFC 5952"},
+	{IPv6, "ipv6", Personal, "IPv6 address", "parses, and is global, unique local or link-local", "RFC 4291, RFC 5952"},
 	{Phone, "phone", Personal, "telephone number", "E.164 with a calling code that is assigned and digits enough for it; national forms where a name or a word before says so, or with a North American area code in its usual form", "ITU-T E.164, NANPA"},
 	{PAN, "pan", Financial, "payment card number", "an issuer's range, that issuer's length, Luhn's digit", "ISO/IEC 7812-1"},
 	{IBAN, "iban", Financial, "bank account number", "the country's length and layout, remainder 1 of 97", "ISO 13616, IBAN registry"},
@@ -84,11 +86,11 @@ var infos = [...]Info{
 	{AWSSecretKey, "aws-secret-key", Secret, "AWS secret access key", "40 of base64 of high entropy, after its name or its key id", "AWS IAM"},
 	{GCPKey, "gcp-key", Secret, "Google API key, OAuth secret or token", "AIza and 35, GOCSPX- and 28, ya29. and 20 or more", "Google Cloud"},
 	{AzureKey, "azure-key", Secret, "Azure account key, SAS signature or client secret", "AccountKey= or SharedAccessKey= with 32 or 64 bytes of base64, sig= with 32 bytes, or a secret with Q~ in its place", "Microsoft Entra, Azure Storage"},
-	{GitHub, "github-token", Secret, "GitHub token", "prefix and 36 of base62 whose last six are the CRC-32 of the rest; github_pat_ with both parts", "GitHub, token formats"},
+	{GitHub, "github-token", Secret, "GitHub token", "prefix and 36 of base62 whose last six are the CRC-32 of the rest, or which look random all the same; github_pat_ with both parts", "GitHub, token formats"},
 	{GitLab, "gitlab-token", Secret, "GitLab token", "prefix (glpat-, gldt-, glrt- …) and 20 or more", "GitLab, token prefixes"},
 	{Slack, "slack-token", Secret, "Slack token or webhook", "xoxb-, xoxp- … with numbers first; hooks.slack.com/services/T…/B…/…", "Slack, token types"},
 	{Stripe, "stripe-key", Secret, "Stripe secret key", "sk_, rk_ with live_ or test_; whsec_", "Stripe, API keys"},
-	{NPM, "npm-token", Secret, "npm token", "npm_ and 36 of base62 whose last six are the CRC-32 of the rest", "GitHub, npm token format"},
+	{NPM, "npm-token", Secret, "npm token", "npm_ and 36 of base62, as GitHub's", "GitHub, npm token format"},
 	{PyPI, "pypi-token", Secret, "PyPI token", "pypi- and a macaroon that names its host", "PyPI, API tokens"},
 	{OpenAI, "openai-key", Secret, "OpenAI key", "sk- with T3BlbkFJ in its middle, or sk-proj-, sk-svcacct-, sk-admin-", "OpenAI"},
 	{Anthropic, "anthropic-key", Secret, "Anthropic key", "sk-ant- with its version", "Anthropic"},

@@ -7,7 +7,6 @@ import (
 	"os"
 	"path/filepath"
 	"slices"
-	"strings"
 	"testing"
 	"unicode/utf8"
 )
@@ -58,39 +57,48 @@ func ratio(n, of int) float64 {
 	return float64(n) / float64(of)
 }
 
-// score holds a scanner of all kinds against the labelled set. It returns the
+// samples reads one file of the labelled set.
+func samples(t testing.TB, name string) (list []sample) {
+	t.Helper()
+	f, err := os.Open(filepath.Join("testdata", "labelled", name+".jsonl"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer f.Close()
+	lines := bufio.NewScanner(f)
+	lines.Buffer(nil, 1<<20)
+	for n := 1; lines.Scan(); n++ {
+		var x sample
+		if err := json.Unmarshal(lines.Bytes(), &x); err != nil {
+			t.Fatalf("%s:%d: %v", name, n, err)
+		}
+		list = append(list, x)
+	}
+	if err := lines.Err(); err != nil || len(list) == 0 {
+		t.Fatalf("%s: %d samples, %v", name, len(list), err)
+	}
+	return list
+}
+
+// scores holds a scanner of all kinds against the labelled set. It returns the
 // score of each kind, how many samples have nothing to find, and what differed.
 func scores(t *testing.T) (all map[string]*score, negative int, differ []string) {
 	t.Helper()
-	files, err := filepath.Glob("testdata/labelled/*.jsonl")
-	if err != nil || len(files) == 0 {
-		t.Fatalf("no labelled set: %v", err)
-	}
 	all = map[string]*score{}
+	files := []string{"negative", "real"}
 	for _, k := range Kinds() {
 		all[k.Name] = &score{}
+		files = append(files, k.Name)
 	}
 	s := New(All())
 	for _, name := range files {
-		f, err := os.Open(name)
-		if err != nil {
-			t.Fatal(err)
-		}
-		defer f.Close()
-		kind := strings.TrimSuffix(filepath.Base(name), ".jsonl")
-		lines := bufio.NewScanner(f)
-		lines.Buffer(nil, 1<<20)
-		for n := 1; lines.Scan(); n++ {
-			var x sample
-			if err := json.Unmarshal(lines.Bytes(), &x); err != nil {
-				t.Fatalf("%s:%d: %v", name, n, err)
-			}
-			if _, want := x.parse(kind); len(want) == 0 {
+		for n, x := range samples(t, name) {
+			if _, want := x.parse(name); len(want) == 0 {
 				negative++
 			} else {
 				all[want[0].Kind.String()].samples++
 			}
-			differ = append(differ, x.judge(s, kind, all, fmt.Sprintf("%s:%d", filepath.Base(name), n))...)
+			differ = append(differ, x.judge(s, name, all, fmt.Sprintf("%s.jsonl:%d", name, n+1))...)
 		}
 	}
 	return all, negative, differ

@@ -73,7 +73,7 @@ func (s *Scanner) FindIn(dst []Finding, f Field, v []byte) []Finding {
 // FindInt reports whether a whole number is one of a kind: a number of a card, or
 // a telephone's in a field named so.
 func (s *Scanner) FindInt(f Field, n int64) (Kind, bool) {
-	if n < 1e6 || n < 1e12 && !f.phone && !f.Named() {
+	if n < 1e6 || n < 1e12 && !f.phone && f.whole == 0 {
 		return 0, false
 	}
 	var text [20]byte
@@ -83,7 +83,7 @@ func (s *Scanner) FindInt(f Field, n int64) (Kind, bool) {
 		text[i] = byte('0' + n%10)
 	}
 	switch digits := text[i:]; {
-	case f.Named():
+	case f.whole != 0:
 		return f.whole, s.set.Has(f.whole)
 	case f.phone && s.set.Has(Phone) && len(digits) >= 7 && len(digits) <= 15:
 		return Phone, true

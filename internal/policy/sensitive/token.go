@@ -81,13 +81,14 @@ var starts = func() (t [256][]token) {
 // token looks for a vendor's token at the start of the word v[start:end].
 func (c *scan) token(start, end int) bool {
 	k, n := tokenIn(c.v[start:end])
-	if k == 0 || !c.emit(k, start, start+n) {
+	if k == 0 {
 		return false
 	}
-	if k == AWSAccessKey {
+	found := c.emit(k, start, start+n)
+	if k == AWSAccessKey && c.set.Has(AWSSecretKey) {
 		c.awsSecret(start + n)
 	}
-	return true
+	return found
 }
 
 // tokenIn returns the kind and length of the token that a word begins with.
@@ -264,7 +265,7 @@ func keyLike(b []byte) bool {
 func (c *scan) dotted(start, end int) {
 	v := c.v
 	i := end + 1
-	for i < len(v) && (class[v[i]] != 0 || v[i] == '.' && i+1 < len(v) && class[v[i+1]] != 0) {
+	for i < len(v) && i-end <= most && (class[v[i]] != 0 || v[i] == '.' && i+1 < len(v) && class[v[i+1]] != 0) {
 		i++
 	}
 	rest := v[end+1 : i]
@@ -273,6 +274,8 @@ func (c *scan) dotted(start, end int) {
 		if len(rest) == 66 && rest[22] == '.' && mixed(rest) {
 			c.emit(SendGrid, start, i)
 		}
+	case "hooks":
+		c.slackHook(start, end)
 	case "hvs", "hvb", "hvr":
 		if len(rest) >= 24 && mixed(rest) {
 			c.emit(Vault, start, i)
@@ -289,6 +292,25 @@ func (c *scan) dotted(start, end int) {
 		if i-end > 60 && string(v[end:end+9]) == ".atlasv1." {
 			c.emit(Vault, start, i)
 		}
+	}
+}
+
+// slackHook looks for the secret part of a webhook's URL after its first word.
+func (c *scan) slackHook(start, end int) {
+	const rest = ".slack.com/services/"
+	v, i := c.v, end+len(rest)
+	if i+30 > len(v) || string(v[end:i]) != rest || v[i] != 'T' {
+		return
+	}
+	e, slashes := i, 0
+	for e < len(v) && e-i < 80 && (class[v[e]]&alnum != 0 || v[e] == '/') {
+		if v[e] == '/' {
+			slashes++
+		}
+		e++
+	}
+	if slashes == 2 && mixed(v[i:e]) {
+		c.emit(Slack, i, e)
 	}
 }
 
