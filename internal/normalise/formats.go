@@ -17,12 +17,12 @@ import (
 
 // tables are the JSON layouts that are read by tables. Of several that know a
 // shape the first is asked first.
-var tables = slices.Concat[[]*table.Table](meshTables, auditTables, applog.Tables)
+var tables = slices.Concat[[]*table.Table](envoy.Tables, meshTables, auditTables, applog.Tables)
 
 // texts are the parsers of text lines. Of several that read a line the first is
 // asked first; only those are asked whose lines may begin with its first byte.
 var texts = slices.Concat([]text{
-	{platforms: []string{"envoy", "istio", "consul", "kuma"}, begins: `["A`, fresh: func() facts.Line { return new(envoy.Line) }},
+	{platforms: envoy.Platforms, begins: `["A`, fresh: func() facts.Line { return new(envoy.Line) }},
 	{platforms: []string{"linkerd"}, begins: "0123456789[", fresh: func() facts.Line { return new(linkerd.Access) }},
 }, meshTexts, auditTexts)
 

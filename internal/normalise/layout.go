@@ -15,7 +15,8 @@ type layout struct {
 
 	ops []op // by member
 
-	tables []tabled // that know the shape, the best first
+	tables []tabled      // that know the shape, the best first
+	custom []customShape // formats of the operator that it may be of
 
 	start int // of the first member that is Envoy's start time, or -1
 	stamp int // of the last member that is Linkerd's timestamp, or -1
@@ -41,16 +42,23 @@ func (n *Normaliser) layoutOf(o *jsonscan.Object) *layout {
 		if o == &n.inner {
 			l = &n.scratch[1]
 		}
-		l.read(o)
+		n.learn(l, o)
 		return l
 	}
 	l, ok := o.Shape.Note.(*layout)
 	if !ok {
 		l = new(layout)
-		l.read(o)
+		n.learn(l, o)
 		o.Shape.Note = l
 	}
 	return l
+}
+
+func (n *Normaliser) learn(l *layout, o *jsonscan.Object) {
+	l.read(o)
+	if c := n.lines.custom; c != nil && c.json {
+		l.custom = c.shapes(o)
+	}
 }
 
 func (l *layout) read(o *jsonscan.Object) {

@@ -7,14 +7,20 @@ import (
 )
 
 // lines are the text parsers of one Normaliser.
-type lines []facts.Line
+type lines struct {
+	parsers []facts.Line
+	custom  *customs // nil: the operator declared none
+}
 
-func newLines() lines {
-	out := make(lines, len(texts))
+func newLines(custom *Custom) lines {
+	l := lines{parsers: make([]facts.Line, len(texts))}
 	for i := range texts {
-		out[i] = texts[i].fresh()
+		l.parsers[i] = texts[i].fresh()
 	}
-	return out
+	if custom != nil && len(custom.list) > 0 {
+		l.custom = &customs{Custom: custom}
+	}
+	return l
 }
 
 // byFirst lists the parsers that a line may be of, by its first byte.
@@ -50,22 +56,26 @@ var byPlatform = func() map[string][]uint8 {
 }()
 
 // read has the platform whose layout a line matches read it, and reports whether
-// one did. The caller keeps the line as the body.
-func (l lines) read(line []byte, o *facts.Out) bool {
+// one did: the operator's own formats are asked first. The caller keeps the line
+// as the body.
+func (l *lines) read(line []byte, o *facts.Out) bool {
 	if len(line) == 0 {
 		return false
+	}
+	if l.custom != nil && l.custom.read(line, o) {
+		return true
 	}
 	var asked []uint8
 	if o.Declared != "" {
 		asked = byPlatform[o.Declared]
 		for _, i := range asked {
-			if l[i].Text(line, o) {
+			if l.parsers[i].Text(line, o) {
 				return true
 			}
 		}
 	}
 	for _, i := range byFirst[line[0]] {
-		if (asked == nil || !slices.Contains(asked, i)) && l[i].Text(line, o) {
+		if (asked == nil || !slices.Contains(asked, i)) && l.parsers[i].Text(line, o) {
 			return true
 		}
 	}

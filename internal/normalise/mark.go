@@ -66,6 +66,7 @@ const (
 	ofIntake         // only intake may set the name
 	unreadable       // not UTF-8
 	ofProgram        // the program that wrote the record
+	ofPod            // the pod that wrote the record
 )
 
 func markAttribute(name string) uint8 {
@@ -76,6 +77,8 @@ func markAttribute(name string) uint8 {
 		return ofMesh
 	case name == "syslog.appname":
 		return ofProgram
+	case name == "k8s.pod.name" || name == "pod" || name == "pod_name" || name == "kubernetes.pod_name" || name == "kubernetes.pod.name":
+		return ofPod
 	case facts.Reserved(name) && name != record.Labels:
 		return ofIntake
 	}

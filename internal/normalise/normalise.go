@@ -23,7 +23,6 @@ import (
 
 	"github.com/meshtrail/meshtrail/internal/match"
 	"github.com/meshtrail/meshtrail/internal/normalise/applog"
-	"github.com/meshtrail/meshtrail/internal/normalise/envoy"
 	"github.com/meshtrail/meshtrail/internal/normalise/facts"
 	"github.com/meshtrail/meshtrail/internal/normalise/field"
 	"github.com/meshtrail/meshtrail/internal/normalise/jsonscan"
@@ -63,14 +62,11 @@ type Normaliser struct {
 	levels       answering // to that of the severity
 	out          facts.Out
 	attrs        *facts.Attributes
-	around       []record.Field    // the names of an envelope
-	operator     *facts.Attributes // their marks are Envoy's keys
-	keys         []envoy.Key       // of the attributes
+	around       []record.Field // the names of an envelope
+	operands     operands
 	clean        []byte
-	program      []byte         // that the receiver named
-	made         []byte         // an object of attributes
-	members      []record.Field // that it is made of
-	rest         []record.Field // that are none of it
+	program      []byte // that the receiver named
+	pod          []byte // that the receiver named
 	slots        table.Slots
 	lines        lines
 	any          applog.Line // what any program may write
@@ -78,8 +74,11 @@ type Normaliser struct {
 }
 
 // New returns a Normaliser.
-func New() *Normaliser {
-	return &Normaliser{names: jsonscan.NewNames(mark), attrs: facts.NewAttributes(markAttribute), operator: facts.NewAttributes(markOperator), lines: newLines()}
+func New() *Normaliser { return NewWith(nil) }
+
+// NewWith returns a Normaliser that also knows the formats of an operator.
+func NewWith(custom *Custom) *Normaliser {
+	return &Normaliser{names: jsonscan.NewNames(mark), attrs: facts.NewAttributes(markAttribute), operands: operands{seen: facts.NewAttributes(markOperator)}, lines: newLines(custom)}
 }
 
 // Append appends exactly one record to b, or none when it returns a *Refusal.
@@ -96,6 +95,9 @@ func (n *Normaliser) Append(b *record.Batch, raw *record.Raw, opt *Options) erro
 	}
 	b.Begin(opt.Now, opt.Class)
 	n.out = facts.Out{B: b, Cols: &n.cols, Fixed: raw.Time != 0, Format: "none", Now: nowOf(opt.Now), Declared: opt.Platform}
+	if n.lines.custom != nil {
+		n.lines.custom.begin(opt.Source)
+	}
 	attrs, made := raw.Attrs, false
 	if len(raw.Payload) == 0 && len(attrs) > 0 && opt.Kind == "" {
 		attrs, made = n.operators(attrs, opt.Platform)
@@ -105,7 +107,7 @@ func (n *Normaliser) Append(b *record.Batch, raw *record.Raw, opt *Options) erro
 	}
 	switch {
 	case made:
-		n.object(&n.outer, opt.Platform)
+		n.envoy.Write(&n.out, familyOf(opt.Platform))
 	case raw.JSON:
 		n.object(&n.outer, opt.Platform)
 	case len(raw.Payload) > 0:
@@ -117,8 +119,12 @@ func (n *Normaliser) Append(b *record.Batch, raw *record.Raw, opt *Options) erro
 	case n.out.Time != 0:
 		b.SetTime(n.out.Time)
 	}
-	if raw.Service != "" && !n.services.named(b, &serviceName) {
-		n.out.Put(field.ServiceName, raw.Service)
+	if (raw.Service != "" || len(n.out.Service) > 0) && !n.services.named(b, &serviceName) {
+		if raw.Service != "" {
+			n.out.Put(field.ServiceName, raw.Service)
+		} else {
+			n.out.DeriveBytes(field.ServiceName, n.out.Service)
+		}
 	}
 	if raw.Level != "" && !n.levels.named(b, &levelName) {
 		b.Str("severity_text", raw.Level)
@@ -163,6 +169,9 @@ func (n *Normaliser) attributes(attrs []record.Field, kind string) {
 		case last.Mark == ofProgram && a.Value.Kind == record.String:
 			n.program = append(n.program[:0], a.Value.Str...)
 			n.out.Program = n.program
+		case last.Mark == ofPod && a.Value.Kind == record.String:
+			n.pod = append(n.pod[:0], a.Value.Str...)
+			n.out.Pod = n.pod
 		}
 		last.Put(b, &a.Value)
 	}

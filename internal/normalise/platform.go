@@ -60,20 +60,23 @@ func platformMark(name string) (mark, count uint64) {
 // platformObject has the platform that o's shape or the sender names read it,
 // and reports whether one did.
 func (n *Normaliser) platformObject(o *jsonscan.Object, l *layout, declared string) bool {
-	isEnvoy := declared == "envoy" || declared == "istio" || declared == "consul" || declared == "kuma"
+	isEnvoy := envoy.Family(declared)
 	isHubble := declared == "cilium" || declared == "hubble"
+	if len(l.custom) > 0 && n.customObject(o, l) {
+		return true
+	}
 	if len(l.tables) > 0 && n.tabled(o, l) {
 		return true
 	}
 	switch {
-	case isEnvoy && envoy.Match(l.strong, l.envoy, l.flags, true):
+	case isEnvoy && envoy.Match(l.strong, l.envoy, 0, l.flags, true):
 		n.envoyObject(o, l, declared)
 	case declared == "linkerd" && l.linkerd > 0, l.linkerd >= 2:
 		n.linkerdObject(o, l)
 	case l.hubble >= 2 && n.hubbleObject(o, l.within, isHubble):
 	case l.other:
 		n.hubbleOther(o, l)
-	case envoy.Match(l.strong, l.envoy, l.flags, false):
+	case envoy.Match(l.strong, l.envoy, len(o.Members)+len(o.Nulls), l.flags, false):
 		n.envoyObject(o, l, "")
 	default:
 		return false

@@ -15,6 +15,7 @@
 package envoy
 
 import (
+	"slices"
 	"strings"
 
 	"github.com/meshtrail/meshtrail/internal/normalise/jsonscan"
@@ -65,6 +66,26 @@ const (
 	SourceService      // Kuma
 	DestinationService // Kuma
 	MeshID             // Kuma
+	FlagsLong
+	Scheme
+	Query
+	Referer
+	ClientCert // X-Forwarded-Client-Cert
+	LocalURI   // the URI in the certificate that the proxy showed the client
+	UpstreamURI
+	DirectRemote
+	TraceID
+	SpanID
+	UberTraceID
+	B3
+	HostName
+	Direction
+	ShadowResult
+	ShadowPolicy
+	SourceWorkload
+	SourceNamespace
+	DestinationWorkload
+	DestinationNamespace
 	numKeys
 )
 
@@ -106,7 +127,23 @@ var keys = map[string]Key{
 	"traceparent":                    Traceparent,
 	"x_b3_traceid":                   B3TraceID, "x-b3-traceid": B3TraceID,
 	"x_b3_spanid": B3SpanID, "x-b3-spanid": B3SpanID,
+	"response_flags_long": FlagsLong,
+	"x_forwarded_proto":   Scheme, "x-forwarded-proto": Scheme,
+	"x_forwarded_client_cert": ClientCert, "x-forwarded-client-cert": ClientCert,
+	"downstream_local_uri_san":         LocalURI,
+	"upstream_peer_uri_san":            UpstreamURI,
+	"downstream_direct_remote_address": DirectRemote,
+	"uber_trace_id":                    UberTraceID, "uber-trace-id": UberTraceID,
+	"shadow_engine_result":       ShadowResult,
+	"shadow_effective_policy_id": ShadowPolicy,
 }
+
+// Platforms are those whose proxy is Envoy, by which a sender may declare its
+// lines. It MUST NOT be changed.
+var Platforms = []string{"envoy", "istio", "consul", "kuma", "appmesh", "osm", "gloo", "contour", "emissary", "envoy-gateway"}
+
+// Family reports whether a platform's access logs are Envoy's.
+func Family(platform string) bool { return platform != "" && slices.Contains(Platforms, platform) }
 
 // KeyOf returns the operator that a JSON name stands for, or None.
 func KeyOf(name string) Key { return keys[name] }
@@ -116,20 +153,22 @@ func KeyOf(name string) Key { return keys[name] }
 func (k Key) Strong() bool {
 	switch k {
 	case Flags, Details, Termination, Failure, UpstreamHost, UpstreamCluster, UpstreamLocal,
-		DownstreamLocal, DownstreamRemote, ServerName, Route, PolicyStatus, UpstreamTime, PeerURI:
+		DownstreamLocal, DownstreamRemote, ServerName, Route, PolicyStatus, UpstreamTime, PeerURI,
+		FlagsLong, DirectRemote, LocalURI, UpstreamURI:
 		return true
 	}
 	return false
 }
 
 // Match reports whether a shape is an Envoy access log: strong and all count
-// its keys, null ones included. Applications have methods, paths and durations
-// too, so only strong keys decide.
-func Match(strong, all int, flags, declared bool) bool {
+// its keys, members all its names, null ones included. Applications have methods,
+// paths and durations too, so only strong keys decide: few of them suffice where
+// all names are operators.
+func Match(strong, all, members int, flags, declared bool) bool {
 	if declared {
 		return all >= 3
 	}
-	return strong >= 3 || strong == 2 && all >= 6 || flags && all >= 7
+	return strong >= 3 || strong == 2 && (all >= 6 || all >= 3 && all == members) || flags && all >= 7
 }
 
 // Access is one access log record by operator. Slots alias what was read.
@@ -141,15 +180,27 @@ type Access struct {
 	line  bool          // read from text
 	odd   bool          // a value is of no type that an operator has
 	text  [numKeys]jsonscan.Member
-	// started is the start time that a text begins with.
+	// started is the start time, where its text is not read again.
 	started int64
+	own     []ownField // what has no slot
+	scratch []byte     // of derived texts
+	mesh    string     // that the layout is of, if it says
+	at      [MaxOperators]span
+}
+
+// ownField is the text of an operator that has no canonical field. unit is how
+// much one of its numbers is of the field's; 0 is text.
+type ownField struct {
+	name  string
+	value []byte
+	unit  int64
 }
 
 // Reset empties the slots.
 func (a *Access) Reset() {
 	a.slot = [numKeys]*jsonscan.Member{}
 	a.null = [numKeys]bool{}
-	a.count, a.other, a.line, a.odd = 0, false, false, false
+	a.count, a.other, a.line, a.odd, a.own, a.mesh = 0, false, false, false, a.own[:0], ""
 }
 
 // Set puts a JSON member into a slot. It reports false when the slot is taken or

@@ -24,7 +24,10 @@ import (
 func (a *Access) Text(line []byte) (matched, whole bool) {
 	a.Reset()
 	a.line = true
-	s := bytes.TrimPrefix(line, []byte("ACCESS "))
+	s, emissary := bytes.CutPrefix(line, []byte("ACCESS "))
+	if emissary {
+		a.mesh = "emissary"
+	}
 	if len(s) < 8 || s[0] != '[' && s[0] != '"' {
 		return false, false
 	}

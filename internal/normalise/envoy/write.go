@@ -22,46 +22,123 @@ func (a *Access) Write(o *facts.Out, declared string) {
 	a.times(o)
 	a.peers(o)
 	a.upstream(o)
-	a.security(o)
 	t := a.target()
+	a.security(o, &t)
 	t.write(o, a)
-	a.decide(o)
+	f := a.flags(o)
+	if class := a.decide(o, a.shortFlags()); class != "" {
+		f.class, f.timeout = class, ""
+	}
+	a.failed(o, f)
+	a.call(o, &t)
+	a.others(o)
 	a.name(o, declared, &t)
 }
 
-// formats returns the layouts' names of a mesh: JSON, text.
-func formats(mesh string) (known, json, text string) {
-	switch mesh {
-	case "istio":
-		return mesh, "istio-json", "istio-text"
-	case "consul":
-		return mesh, "consul-json", "consul-text"
-	case "kuma":
-		return mesh, "kuma-json", "kuma-text"
-	}
-	return "envoy", "envoy-json", "envoy-text"
+// layouts are the names of the layouts of each platform.
+var layouts = map[string]struct{ json, text string }{
+	"envoy": {"envoy-json", "envoy-text"}, "istio": {"istio-json", "istio-text"}, "consul": {"consul-json", "consul-text"},
+	"kuma": {"kuma-json", "kuma-text"}, "appmesh": {"appmesh-json", "appmesh-text"}, "osm": {"osm-json", "osm-text"},
+	"gloo": {"gloo-json", "gloo-text"}, "contour": {"contour-json", "contour-text"}, "emissary": {"emissary-json", "emissary-text"},
+	"envoy-gateway": {"envoy-gateway-json", "envoy-gateway-text"},
 }
 
-// name sets the format and mesh.type: as declared, else Consul and Kuma by what
-// only they write, else Istio by its cluster names or the number of its keys.
+// name sets the format and mesh.type: as declared, else by what only one platform
+// writes, else Istio by the number of its keys.
 func (a *Access) name(o *facts.Out, declared string, t *target) {
-	mesh := declared
+	platform := declared
 	switch {
-	case mesh != "":
+	case platform != "":
+	case a.mesh != "":
+		platform = a.mesh
 	case a.slot[MeshID] != nil || a.null[MeshID]:
-		mesh = "kuma"
-	case t.consul:
-		mesh = "consul"
-	case t.istio || a.slot[PolicyStatus] != nil || a.count >= 18 && !a.other:
-		mesh = "istio"
+		platform = "kuma"
+	case t.mesh != "":
+		platform = t.mesh
+	case a.has(UberTraceID):
+		platform = "contour"
+	case a.has(PolicyStatus) || a.count >= 18 && !a.other && (a.line || a.has(Termination) && a.has(Route)):
+		platform = "istio"
 	default:
-		mesh = "envoy"
+		platform = "envoy"
 	}
-	mesh, json, text := formats(mesh)
-	o.MeshType(mesh)
-	o.Format = json
+	l, known := layouts[platform]
+	if !known {
+		platform = "envoy"
+		l = layouts[platform]
+	}
+	switch platform {
+	case "contour", "emissary", "envoy-gateway": // no meshes
+		o.MeshType("envoy")
+	default:
+		o.MeshType(platform)
+	}
+	o.Format = l.json
 	if a.line {
-		o.Format = text
+		o.Format = l.text
+	}
+}
+
+// has reports whether an operator is there, with or without a value.
+func (a *Access) has(k Key) bool { return a.slot[k] != nil || a.null[k] }
+
+// call derives what the records of one call have in common.
+func (a *Access) call(o *facts.Out, t *target) {
+	if t.mesh == "" && a.mesh == "" && !t.inbound && !t.outbound && a.slot[MeshID] == nil {
+		return
+	}
+	if a.http() {
+		host, _ := facts.SplitAddress(a.str(Authority))
+		o.CallOfRequest(a.str(RequestID), a.trace(), a.str(Method), host.Host, a.str(Path))
+		return
+	}
+	source, destination := a.str(UpstreamLocal), a.str(UpstreamHost)
+	if t.inbound {
+		source, destination = a.str(DownstreamRemote), a.str(DownstreamLocal)
+		if v := a.str(DirectRemote); v != nil {
+			source = v
+		}
+	} else if !t.outbound {
+		return
+	}
+	if from, ok := facts.SplitAddress(source); t.waypoint || !ok || from.Port == 0 {
+		return
+	}
+	o.CallOfConnection(source, destination)
+}
+
+// trace returns the text of the trace that the record belongs to, or nil.
+func (a *Access) trace() []byte {
+	if v := a.str(Traceparent); len(v) >= 55 {
+		return v[3:35]
+	}
+	for _, k := range [...]Key{B3TraceID, TraceID} {
+		if v := a.str(k); v != nil {
+			return v
+		}
+	}
+	if v := a.str(UberTraceID); v != nil {
+		v, _ = facts.CutByte(v, ':')
+		return v
+	}
+	v, _ := facts.CutByte(a.str(B3), '-')
+	return v
+}
+
+// others writes what has no slot.
+func (a *Access) others(o *facts.Out) {
+	for i := range a.own {
+		f := &a.own[i]
+		if facts.Absent(f.value) {
+			continue
+		}
+		if f.unit > 0 {
+			if n, ok := facts.Uint(f.value); ok && n <= math.MaxInt64/f.unit {
+				o.B.Int(o.Own(f.name), n*f.unit)
+				continue
+			}
+		}
+		o.B.StrBytes(o.Own(f.name), f.value)
 	}
 }
 
@@ -174,13 +251,53 @@ func (a *Access) request(o *facts.Out) {
 	if v := a.str(Traceparent); v != nil && !o.Traceparent(v) {
 		a.leave(o, Traceparent)
 	}
-	if v := a.str(B3TraceID); v != nil && !o.TraceID(v) {
+	if v := a.str(B3TraceID); v != nil && !o.TraceID(v) && !o.DatadogTrace(v) {
 		a.leave(o, B3TraceID)
 	}
 	a.copy(o, B3SpanID, field.SpanID)
+	a.traces(o)
 	if n, ok := a.number(o, Attempts); ok && n > 0 {
 		o.Int(field.HTTPRequestResendCount, n-1)
 	}
+	a.copy(o, Scheme, field.URLScheme)
+	a.copy(o, Referer, field.HTTPRequestHeaderReferer)
+	if v := a.str(Query); v != nil {
+		o.DeriveBytes(field.URLQuery, bytes.TrimPrefix(v, []byte("?")))
+	}
+}
+
+// traces reads the identities that are neither W3C's nor B3's of several headers.
+func (a *Access) traces(o *facts.Out) {
+	if v := a.str(TraceID); v != nil && !o.TraceID(v) {
+		a.leave(o, TraceID)
+	}
+	a.copy(o, SpanID, field.SpanID)
+	if v := a.str(UberTraceID); v != nil { // TRACE:SPAN:PARENT:FLAGS
+		id, rest := facts.CutByte(v, ':')
+		span, _ := facts.CutByte(rest, ':')
+		if !o.Jaeger(id, span) {
+			a.leave(o, UberTraceID)
+		}
+	}
+	if v := a.str(B3); v != nil && len(v) > 1 { // TRACE-SPAN[-SAMPLED[-PARENT]]
+		id, rest := facts.CutByte(v, '-')
+		span, _ := facts.CutByte(rest, '-')
+		if !o.Jaeger(id, span) {
+			a.leave(o, B3)
+		}
+	}
+}
+
+// attempts returns how often the upstream was tried.
+func (a *Access) attempts() (int64, bool) {
+	m := a.slot[Attempts]
+	switch {
+	case m == nil:
+		return 0, false
+	case m.Kind == jsonscan.Int:
+		return m.Int, true
+	}
+	return facts.Uint(m.Text)
 }
 
 // http reports whether the record is of a request, not of a connection.
@@ -197,7 +314,6 @@ func (a *Access) response(o *facts.Out) {
 		o.Int(field.HTTPResponseStatusCode, n)
 	}
 	a.grpc(o)
-	a.copy(o, Flags, field.MeshResponseFlags)
 	a.copy(o, Details, field.MeshResponseCodeDetails)
 	a.copy(o, Termination, field.MeshConnectionTerminationDetails)
 	a.copy(o, Failure, field.MeshUpstreamFailureReason)
@@ -264,7 +380,7 @@ func (a *Access) Start() (ns int64, ok bool) {
 	if m == nil {
 		return 0, false
 	}
-	if m == &a.text[StartTime] { // Text read it already
+	if m == &a.text[StartTime] { // it was read already
 		return a.started, facts.Plausible(a.started)
 	}
 	switch m.Kind {
@@ -287,7 +403,15 @@ func (a *Access) peers(o *facts.Out) {
 	if xff != nil {
 		client, known = facts.SplitAddress(facts.First(xff))
 	}
-	if v := a.str(DownstreamRemote); v != nil {
+	if v := a.str(DirectRemote); v != nil { // whatever the other one was taken from
+		if peer, ok := facts.SplitAddress(v); ok && peer.Port > 0 {
+			o.Str(field.NetworkPeerAddress, peer.Host)
+			o.Int(field.NetworkPeerPort, peer.Port)
+			if v = a.str(DownstreamRemote); v != nil {
+				client, known = facts.SplitAddress(v)
+			}
+		}
+	} else if v := a.str(DownstreamRemote); v != nil {
 		peer, ok := facts.SplitAddress(v)
 		switch {
 		case !ok:
@@ -337,31 +461,58 @@ func (a *Access) upstream(o *facts.Out) {
 	a.copy(o, ServerName, field.TLSClientServerName)
 }
 
-func (a *Access) security(o *facts.Out) {
+func (a *Access) security(o *facts.Out, t *target) {
 	a.copy(o, TLSVersion, field.TLSProtocolVersion)
 	a.copy(o, TLSCipher, field.TLSCipher)
 	a.copy(o, PeerSubject, field.TLSClientSubject)
 	a.copy(o, PeerIssuer, field.TLSClientIssuer)
+	a.copy(o, HostName, field.HostName)
 	if v := a.str(PeerURI); v != nil {
 		o.SourcePrincipal(facts.First(v))
 	}
+	a.principals(o, t)
 	a.copy(o, MeshID, field.MeshID)
 	if v := a.copy(o, SourceService, field.MeshSourceService); v != nil {
 		kumaService(o, v, field.MeshSourceWorkload, field.MeshSourceNamespace)
 	}
 	if v := a.copy(o, DestinationService, field.MeshDestinationService); v != nil {
-		kumaService(o, v, field.MeshDestinationWorkload, field.MeshDestinationNamespace)
+		o.Service = kumaService(o, v, field.MeshDestinationWorkload, field.MeshDestinationNamespace)
 	}
 }
 
-// kumaService reads Kuma's service tag, name_namespace_svc_port.
-func kumaService(o *facts.Out, v []byte, workload, namespace field.ID) {
+// principals writes who the destination proved to be, and what the header of a
+// request that came in says of the source. The header is believed where the proxy
+// itself ended the client's TLS: that of an inbound record.
+func (a *Access) principals(o *facts.Out, t *target) {
+	by := facts.First(a.str(LocalURI))
+	if len(by) == 0 {
+		by = facts.First(a.str(UpstreamURI))
+	}
+	if v := a.copy(o, ClientCert, field.HTTPRequestHeaderXFCC); v != nil && t.inbound {
+		c := facts.SplitClientCert(v)
+		if len(by) == 0 {
+			by = c.By
+		}
+		if len(c.URI) > 0 && a.str(PeerURI) == nil {
+			o.SourcePrincipal(c.URI)
+		}
+		if a.str(PeerSubject) == nil {
+			o.DeriveBytes(field.TLSClientSubject, c.Subject)
+		}
+	}
+	o.DeriveBytes(field.MeshDestinationPrincipal, by)
+}
+
+// kumaService reads Kuma's service tag, name_namespace_svc_port, and returns the
+// name.
+func kumaService(o *facts.Out, v []byte, workload, namespace field.ID) []byte {
 	name, rest, _ := bytes.Cut(v, []byte("_"))
 	ns, rest, found := bytes.Cut(rest, []byte("_"))
 	if !found || !bytes.HasPrefix(rest, []byte("svc")) {
 		o.DeriveBytes(workload, v)
-		return
+		return v
 	}
 	o.DeriveBytes(workload, name)
 	o.DeriveBytes(namespace, ns)
+	return name
 }

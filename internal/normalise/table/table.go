@@ -73,6 +73,9 @@ func (s *Slots) Set(at Slot, m *jsonscan.Member) {
 // Member returns the member in a slot, nil when the object has none.
 func (s *Slots) Member(at Slot) *jsonscan.Member { return s.members[at] }
 
+// Members returns all members of the object. They belong to it.
+func (s *Slots) Members() []jsonscan.Member { return s.object.Members }
+
 // Text returns the text of a slot: a string's, a number's as it was written, an
 // array's as JSON. nil when there is none, or it says that there is none.
 func (s *Slots) Text(at Slot) []byte {
