@@ -3,6 +3,7 @@ package normalise
 import (
 	"slices"
 
+	"github.com/meshtrail/meshtrail/internal/normalise/cilium"
 	"github.com/meshtrail/meshtrail/internal/normalise/consul"
 	"github.com/meshtrail/meshtrail/internal/normalise/facts"
 	"github.com/meshtrail/meshtrail/internal/normalise/hubble"
@@ -15,7 +16,7 @@ import (
 // What the programs of meshes write beside access logs of Envoy. A platform is one
 // line of each list.
 var (
-	meshTables = slices.Concat[[]*table.Table](istio.Tables, linkerd.Tables, consul.Tables, kuma.Tables)
+	meshTables = slices.Concat[[]*table.Table](istio.Tables, linkerd.Tables, consul.Tables, kuma.Tables, cilium.Tables)
 
 	meshTexts = []text{
 		{platforms: []string{"istio"}, begins: "2", fresh: func() facts.Line { return new(istio.Line) }},
@@ -23,7 +24,9 @@ var (
 		{platforms: []string{"consul", "hclog"}, begins: "2 [", fresh: func() facts.Line { return new(consul.Line) }},
 		{platforms: []string{"kuma"}, begins: "2", fresh: func() facts.Line { return new(kuma.Line) }},
 		{platforms: []string{"cilium", "hubble"}, begins: "JFMASOND2", fresh: func() facts.Line { return new(hubble.Text) }},
+		{platforms: []string{"cilium"}, begins: "xP-<", fresh: func() facts.Line { return new(cilium.MonitorLine) }},
+		{platforms: []string{"cilium"}, begins: "lt", fresh: func() facts.Line { return new(cilium.LogLine) }},
 	}
 
-	meshFormats = slices.Concat(istio.Formats, consul.Formats, kuma.Formats)
+	meshFormats = slices.Concat(istio.Formats, consul.Formats, kuma.Formats, cilium.Formats)
 )
