@@ -30,7 +30,9 @@ func (c *scan) ipv4(start, end int) {
 	if first == 0 || first == 127 || first >= 224 || !c.aloneAddress(start, i) {
 		return
 	}
-	c.emit(IPv4, start, i)
+	if c.emit(IPv4, start, i) && i < len(v) && v[i] == '-' {
+		c.end = i + 1 // a range: its end is an address of its own
+	}
 }
 
 // aloneAddress reports whether dotted octets at v[start:end] are not part of
@@ -65,7 +67,7 @@ func (c *scan) aloneAddress(start, end int) bool {
 		}
 		return !versionWord(v, i+1)
 	}
-	return class[v[start-1]] == 0
+	return class[v[start-1]] == 0 || v[start-1] == '-' && start > 1 && class[v[start-2]] == digit && c.end == start
 }
 
 // product reports whether the word before the slash at v[i] names a program whose

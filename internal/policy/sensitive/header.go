@@ -16,11 +16,33 @@ func (c *scan) short(start, end int, why uint8) {
 		c.dotted(start, end)
 		return
 	}
+	if end-start == 2 && c.v[start] == '-' && c.v[start+1] == 'u' && c.v[end] == ' ' {
+		c.userOption(end)
+		return
+	}
 	if why&asName == 0 || !tailHint(c.v[start:end]) {
 		return
 	}
 	if ev := evidenceOf(c.v[max(start, end-64):end]); ev != noEvidence && !c.replaced(start, end) {
 		c.evident(ev, start, end)
+	}
+}
+
+// userOption looks for the password of -u user:password, as curl has it.
+func (c *scan) userOption(end int) {
+	v, i, pass := c.v, end, 0
+	for i < len(v) && i-end < 4 && (v[i] == ' ' || v[i] == '"' || v[i] == '\'') {
+		i++
+	}
+	for ; i < len(v) && !delimits[v[i]]; i++ {
+		if v[i] == ':' && pass == 0 {
+			pass = i + 1
+		} else if v[i] == '/' && pass == 0 {
+			return
+		}
+	}
+	if pass != 0 && !number16(v[pass:i]) && !placeholder(v[pass:i]) {
+		c.emit(Assignment, pass, i)
 	}
 }
 
@@ -54,6 +76,8 @@ func (c *scan) evident(ev evidence, start, end int) {
 		c.basic(end)
 	case ofPhone:
 		c.national(end)
+	case ofIBAN:
+		c.namedIBAN(end)
 	case ofCard:
 		c.card = end + 32
 	case ofKube:

@@ -84,6 +84,33 @@ func isIBAN(v []byte) bool {
 	return rest == 1
 }
 
+// namedIBAN looks for an account's number from v[i] on, in any case and spacing,
+// because a name before it says that there is one.
+func (c *scan) namedIBAN(i int) {
+	v, from := c.v, i
+	for i < len(v) && i-from < 8 && class[v[i]]&alnum == 0 {
+		i++
+	}
+	var plain [34]byte
+	n, start := 0, i
+	for ; i < len(v) && n < len(plain); i++ {
+		switch b := v[i]; {
+		case class[b]&alnum != 0:
+			plain[n] = b
+			if class[b]&(hexLow|low) != 0 {
+				plain[n] -= 'a' - 'A'
+			}
+			n++
+			if n >= 15 && (i+1 == len(v) || class[v[i+1]]&alnum == 0) && isIBAN(plain[:n]) {
+				c.emit(IBAN, start, i+1)
+				return
+			}
+		case b != ' ' && b != '-':
+			return
+		}
+	}
+}
+
 // spacedIBAN looks for an account's number in groups of four, of which
 // v[start:start+4] is the first.
 func (c *scan) spacedIBAN(start int) {

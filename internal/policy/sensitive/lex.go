@@ -75,7 +75,7 @@ func followers() (t [256]uint8) {
 
 // tails are the last bytes of words that may be such.
 func tails() (t [256]uint8) {
-	for _, b := range []byte("dDeEtTnNyYsSlLgGcCrRxXpPvVkK2hHI") {
+	for _, b := range []byte("dDeEtTnNyYsSlLgGcCrRxXpPvVkK2hHIu") {
 		t[b] |= asName
 	}
 	for _, b := range []byte("Gsbr91") {

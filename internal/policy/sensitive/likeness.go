@@ -201,6 +201,8 @@ func (c *scan) wholly() {
 		if n := len(v); n >= 4 && n%4 == 0 && is64(v) || n > 0 && c.f.plain {
 			c.emit(K8sSecret, 0, len(v))
 		}
+	case c.f.ev == ofIBAN:
+		c.namedIBAN(0)
 	case c.f.ev == ofToken:
 		if tokenLike(v) && !placeholder(v) {
 			k := Assignment

@@ -14,6 +14,7 @@ const (
 	ofSAS                // sig, of a shared access signature
 	ofPhone              // a telephone's number
 	ofCard               // a card's number
+	ofIBAN               // the number of an account
 	ofBearer             // the word Bearer
 	ofBasic              // the word Basic
 	ofPEM                // BEGIN
@@ -28,7 +29,7 @@ var secretNames = [...]struct {
 	ev     evidence
 }{
 	{"password", ofSecret}, {"passwd", ofSecret}, {"passphrase", ofSecret}, {"passwrd", ofSecret}, {"passcode", ofSecret},
-	{"clientsecret", ofSecret}, {"secretkey", ofToken}, {"appsecret", ofSecret}, {"secretvalue", ofSecret}, {"sharedsecret", ofSecret},
+	{"clientsecret", ofSecret}, {"secretkey", ofSecret}, {"secretkeybase", ofSecret}, {"passwords", ofSecret}, {"iban", ofIBAN}, {"appsecret", ofSecret}, {"secretvalue", ofSecret}, {"sharedsecret", ofSecret},
 	{"signingsecret", ofSecret}, {"webhooksecret", ofSecret}, {"jwtsecret", ofSecret}, {"sessionsecret", ofSecret}, {"apisecret", ofSecret},
 	{"consumersecret", ofSecret}, {"tokensecret", ofSecret}, {"cookiesecret", ofSecret}, {"hmacsecret", ofSecret},
 	{"apikey", ofToken}, {"privatekey", ofToken}, {"signingkey", ofToken}, {"encryptionkey", ofToken}, {"masterkey", ofToken}, {"authkey", ofToken},
@@ -125,7 +126,7 @@ func tailHint(w []byte) bool {
 		'u'<<16 | 'r'<<8 | 'e', 'o'<<16 | 'n'<<8 | 'e', 'b'<<16 | 'e'<<8 | 'r', 'e'<<16 | 'n'<<8 | 'o', 'd'<<16 | 'n'<<8 | 'o', 's'<<16 | 'd'<<8 | 'n', // signature phone number phoneno cardno msisdn
 		'a'<<16 | 'r'<<8 | 'd', 'a'<<16 | 's'<<8 | 's', 'p'<<16 | 'w'<<8 | 'd', 'o'<<16 | 't'<<8 | 'p', 'c'<<16 | 'v'<<8 | 'v', 'c'<<16 | 'v'<<8 | 'c', // creditcard pass pwd otp cvv cvc
 		's'<<16 | 'i'<<8 | 'g', 'r'<<16 | 'e'<<8 | 'r', 's'<<16 | 'i'<<8 | 'c', 't'<<16 | 'e'<<8 | 'l', 'f'<<16 | 'a'<<8 | 'x', 'i'<<16 | 'l'<<8 | 'e', 'e'<<16 | 'l'<<8 | 'l', // sig bearer basic tel fax mobile cell
-		'a'<<16 | 'l'<<8 | 'l', 's'<<16 | 'm'<<8 | 's', 'a'<<16 | 'p'<<8 | 'p', 'p'<<16 | 'a'<<8 | 'n', 'g'<<16 | 'i'<<8 | 'n', // call sms whatsapp pan begin
+		'a'<<16 | 'l'<<8 | 'l', 's'<<16 | 'm'<<8 | 's', 'a'<<16 | 'p'<<8 | 'p', 'p'<<16 | 'a'<<8 | 'n', 'b'<<16 | 'a'<<8 | 'n', 'r'<<16 | 'd'<<8 | 's', 'g'<<16 | 'i'<<8 | 'n', // call sms whatsapp pan begin
 		'n'<<16 | 'e'<<8 | 's', 'v'<<16 | 'v'<<8 | '2' | 0x20, 'l'<<16 | 'u'<<8 | 'e', 'a'<<16 | 's'<<8 | 'h', 'e'<<16 | 'x'<<8 | 't', 'i'<<16 | 'r'<<8 | 'm', 'd'<<16 | 'e'<<8 | 'r', 'i'<<16 | 's'<<8 | 't': // Private-Lines cvv2 and the suffixes
 		return true
 	}
@@ -142,7 +143,7 @@ type Field struct {
 	version bool     // values are versions: dotted numbers are no addresses
 	kube    bool     // values in base64 are of a Kubernetes Secret
 	plain   bool     // and so are those that are not
-	any     bool     // one of the last four, or ev is ofToken
+	any     bool     // one of the last four, or ev is ofToken or ofIBAN
 }
 
 // Field reads a column's name: a schema name or a sender's own.
@@ -174,7 +175,7 @@ func (s *Scanner) Field(name string) Field {
 			f.whole = Assignment
 		}
 	}
-	f.any = f.phone && s.set.Has(Phone) || f.kube && s.set.Has(K8sSecret) || f.ev == ofToken && s.set.Has(Assignment)
+	f.any = f.phone && s.set.Has(Phone) || f.kube && s.set.Has(K8sSecret) || f.ev == ofToken && s.set.Has(Assignment) || f.ev == ofIBAN && s.set.Has(IBAN)
 	return f
 }
 

@@ -18,6 +18,9 @@ func (c *scan) number(start, end int, m uint8) {
 	switch {
 	case next == '.' && n <= 3:
 		c.ipv4(start, end)
+		if n == 3 && c.end <= end {
+			c.northAmerican(start, start)
+		}
 	case next == ')' && n == 3 && start > 0 && v[start-1] == '(':
 		c.northAmerican(start-1, start)
 	case n >= 13:
@@ -45,6 +48,8 @@ func (c *scan) dashed(start, end int) {
 	switch n := end - start; {
 	case n == 12:
 		c.northAmerican(start, start)
+	case n == 14 && v[start] == '1' && v[start+1] == '-':
+		c.northAmerican(start+2, start+2)
 	case n >= 15 && n <= 23:
 		c.grouped(start, start+4, '-')
 	}

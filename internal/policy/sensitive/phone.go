@@ -153,7 +153,10 @@ func (c *scan) northAmerican(start, first int) {
 		return
 	}
 	if start > 0 && !c.f.phone {
-		switch b := v[start-1]; {
+		b, one := v[start-1], start > 1 && v[start-1] == '-' && v[start-2] == '1' && (start == 2 || class[v[start-3]] == 0)
+		switch {
+		case one:
+			start -= 2
 		case class[b] != 0, b == '/', b == '=', b == ':', b == '#', b == '.', b == '+', b == '@':
 			return
 		case b == ' ' && first == start && start > 1 && (class[v[start-2]] == digit || v[start-2] == ':' || v[start-2] == '#'):
