@@ -21,8 +21,8 @@ import (
 	"github.com/meshtrail/meshtrail/internal/pipeline"
 	"github.com/meshtrail/meshtrail/internal/policy"
 	"github.com/meshtrail/meshtrail/internal/query"
-	"github.com/meshtrail/meshtrail/internal/receive"
 	"github.com/meshtrail/meshtrail/internal/receive/listen"
+	"github.com/meshtrail/meshtrail/internal/receive/sources"
 	"github.com/meshtrail/meshtrail/internal/store"
 	"github.com/meshtrail/meshtrail/internal/tail"
 	"github.com/meshtrail/meshtrail/internal/telemetry"
@@ -54,7 +54,7 @@ type server struct {
 
 	listeners []*listen.Listener // of the receivers
 	running   []running
-	sources   *receive.Sources
+	sources   *sources.Table
 
 	fatal  atomic.Pointer[error] // why the process must end
 	dead   chan struct{}         // closed with fatal
@@ -186,12 +186,12 @@ func (s *server) openIntake(context.Context) error {
 	if err != nil {
 		return err
 	}
-	s.sources = receive.NewSources(time.Now, s.cfg.Sources)
+	s.sources = sources.New(time.Now, s.cfg.Sources)
 	for _, known := range s.store.Sources() {
 		s.sources.Know(known.Tenant, known.Source)
 	}
 	s.sources.Publish(s.metrics)
-	s.running = append(s.running, &receive.Watch{Sources: s.sources, Intake: s.intake, Log: s.log})
+	s.running = append(s.running, &sources.Watch{Sources: s.sources, Intake: s.intake, Log: s.log})
 	return nil
 }
 

@@ -28,6 +28,7 @@ import (
 	"github.com/meshtrail/meshtrail/internal/policy"
 	"github.com/meshtrail/meshtrail/internal/query"
 	"github.com/meshtrail/meshtrail/internal/receive"
+	"github.com/meshtrail/meshtrail/internal/receive/sources"
 	"github.com/meshtrail/meshtrail/internal/store"
 )
 
@@ -48,7 +49,9 @@ type Config struct {
 	Tokens       []identity.TokenConfig       `yaml:"tokens"`
 	Certificates []identity.CertificateConfig `yaml:"certificates"`
 	// Sources says of which sources silence is told.
-	Sources []receive.Expectation `yaml:"sources"`
+	Sources []sources.Expectation `yaml:"sources"`
+	// Formats are access log formats of Envoy's that operators wrote themselves.
+	Formats []pipeline.Format `yaml:"formats"`
 	// Policy decides what is kept of a record, and for how long.
 	Policy policy.Config `yaml:"policy"`
 	// Holds keep records from being destroyed when their retention ends.
@@ -193,7 +196,8 @@ func (c *Config) validate(places map[string]place) []Problem {
 		{"", policy.ValidateHolds(c.Holds)},
 		{"", identity.ValidateConfig(c.Tokens, c.Certificates)},
 		{"", c.platforms()},
-		{"", receive.ValidateExpectations(c.Sources)},
+		{"", checkFormats(c.Formats)},
+		{"", sources.Validate(c.Sources)},
 	}
 	for _, part := range append(parts, c.Receivers.validate()...) {
 		for _, err := range flatten(part.err) {
@@ -201,6 +205,12 @@ func (c *Config) validate(places map[string]place) []Problem {
 		}
 	}
 	return out
+}
+
+// checkFormats reports formats that cannot be compiled.
+func checkFormats(list []pipeline.Format) error {
+	_, err := pipeline.CompileFormats(list)
+	return err
 }
 
 // platforms reports platforms that credentials declare and nobody knows: package

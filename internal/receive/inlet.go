@@ -8,6 +8,7 @@ import (
 	"github.com/meshtrail/meshtrail/internal/audit"
 	"github.com/meshtrail/meshtrail/internal/httpd"
 	"github.com/meshtrail/meshtrail/internal/pipeline"
+	"github.com/meshtrail/meshtrail/internal/receive/sources"
 	"github.com/meshtrail/meshtrail/internal/record"
 	"github.com/meshtrail/meshtrail/internal/telemetry"
 )
@@ -20,7 +21,7 @@ type Shared struct {
 	Metrics *telemetry.Metrics // may be nil
 	Logger  *slog.Logger       // may be nil
 	Audit   audit.Recorder     // of senders who are refused; may be nil
-	Sources *Sources           // what is known of each source; may be nil
+	Sources *sources.Table     // what is known of each source; may be nil
 	Rates   *Rates             // what credentials may send; nil: no bounds
 	Places  *httpd.Places      // of connections on ports of receivers; nil: no bound
 	// Lossy says that the protocol has no acknowledgement. The list of receivers
@@ -40,7 +41,7 @@ type Inlet struct {
 	Lossy  bool // of Shared
 
 	intake  pipeline.Intake
-	sources *Sources
+	sources *sources.Table
 	rates   *Rates
 	origins origins
 }
@@ -128,9 +129,30 @@ func (in *Inlet) ingest(ctx context.Context, from Sender, id record.BatchID, set
 	out, err := in.Meter.ingest(ctx, in.intake, in.request(from, id, set), wire, decoded)
 	if err == nil {
 		from.rate.took(wire, int64(set.Total()))
-		in.sources.took(in, from, set, &out, decoded)
+		in.sources.Took(in.sender(from), &sources.Load{
+			Records: uint64(set.Total()), Bytes: uint64(max(decoded, 0)), Rejected: set.Rejected,
+			Refused: out.Refused, Oldest: out.Oldest, Newest: out.Newest,
+		})
 	}
 	return out, err
+}
+
+// sender returns what the table of sources calls from.
+func (in *Inlet) sender(from Sender) sources.Sender {
+	return sources.Sender{Tenant: from.Tenant, Source: from.Source, Receiver: in.Name, Lossy: from.Lossy || in.Lossy && !from.answered}
+}
+
+// Appended notes a batch that an agent's pipeline made and that was appended here
+// as it is, with the bytes it came in.
+func (in *Inlet) Appended(b *record.Batch, bytes int) {
+	l := sources.Load{Records: b.Account.Received, Bytes: uint64(bytes), Rejected: b.Account.Rejected}
+	for i, t := range b.Times() {
+		if i == 0 {
+			l.Oldest, l.Newest = t, t
+		}
+		l.Oldest, l.Newest = min(l.Oldest, t), max(l.Newest, t)
+	}
+	in.sources.Took(sources.Sender{Tenant: b.Tenant, Source: b.Source, Receiver: in.Name}, &l)
 }
 
 func (in *Inlet) request(from Sender, id record.BatchID, set *Set) *pipeline.Request {

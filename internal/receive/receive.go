@@ -1,6 +1,7 @@
 // Package receive is what the receivers share. Each child package is one protocol,
 // but for those that know none: listen (ports), jsontext, msgpack, pb and thrift
-// (encodings), spans (what spans of every protocol become), receivetest.
+// (encodings), spans (what spans of every protocol become), sources (what is known
+// of each source, and who has stopped sending), receivetest.
 //
 //	inlet.go    the way in: every receiver hands its records in by an Inlet
 //	retry.go    the way in for senders that cannot be asked to come again
@@ -10,7 +11,6 @@
 //	batchid.go  which requests are one request
 //	answer.go   what a failure means to the sender
 //	rate.go     how much a credential may send
-//	sources.go  what is known of each source; silence.go: who has stopped sending
 //
 // A receiver knows a protocol's bytes and nothing of platforms, policy or
 // storage: it hands raw records to pipeline.Intake and answers when Ingest has

@@ -11,7 +11,7 @@ import (
 	"github.com/meshtrail/meshtrail/internal/audit"
 	"github.com/meshtrail/meshtrail/internal/httpd"
 	"github.com/meshtrail/meshtrail/internal/ledger"
-	"github.com/meshtrail/meshtrail/internal/receive"
+	"github.com/meshtrail/meshtrail/internal/receive/sources"
 	"github.com/meshtrail/meshtrail/internal/record"
 	"github.com/meshtrail/meshtrail/internal/store"
 )
@@ -23,7 +23,7 @@ type AdminOptions struct {
 	Started    time.Time
 	Seal       func(ctx context.Context) error
 	Sources    func() []store.SourceTotals
-	Intake     func() []receive.SourceStatus // nil: unknown
+	Intake     func() []sources.Status // nil: unknown
 	Store      func() store.Status
 	StoreOf    func(record.TenantID) store.Status
 	Checkpoint func() ledger.Checkpoint

@@ -26,7 +26,7 @@ import (
 	"github.com/meshtrail/meshtrail/internal/ledger"
 	"github.com/meshtrail/meshtrail/internal/query"
 	"github.com/meshtrail/meshtrail/internal/query/querytest"
-	"github.com/meshtrail/meshtrail/internal/receive"
+	"github.com/meshtrail/meshtrail/internal/receive/sources"
 	words "github.com/meshtrail/meshtrail/internal/record"
 	"github.com/meshtrail/meshtrail/internal/store"
 	"github.com/meshtrail/meshtrail/internal/tail"
@@ -103,8 +103,8 @@ func newContract(t *testing.T) (*contract, []httpd.Route, *querytest.Store) {
 			Sources: func() []store.SourceTotals {
 				return []store.SourceTotals{{Tenant: "acme", Source: "s", Received: 3, Stored: 2, Dropped: []words.Count{{Name: "r", N: 1}}}}
 			},
-			Intake: func() []receive.SourceStatus {
-				return []receive.SourceStatus{
+			Intake: func() []sources.Status {
+				return []sources.Status{
 					{Tenant: "acme", Source: "s", Receiver: "syslog", Lossy: true, Records: 3, Bytes: 30, Rejected: []words.Count{{Name: "queue_full", N: 1}}, First: noon, Last: noon, Lag: time.Second, MaxLag: time.Minute},
 					{Tenant: "acme", Source: "quiet", Every: time.Minute, Silent: true, Since: noon},
 					{Tenant: "other", Source: "secret"},

@@ -7,7 +7,7 @@ import (
 	"time"
 
 	"github.com/meshtrail/meshtrail/internal/httpd"
-	"github.com/meshtrail/meshtrail/internal/receive"
+	"github.com/meshtrail/meshtrail/internal/receive/sources"
 	"github.com/meshtrail/meshtrail/internal/record"
 	"github.com/meshtrail/meshtrail/internal/store"
 )
@@ -63,7 +63,7 @@ func (a admin) sources(w http.ResponseWriter, r *http.Request) error {
 			out.Sources = append(out.Sources, Source{SourceTotals: s, State: stateUnseen})
 		}
 	}
-	var live []receive.SourceStatus
+	var live []sources.Status
 	if a.o.Intake != nil {
 		live = a.o.Intake()
 	}
@@ -83,7 +83,7 @@ func (a admin) sources(w http.ResponseWriter, r *http.Request) error {
 }
 
 // live adds what is known since the server started.
-func (s *Source) live(x *receive.SourceStatus) {
+func (s *Source) live(x *sources.Status) {
 	s.State, s.Lossy = stateOK, x.Lossy
 	switch {
 	case x.Silent:

@@ -22,6 +22,7 @@ import (
 	"github.com/meshtrail/meshtrail/internal/receive"
 	"github.com/meshtrail/meshtrail/internal/receive/listen"
 	"github.com/meshtrail/meshtrail/internal/receive/receivetest"
+	"github.com/meshtrail/meshtrail/internal/receive/sources"
 	"github.com/meshtrail/meshtrail/internal/record"
 )
 
@@ -134,7 +135,7 @@ func TestCaptured(t *testing.T) {
 			t.Fatal(err)
 		}
 		in := &receivetest.Intake{}
-		sources := receive.NewSources(nil, nil)
+		sources := sources.New(nil, nil)
 		r, err := New(Config{}, receive.Shared{Intake: in, Sources: sources})
 		if err != nil {
 			t.Fatal(err)

@@ -11,6 +11,7 @@ import (
 	"time"
 
 	"github.com/meshtrail/meshtrail/internal/fault"
+	"github.com/meshtrail/meshtrail/internal/receive/sources"
 )
 
 // Bounds of the datagrams that wait for the receiver.
@@ -145,7 +146,8 @@ func (l *Listener) readPackets(q *queue) error {
 
 func (l *Listener) drop(reason string, n int) {
 	l.count.dropped(reason, n)
-	l.shared.Sources.Dropped(l.name, l.sender(""), reason, n)
+	from := l.sender("")
+	l.shared.Sources.Dropped(sources.Sender{Tenant: from.Tenant, Source: from.Source, Receiver: l.name}, reason, n)
 	if l.refusal.Allow(reason) {
 		l.log.Warn("datagrams are dropped", "reason", reason)
 	}

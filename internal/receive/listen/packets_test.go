@@ -12,6 +12,7 @@ import (
 	"time"
 
 	"github.com/meshtrail/meshtrail/internal/receive"
+	"github.com/meshtrail/meshtrail/internal/receive/sources"
 	"github.com/meshtrail/meshtrail/internal/telemetry"
 )
 
@@ -67,7 +68,7 @@ func TestDatagrams(t *testing.T) {
 func TestWhatTheQueueHasNoRoomForIsCounted(t *testing.T) {
 	b := &box{}
 	hold, held := make(chan bool), make(chan bool, 1)
-	sources := receive.NewSources(nil, nil)
+	sources := sources.New(nil, nil)
 	l, addr, stop := run(t, Config{}, receive.Shared{Sources: sources}, Datagrams(func(ctx context.Context, from receive.Sender, batch []Packet) error {
 		select {
 		case held <- true:

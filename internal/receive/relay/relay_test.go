@@ -13,6 +13,7 @@ import (
 	"github.com/meshtrail/meshtrail/internal/fault"
 	"github.com/meshtrail/meshtrail/internal/receive"
 	"github.com/meshtrail/meshtrail/internal/receive/receivetest"
+	"github.com/meshtrail/meshtrail/internal/receive/sources"
 	"github.com/meshtrail/meshtrail/internal/record"
 )
 
@@ -191,7 +192,7 @@ func FuzzRelay(f *testing.F) {
 
 func TestAgentsAreKnownAsSources(t *testing.T) {
 	at := time.Unix(100, 0)
-	sources := receive.NewSources(func() time.Time { return at }, nil)
+	sources := sources.New(func() time.Time { return at }, nil)
 	v, err := New(Config{}, &store{}, receive.Shared{Sources: sources})
 	if err != nil {
 		t.Fatal(err)

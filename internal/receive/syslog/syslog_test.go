@@ -19,6 +19,7 @@ import (
 	"github.com/meshtrail/meshtrail/internal/receive"
 	"github.com/meshtrail/meshtrail/internal/receive/listen"
 	"github.com/meshtrail/meshtrail/internal/receive/receivetest"
+	"github.com/meshtrail/meshtrail/internal/receive/sources"
 )
 
 // run runs a receiver until the test ends, or stop is called.
@@ -275,7 +276,7 @@ func TestLost(t *testing.T) {
 }
 
 func TestDatagramsAreCountedInBytes(t *testing.T) {
-	sources := receive.NewSources(nil, nil)
+	sources := sources.New(nil, nil)
 	r, err := New(Config{}, receive.Shared{Intake: &receivetest.Intake{}, Sources: sources})
 	if err != nil {
 		t.Fatal(err)

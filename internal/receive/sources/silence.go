@@ -1,4 +1,4 @@
-package receive
+package sources
 
 import (
 	"context"
@@ -35,9 +35,9 @@ func (e Expectation) tenant() record.TenantID {
 // maxExpectations bounds the list: it is read for every new source.
 const maxExpectations = 1000
 
-// ValidateExpectations reports what is wrong with the list, each error beginning
+// Validate reports what is wrong with the list, each error beginning
 // with its path below the root.
-func ValidateExpectations(list []Expectation) error {
+func Validate(list []Expectation) error {
 	var errs []error
 	if len(list) > maxExpectations {
 		errs = append(errs, fault.Errorf(fault.Invalid, "sources: %d are more than %d", len(list), maxExpectations))
@@ -61,8 +61,8 @@ func ValidateExpectations(list []Expectation) error {
 
 // expected returns the first expectation of a source, and how often it says; 0 if
 // there is none.
-func (s *Sources) expected(tenant record.TenantID, name string) (Expectation, time.Duration) {
-	for _, e := range s.expects {
+func (t *Table) expected(tenant record.TenantID, name string) (Expectation, time.Duration) {
+	for _, e := range t.expects {
 		if e.tenant() == tenant && like(e.Source, name) {
 			return e, e.ExpectEvery
 		}
@@ -102,7 +102,7 @@ const (
 // A Watch tells of sources that fall silent, and that are back: each once, in the
 // log and as a record of class ops in the source's tenant.
 type Watch struct {
-	Sources *Sources
+	Sources *Table
 	Intake  pipeline.Intake
 	Log     *slog.Logger
 }
@@ -142,11 +142,11 @@ func (w *Watch) Look(ctx context.Context) {
 
 // changes returns the sources whose silence began or ended, and takes them for
 // told.
-func (s *Sources) changes() (out []SourceStatus) {
-	now := s.now()
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	for e := s.order.Front(); e != nil; e = e.Next() {
+func (t *Table) changes() (out []Status) {
+	now := t.now()
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	for e := t.order.Front(); e != nil; e = e.Next() {
 		x := e.Value.(*source)
 		if x.Every == 0 {
 			continue
@@ -160,15 +160,15 @@ func (s *Sources) changes() (out []SourceStatus) {
 }
 
 // untold takes back that a change was told.
-func (s *Sources) untold(c SourceStatus) {
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	if e, ok := s.byKey[sourceKey{c.Tenant, c.Source}]; ok {
+func (t *Table) untold(c Status) {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	if e, ok := t.byKey[key{c.Tenant, c.Source}]; ok {
 		e.Value.(*source).told = !c.Silent
 	}
 }
 
-func (w *Watch) tell(ctx context.Context, c SourceStatus) error {
+func (w *Watch) tell(ctx context.Context, c Status) error {
 	name, level, body := EventBack, "info", fmt.Sprintf("source %s sends again", c.Source)
 	if c.Silent {
 		name, level = EventSilent, "warn"
