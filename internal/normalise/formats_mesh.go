@@ -10,13 +10,15 @@ import (
 	"github.com/meshtrail/meshtrail/internal/normalise/istio"
 	"github.com/meshtrail/meshtrail/internal/normalise/kuma"
 	"github.com/meshtrail/meshtrail/internal/normalise/linkerd"
+	"github.com/meshtrail/meshtrail/internal/normalise/osm"
 	"github.com/meshtrail/meshtrail/internal/normalise/table"
+	"github.com/meshtrail/meshtrail/internal/normalise/tetragon"
 )
 
 // What the programs of meshes write beside access logs of Envoy. A platform is one
 // line of each list.
 var (
-	meshTables = slices.Concat[[]*table.Table](istio.Tables, linkerd.Tables, consul.Tables, kuma.Tables, cilium.Tables)
+	meshTables = slices.Concat[[]*table.Table](istio.Tables, linkerd.Tables, consul.Tables, kuma.Tables, cilium.Tables, tetragon.Tables, osm.Tables)
 
 	meshTexts = []text{
 		{platforms: []string{"istio"}, begins: "2", fresh: func() facts.Line { return new(istio.Line) }},
