@@ -296,7 +296,7 @@ func TestFailuresEndTheStream(t *testing.T) {
 }
 
 func TestAllocations(t *testing.T) {
-	if raceEnabled {
+	if receivetest.Race {
 		t.Skip("the race detector allocates")
 	}
 	b := load(t, "istio.binpb")

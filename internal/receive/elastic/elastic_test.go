@@ -290,7 +290,7 @@ func bulkBody(n int) []byte {
 }
 
 func TestDecodeAllocatesNothingPerRecord(t *testing.T) {
-	if raceEnabled {
+	if receivetest.Race {
 		t.Skip("the race detector allocates")
 	}
 	for _, ids := range []bool{false, true} {

@@ -8,6 +8,7 @@ import (
 	"time"
 
 	"github.com/meshtrail/meshtrail/internal/receive"
+	"github.com/meshtrail/meshtrail/internal/receive/receivetest"
 	"github.com/meshtrail/meshtrail/internal/record"
 )
 
@@ -151,7 +152,7 @@ func criLines(n int) []byte {
 }
 
 func TestParseAllocatesNothingPerRecord(t *testing.T) {
-	if raceEnabled {
+	if receivetest.Race {
 		t.Skip("the race detector allocates")
 	}
 	data := criLines(1000)

@@ -148,39 +148,20 @@ func many(n int) []byte {
 	return request(1, zip(`{"messageType":"DATA_MESSAGE","owner":"123456789012","logGroup":"g","logStream":"s","logEvents":[`+strings.Join(events, ",")+`]}`))
 }
 
-func TestDecodeAllocatesNothingPerRecord(t *testing.T) {
-	if raceEnabled {
-		t.Skip("the race detector allocates")
-	}
-	b := many(1000)
-	bodies := receive.NewBodies(receive.Limits{})
-	run := func() {
-		set := receive.NewSet()
+func TestAllocations(t *testing.T) {
+	body, bodies := many(1000), receive.NewBodies(receive.Limits{})
+	receivetest.Allocates(t, 12, 1000, func(set *receive.Set) error {
 		d := decoder{set: set, lim: bodies.Limits(), bodies: bodies}
-		if err := d.delivery(b); err != nil || len(set.Raws) != 1000 {
-			t.Fatal(err, len(set.Raws))
-		}
-		set.Release()
-	}
-	run()
-	if n := testing.AllocsPerRun(20, run); n > 12 {
-		t.Errorf("%v allocations for 1,000 records", n)
-	}
+		return d.delivery(body)
+	})
 }
 
 func BenchmarkCloudWatch(b *testing.B) {
-	data := many(2000)
-	bodies := receive.NewBodies(receive.Limits{})
-	b.ReportAllocs()
-	for b.Loop() {
-		set := receive.NewSet()
+	body, bodies := many(2000), receive.NewBodies(receive.Limits{})
+	receivetest.Decodes(b, len(body), 2000, func(set *receive.Set) error {
 		d := decoder{set: set, lim: bodies.Limits(), bodies: bodies}
-		if err := d.delivery(data); err != nil {
-			b.Fatal(err)
-		}
-		set.Release()
-	}
-	b.ReportMetric(float64(b.Elapsed().Nanoseconds())/float64(b.N)/2000, "ns/record")
+		return d.delivery(body)
+	})
 }
 
 func FuzzDelivery(f *testing.F) {

@@ -66,7 +66,7 @@ func newSession() *session {
 }
 
 func TestDecodeAllocatesNothingPerRecord(t *testing.T) {
-	if raceEnabled {
+	if receivetest.Race {
 		t.Skip("the race detector allocates")
 	}
 	list := append(mp.AppendArray(nil, 1000), containerChunk(1000)...)
@@ -85,7 +85,7 @@ func TestDecodeAllocatesNothingPerRecord(t *testing.T) {
 // TestMessagesAllocateNothingEach gathers messages of one record each, as loggers
 // without acknowledgements send them.
 func TestMessagesAllocateNothingEach(t *testing.T) {
-	if raceEnabled {
+	if receivetest.Race {
 		t.Skip("the race detector allocates")
 	}
 	one := containerEntry(1)[1:] // time and record, without the head of their array

@@ -208,7 +208,7 @@ func run(b []byte, pack bool) int {
 }
 
 func TestDecodeAllocatesNothingPerRecord(t *testing.T) {
-	if raceEnabled {
+	if receivetest.Race {
 		t.Skip("the race detector allocates")
 	}
 	for pack, b := range map[bool][]byte{false: body(1000), true: packed(1000)} {

@@ -14,6 +14,7 @@ import (
 	"google.golang.org/protobuf/types/dynamicpb"
 
 	"github.com/meshtrail/meshtrail/internal/fault"
+	"github.com/meshtrail/meshtrail/internal/receive/receivetest"
 )
 
 // flows returns the responses in testdata.
@@ -174,7 +175,7 @@ func TestWhatTheSchemaDoesNotHaveIsKept(t *testing.T) {
 }
 
 func TestAllocations(t *testing.T) {
-	if raceEnabled {
+	if receivetest.Race {
 		t.Skip("the race detector allocates")
 	}
 	all := flows(t)

@@ -156,14 +156,13 @@ func TestProto(t *testing.T) {
 }
 
 func TestAllocations(t *testing.T) {
-	if raceEnabled {
-		t.Skip("the race detector allocates")
-	}
 	lim := receive.Limits{}.WithDefaults()
 	body, batch := protoSpans(200), captured(t, "jaeger-client-go.http.thrift")
-	for name, f := range map[string]func(*receive.Set) error{
-		"protobuf": func(set *receive.Set) error { return decodeProto(body, set, lim) },
-		"thrift": func(set *receive.Set) error {
+	t.Run("protobuf", func(t *testing.T) {
+		receivetest.Allocates(t, 100, 200, func(set *receive.Set) error { return decodeProto(body, set, lim) })
+	})
+	t.Run("thrift", func(t *testing.T) {
+		receivetest.Allocates(t, 100, 198, func(set *receive.Set) error {
 			for range 66 {
 				r := thrift.Binary(batch)
 				if err := decodeThrift(&r, set, lim); err != nil {
@@ -171,20 +170,8 @@ func TestAllocations(t *testing.T) {
 				}
 			}
 			return nil
-		},
-	} {
-		run := func() {
-			set := receive.NewSet()
-			if err := f(set); err != nil || len(set.Raws) < 198 {
-				t.Fatal(err, len(set.Raws))
-			}
-			set.Release()
-		}
-		run()
-		if n := testing.AllocsPerRun(20, run); n > 100 {
-			t.Errorf("%s: %v allocations for 200 spans", name, n)
-		}
-	}
+		})
+	})
 }
 
 func FuzzSpans(f *testing.F) {
@@ -219,27 +206,13 @@ func BenchmarkSpans(b *testing.B) {
 	lim := receive.Limits{}.WithDefaults()
 	body, batch := protoSpans(1000), captured(b, "jaeger-client-go.http.thrift")
 	b.Run("protobuf", func(b *testing.B) {
-		b.SetBytes(int64(len(body)))
-		b.ReportAllocs()
-		for b.Loop() {
-			set := receive.NewSet()
-			if err := decodeProto(body, set, lim); err != nil {
-				b.Fatal(err)
-			}
-			set.Release()
-		}
+		receivetest.Decodes(b, len(body), 1000, func(set *receive.Set) error { return decodeProto(body, set, lim) })
 	})
 	b.Run("thrift", func(b *testing.B) {
-		b.SetBytes(int64(len(batch)))
-		b.ReportAllocs()
-		for b.Loop() {
-			set := receive.NewSet()
+		receivetest.Decodes(b, len(batch), 3, func(set *receive.Set) error {
 			r := thrift.Binary(batch)
-			if err := decodeThrift(&r, set, lim); err != nil {
-				b.Fatal(err)
-			}
-			set.Release()
-		}
+			return decodeThrift(&r, set, lim)
+		})
 	})
 }
 

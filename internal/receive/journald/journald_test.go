@@ -286,7 +286,7 @@ func TestFields(t *testing.T) {
 }
 
 func TestAllocations(t *testing.T) {
-	if raceEnabled {
+	if receivetest.Race {
 		t.Skip("the race detector allocates")
 	}
 	b := []byte(journal(0, 1000))

@@ -252,7 +252,7 @@ func TestManyOfNothing(t *testing.T) {
 		t.Helper()
 		size := 1 << 20
 		if want == fields {
-			if raceEnabled {
+			if receivetest.Race {
 				return // it makes two million
 			}
 			size = 14 << 20
@@ -286,7 +286,6 @@ func TestManyOfNothing(t *testing.T) {
 	for i := range 1000 { // from the last on: the worst order to sort
 		fmt.Fprintf(&labels, `l%03d="",`, 999-i)
 	}
-	pb("labels without lines", stream("{"+labels.String()+"}"), fields)
 	pb("labels and fields", stream("{"+labels.String()+"}", entry{meta: []string{"a", "b"}}), fields)
 	f("empty streams", true, `{"streams":[`, `{},`, `{}]}`, streams)
 	f("streams of one label", true, `{"streams":[`, `{"stream":{"a":""}},`, `{}]}`, streams)
@@ -312,41 +311,20 @@ func pushBody(lines int) []byte {
 	return all
 }
 
-func TestDecodeAllocatesNothingPerRecord(t *testing.T) {
-	if raceEnabled {
-		t.Skip("the race detector allocates")
-	}
-	body := pushBody(1000)
-	run := func() {
-		set := receive.NewSet()
-		d := decoder{set: set, lim: receive.Limits{}.WithDefaults()}
-		if err := d.proto(body); err != nil {
-			t.Fatal(err)
-		}
-		if len(set.Raws) != 1000 {
-			t.Fatalf("%d records", len(set.Raws))
-		}
-		set.Release()
-	}
-	run()
-	if n := testing.AllocsPerRun(20, run); n > 8 {
-		t.Errorf("%v allocations for 1,000 records", n)
-	}
+func TestAllocations(t *testing.T) {
+	body, lim := pushBody(1000), receive.Limits{}.WithDefaults()
+	receivetest.Allocates(t, 8, 1000, func(set *receive.Set) error {
+		d := decoder{set: set, lim: lim}
+		return d.proto(body)
+	})
 }
 
 func BenchmarkProto(b *testing.B) {
-	body := pushBody(2000)
-	b.SetBytes(int64(len(body)))
-	b.ReportAllocs()
-	for b.Loop() {
-		set := receive.NewSet()
-		d := decoder{set: set, lim: receive.Limits{}.WithDefaults()}
-		if err := d.proto(body); err != nil {
-			b.Fatal(err)
-		}
-		set.Release()
-	}
-	b.ReportMetric(float64(b.Elapsed().Nanoseconds())/float64(b.N)/2000, "ns/record")
+	body, lim := pushBody(2000), receive.Limits{}.WithDefaults()
+	receivetest.Decodes(b, len(body), 2000, func(set *receive.Set) error {
+		d := decoder{set: set, lim: lim}
+		return d.proto(body)
+	})
 }
 
 func FuzzProto(f *testing.F) {

@@ -3,6 +3,7 @@ package lumberjack
 import (
 	"bytes"
 	"context"
+	"errors"
 	"fmt"
 	"io"
 	"net"
@@ -35,42 +36,33 @@ func gather(t testing.TB, n int) (p part, buf []byte) {
 	return p, buf
 }
 
-func TestDecodeAllocatesNothingPerRecord(t *testing.T) {
-	if raceEnabled {
-		t.Skip("the race detector allocates")
-	}
+func TestAllocations(t *testing.T) {
 	p, buf := gather(t, 1000)
-	run := func() {
-		set := receive.NewSet()
+	receivetest.Allocates(t, 12, 1000, func(set *receive.Set) error {
 		p.build(buf, set, 64)
-		if len(set.Raws) != 1000 || !p.digest.timed {
-			t.Fatal(len(set.Raws), p.digest.timed)
+		if !p.digest.timed {
+			return errors.New("records without times")
 		}
-		set.Release()
-	}
-	run()
-	if n := testing.AllocsPerRun(20, run); n > 12 {
-		t.Errorf("%v allocations for 1,000 records", n)
-	}
+		return nil
+	})
 }
 
 func BenchmarkDecode(b *testing.B) {
 	const n = 2000
 	p, buf := gather(b, n)
-	b.SetBytes(int64(len(buf)))
-	b.ReportAllocs()
-	for b.Loop() {
+	receivetest.Decodes(b, len(buf), n, func(set *receive.Set) error {
 		p.frames = p.frames[:0]
 		for at := 0; at < len(buf); {
-			h, _, _ := readHead(buf[at:], '2', 1<<20)
+			h, _, err := readHead(buf[at:], '2', 1<<20)
+			if err != nil {
+				return err
+			}
 			p.add(h, at)
 			at += h.size
 		}
-		set := receive.NewSet()
 		p.build(buf, set, 64)
-		set.Release()
-	}
-	b.ReportMetric(float64(b.Elapsed().Nanoseconds())/float64(b.N)/n, "ns/record")
+		return nil
+	})
 }
 
 // BenchmarkWindow is a whole compressed window, over a connection in memory.

@@ -278,40 +278,24 @@ func BenchmarkProto(b *testing.B) {
 		}
 	}
 	body, _ := proto.Marshal(request(records...))
-	b.SetBytes(int64(len(body)))
-	b.ReportAllocs()
-	for b.Loop() {
-		set := receive.NewSet()
-		d := decoder{set: set, lim: receive.Limits{}.WithDefaults()}
-		if err := d.proto(body); err != nil {
-			b.Fatal(err)
-		}
-		set.Release()
-	}
-	b.ReportMetric(float64(b.Elapsed().Nanoseconds())/float64(b.N)/2000, "ns/record")
+	lim := receive.Limits{}.WithDefaults()
+	receivetest.Decodes(b, len(body), len(records), func(set *receive.Set) error {
+		d := decoder{set: set, lim: lim}
+		return d.proto(body)
+	})
 }
 
-func TestDecodeAllocatesNothingPerRecord(t *testing.T) {
-	if raceEnabled {
-		t.Skip("the race detector allocates")
-	}
+func TestAllocations(t *testing.T) {
 	records := make([]*logs.LogRecord, 1000)
 	for i := range records {
 		records[i] = &logs.LogRecord{Body: str("line"), TraceId: []byte("0123456789abcdef"), Attributes: []*common.KeyValue{kv("a", integer(200)), kv("b", kvlist(kv("c", str("d"))))}}
 	}
 	body, _ := proto.Marshal(request(records...))
-	run := func() {
-		set := receive.NewSet()
-		d := decoder{set: set, lim: receive.Limits{}.WithDefaults()}
-		if err := d.proto(body); err != nil || len(set.Raws) != 1000 {
-			t.Fatal(err, len(set.Raws))
-		}
-		set.Release()
-	}
-	run()
-	if n := testing.AllocsPerRun(20, run); n > 12 {
-		t.Errorf("%v allocations for 1,000 records", n)
-	}
+	lim := receive.Limits{}.WithDefaults()
+	receivetest.Allocates(t, 12, len(records), func(set *receive.Set) error {
+		d := decoder{set: set, lim: lim}
+		return d.proto(body)
+	})
 }
 
 func FuzzProto(f *testing.F) {

@@ -105,22 +105,9 @@ func TestTracesPartial(t *testing.T) {
 }
 
 func TestTracesAllocations(t *testing.T) {
-	if raceEnabled {
-		t.Skip("the race detector allocates")
-	}
 	body, _ := proto.Marshal(testSpans(200))
 	lim := receive.Limits{}.WithDefaults()
-	run := func() {
-		set := receive.NewSet()
-		if err := decodeTraces(body, false, set, lim); err != nil || len(set.Raws) != 200 {
-			t.Fatal(err, len(set.Raws))
-		}
-		set.Release()
-	}
-	run()
-	if n := testing.AllocsPerRun(20, run); n > 30 {
-		t.Errorf("%v allocations for 200 spans", n)
-	}
+	receivetest.Allocates(t, 30, 200, func(set *receive.Set) error { return decodeTraces(body, false, set, lim) })
 }
 
 func FuzzTraces(f *testing.F) {
@@ -144,13 +131,5 @@ func FuzzTraces(f *testing.F) {
 func BenchmarkTraces(b *testing.B) {
 	body, _ := proto.Marshal(testSpans(1000))
 	lim := receive.Limits{}.WithDefaults()
-	b.SetBytes(int64(len(body)))
-	b.ReportAllocs()
-	for b.Loop() {
-		set := receive.NewSet()
-		if err := decodeTraces(body, false, set, lim); err != nil {
-			b.Fatal(err)
-		}
-		set.Release()
-	}
+	receivetest.Decodes(b, len(body), 1000, func(set *receive.Set) error { return decodeTraces(body, false, set, lim) })
 }

@@ -6,6 +6,7 @@ import (
 	"testing"
 
 	"github.com/meshtrail/meshtrail/internal/receive"
+	"github.com/meshtrail/meshtrail/internal/receive/receivetest"
 	"github.com/meshtrail/meshtrail/internal/record"
 	"github.com/meshtrail/meshtrail/internal/schema"
 )
@@ -213,7 +214,7 @@ func TestParseKind(t *testing.T) {
 }
 
 func TestAllocations(t *testing.T) {
-	if raceEnabled {
+	if receivetest.Race {
 		t.Skip("the race detector allocates")
 	}
 	run := func() {

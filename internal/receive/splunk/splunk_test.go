@@ -228,40 +228,20 @@ func body(n int) []byte {
 	return b.Bytes()
 }
 
-func TestDecodeAllocatesNothingPerRecord(t *testing.T) {
-	if raceEnabled {
-		t.Skip("the race detector allocates")
-	}
-	b := body(1000)
-	lim := receive.Limits{}.WithDefaults()
-	run := func() {
-		set := receive.NewSet()
+func TestAllocations(t *testing.T) {
+	data, lim := body(1000), receive.Limits{}.WithDefaults()
+	receivetest.Allocates(t, 8, 1000, func(set *receive.Set) error {
 		d := decoder{set: set, lim: lim}
-		if err := d.events(b); err != nil || len(set.Raws) != 1000 {
-			t.Fatal(err, len(set.Raws))
-		}
-		set.Release()
-	}
-	run()
-	if n := testing.AllocsPerRun(20, run); n > 8 {
-		t.Errorf("%v allocations for 1,000 records", n)
-	}
+		return d.events(data)
+	})
 }
 
 func BenchmarkEvents(b *testing.B) {
-	data := body(2000)
-	lim := receive.Limits{}.WithDefaults()
-	b.SetBytes(int64(len(data)))
-	b.ReportAllocs()
-	for b.Loop() {
-		set := receive.NewSet()
+	data, lim := body(2000), receive.Limits{}.WithDefaults()
+	receivetest.Decodes(b, len(data), 2000, func(set *receive.Set) error {
 		d := decoder{set: set, lim: lim}
-		if err := d.events(data); err != nil {
-			b.Fatal(err)
-		}
-		set.Release()
-	}
-	b.ReportMetric(float64(b.Elapsed().Nanoseconds())/float64(b.N)/2000, "ns/record")
+		return d.events(data)
+	})
 }
 
 func FuzzEvents(f *testing.F) {

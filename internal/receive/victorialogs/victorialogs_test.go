@@ -117,36 +117,14 @@ func TestRefused(t *testing.T) {
 	f("overload", target, 503, whole)
 }
 
-func TestAllocs(t *testing.T) {
-	if raceEnabled {
-		t.Skip("the race detector allocates")
-	}
-	body, lim := block(0, 1000), receive.NewBodies(receive.Limits{}).Limits()
-	run := func() {
-		set := receive.NewSet()
-		if err := rows(body, set, lim); err != nil {
-			t.Fatal(err)
-		}
-		set.Release()
-	}
-	run()
-	if n := testing.AllocsPerRun(20, run); n > 4 {
-		t.Errorf("%v allocations for 1,000 records", n)
-	}
+func TestAllocations(t *testing.T) {
+	body, lim := block(0, 1000), receive.Limits{}.WithDefaults()
+	receivetest.Allocates(t, 4, 1000, func(set *receive.Set) error { return rows(body, set, lim) })
 }
 
 func BenchmarkRows(b *testing.B) {
-	body, lim := block(0, 1000), receive.NewBodies(receive.Limits{}).Limits()
-	b.SetBytes(int64(len(body)))
-	b.ReportAllocs()
-	for b.Loop() {
-		set := receive.NewSet()
-		if err := rows(body, set, lim); err != nil {
-			b.Fatal(err)
-		}
-		set.Release()
-	}
-	b.ReportMetric(float64(b.Elapsed().Nanoseconds())/float64(b.N)/1000, "ns/record")
+	body, lim := block(0, 1000), receive.Limits{}.WithDefaults()
+	receivetest.Decodes(b, len(body), 1000, func(set *receive.Set) error { return rows(body, set, lim) })
 }
 
 func FuzzRows(f *testing.F) {

@@ -197,25 +197,14 @@ func TestAnswers(t *testing.T) {
 }
 
 func TestAllocations(t *testing.T) {
-	if raceEnabled {
-		t.Skip("the race detector allocates")
-	}
 	lim := receive.Limits{}.WithDefaults()
 	for form, body := range map[format][]byte{
 		jsonV2: []byte("[" + strings.Repeat(spanJSON+",", 199) + spanJSON + "]"),
 		proto3: bytes.Repeat(spanProto(), 200),
 	} {
-		run := func() {
-			set := receive.NewSet()
-			if err := decodeSpans(body, form, set, lim); err != nil || len(set.Raws) != 200 {
-				t.Fatal(err, len(set.Raws))
-			}
-			set.Release()
-		}
-		run()
-		if n := testing.AllocsPerRun(20, run); n > 30 {
-			t.Errorf("%s: %v allocations for 200 spans", form, n)
-		}
+		t.Run(string(form), func(t *testing.T) {
+			receivetest.Allocates(t, 30, 200, func(set *receive.Set) error { return decodeSpans(body, form, set, lim) })
+		})
 	}
 }
 
@@ -246,15 +235,7 @@ func BenchmarkSpans(b *testing.B) {
 		proto3: bytes.Repeat(spanProto(), 1000),
 	} {
 		b.Run(string(form), func(b *testing.B) {
-			b.SetBytes(int64(len(body)))
-			b.ReportAllocs()
-			for b.Loop() {
-				set := receive.NewSet()
-				if err := decodeSpans(body, form, set, lim); err != nil {
-					b.Fatal(err)
-				}
-				set.Release()
-			}
+			receivetest.Decodes(b, len(body), 1000, func(set *receive.Set) error { return decodeSpans(body, form, set, lim) })
 		})
 	}
 }

@@ -1,5 +1,0 @@
-//go:build !race
-
-package datadog
-
-const raceEnabled = false

@@ -1,5 +1,0 @@
-//go:build !race
-
-package filetail
-
-const raceEnabled = false

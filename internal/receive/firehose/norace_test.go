@@ -1,5 +1,0 @@
-//go:build !race
-
-package firehose
-
-const raceEnabled = false

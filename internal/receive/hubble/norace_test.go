@@ -1,5 +1,0 @@
-//go:build !race
-
-package hubble
-
-const raceEnabled = false

@@ -1,5 +1,0 @@
-//go:build !race
-
-package jaeger
-
-const raceEnabled = false

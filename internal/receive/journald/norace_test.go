@@ -1,5 +1,0 @@
-//go:build !race
-
-package journald
-
-const raceEnabled = false

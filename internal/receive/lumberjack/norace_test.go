@@ -1,5 +1,0 @@
-//go:build !race
-
-package lumberjack
-
-const raceEnabled = false

@@ -1,5 +1,0 @@
-//go:build !race
-
-package splunk
-
-const raceEnabled = false

@@ -1,5 +1,0 @@
-//go:build !race
-
-package victorialogs
-
-const raceEnabled = false

@@ -1,5 +1,0 @@
-//go:build !race
-
-package zipkin
-
-const raceEnabled = false
