@@ -380,43 +380,28 @@ func numbered(i int) string {
 }
 
 func TestAllocations(t *testing.T) {
-	if raceEnabled {
-		t.Skip("the race detector allocates")
-	}
 	var msgs [][]byte
 	for i := range 1000 {
 		msgs = append(msgs, []byte(numbered(i)))
 	}
-	run := func() {
-		set := receive.NewSet()
+	receivetest.Allocates(t, 8, len(msgs), func(set *receive.Set) error {
 		d := decoder{set: set, depth: 64}
 		for _, m := range msgs {
 			d.decode(m)
 		}
-		if len(set.Raws) != 1000 {
-			t.Fatal(len(set.Raws))
-		}
-		set.Release()
-	}
-	run()
-	if n := testing.AllocsPerRun(20, run); n > 8 {
-		t.Errorf("%v allocations for 1,000 records", n)
-	}
+		return nil
+	})
 }
 
 func BenchmarkDecode(b *testing.B) {
 	msg := []byte(numbered(7))
-	b.SetBytes(int64(len(msg)) * 1000)
-	b.ReportAllocs()
-	for b.Loop() {
-		set := receive.NewSet()
+	receivetest.Decodes(b, len(msg)*1000, 1000, func(set *receive.Set) error {
 		d := decoder{set: set, depth: 64}
 		for range 1000 {
 			d.decode(msg)
 		}
-		set.Release()
-	}
-	b.ReportMetric(float64(b.Elapsed().Nanoseconds())/float64(b.N)/1000, "ns/record")
+		return nil
+	})
 }
 
 // FuzzDatagrams: whatever comes in datagrams, each counts, and none panics.

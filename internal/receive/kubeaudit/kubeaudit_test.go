@@ -6,6 +6,7 @@ import (
 	"context"
 	_ "embed"
 	"encoding/json"
+	"errors"
 	"fmt"
 	"net/http"
 	"strings"
@@ -130,40 +131,23 @@ func many(n int) []byte {
 	return append(out[:len(out)-1], "]}"...)
 }
 
-func TestDecodeAllocatesNothingPerRecord(t *testing.T) {
-	if raceEnabled {
-		t.Skip("the race detector allocates")
-	}
-	b := many(1000)
-	lim := receive.Limits{}.WithDefaults()
-	run := func() {
-		set := receive.NewSet()
+func TestAllocations(t *testing.T) {
+	data, lim := many(1000), receive.Limits{}.WithDefaults()
+	receivetest.Allocates(t, 8, 1000, func(set *receive.Set) error {
 		d := decoder{set: set, lim: lim, named: true}
-		if err := d.list(b); err != nil || len(set.Raws) != 1000 || !d.named {
-			t.Fatal(err, len(set.Raws))
+		if err := d.list(data); err != nil || d.named {
+			return err
 		}
-		set.Release()
-	}
-	run()
-	if n := testing.AllocsPerRun(20, run); n > 8 {
-		t.Errorf("%v allocations for 1,000 records", n)
-	}
+		return errors.New("records without names")
+	})
 }
 
 func BenchmarkList(b *testing.B) {
-	data := many(2000)
-	lim := receive.Limits{}.WithDefaults()
-	b.SetBytes(int64(len(data)))
-	b.ReportAllocs()
-	for b.Loop() {
-		set := receive.NewSet()
+	data, lim := many(2000), receive.Limits{}.WithDefaults()
+	receivetest.Decodes(b, len(data), 2000, func(set *receive.Set) error {
 		d := decoder{set: set, lim: lim}
-		if err := d.list(data); err != nil {
-			b.Fatal(err)
-		}
-		set.Release()
-	}
-	b.ReportMetric(float64(b.Elapsed().Nanoseconds())/float64(b.N)/2000, "ns/record")
+		return d.list(data)
+	})
 }
 
 func FuzzList(f *testing.F) {

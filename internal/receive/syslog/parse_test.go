@@ -13,6 +13,7 @@ import (
 	"time"
 
 	"github.com/meshtrail/meshtrail/internal/receive"
+	"github.com/meshtrail/meshtrail/internal/receive/receivetest"
 	"github.com/meshtrail/meshtrail/internal/record"
 )
 
@@ -240,31 +241,21 @@ func TestMessageWithoutHost(t *testing.T) {
 
 // TestAllocations: no record costs an allocation.
 func TestAllocations(t *testing.T) {
-	if raceEnabled {
-		t.Skip("the race detector allocates")
-	}
 	for _, in := range inputs() {
-		run := func() {
-			set := receive.NewSet()
-			d := newDecoder(set)
-			f := framing{max: maxMessage}
-			for b := in.data; ; {
-				msg, n, _ := f.next(b)
-				if n == 0 {
-					break
+		t.Run(in.name, func(t *testing.T) {
+			receivetest.Allocates(t, 4, 1000, func(set *receive.Set) error {
+				d := newDecoder(set)
+				f := framing{max: maxMessage}
+				for b := in.data; ; {
+					msg, n, _ := f.next(b)
+					if n == 0 {
+						return nil
+					}
+					d.decode(msg)
+					b = b[n:]
 				}
-				d.decode(msg)
-				b = b[n:]
-			}
-			if len(set.Raws) != 1000 {
-				t.Fatalf("%s: %d records", in.name, len(set.Raws))
-			}
-			set.Release()
-		}
-		run()
-		if n := testing.AllocsPerRun(20, run); n > 4 {
-			t.Errorf("%s: %v allocations for 1,000 records", in.name, n)
-		}
+			})
+		})
 	}
 }
 

@@ -1,5 +1,0 @@
-//go:build !race
-
-package gelf
-
-const raceEnabled = false

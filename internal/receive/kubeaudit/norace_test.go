@@ -1,5 +1,0 @@
-//go:build !race
-
-package kubeaudit
-
-const raceEnabled = false

@@ -1,5 +1,0 @@
-//go:build !race
-
-package syslog
-
-const raceEnabled = false
