@@ -90,13 +90,13 @@ func (l *MonitorLine) drop(b []byte, o *facts.Out) bool {
 	o.Derive(field.MeshVerdict, "DROPPED")
 	o.Derive(field.MeshFlowType, "L3_L4")
 	o.Derive(field.MeshFlowEvent, "1")
-	dropped(o, reason, &l.made)
+	dropped(o, reason)
 	l.identities(rest, o)
 	return true
 }
 
 // dropped writes a drop's reason as flows name it, and what it says of a policy.
-func dropped(o *facts.Out, reason []byte, made *[]byte) {
+func dropped(o *facts.Out, reason []byte) {
 	switch string(reason) {
 	case "Policy denied":
 		o.Derive(field.MeshDropReason, "POLICY_DENIED")
@@ -105,8 +105,8 @@ func dropped(o *facts.Out, reason []byte, made *[]byte) {
 	case "Authentication required":
 		o.Derive(field.MeshDropReason, "AUTH_REQUIRED")
 	default:
-		*made = constant((*made)[:0], reason)
-		o.DeriveBytes(field.MeshDropReason, *made)
+		var scratch [64]byte
+		o.DeriveBytes(field.MeshDropReason, constant(scratch[:0], reason))
 		return
 	}
 	o.Decision("deny", "network-policy")

@@ -69,25 +69,18 @@ var monitor = &table.Table{
 		return false
 	},
 	Finish: func(o *facts.Out, s *table.Slots) {
-		var scratch [64]byte
-		made := scratch[:0]
 		switch string(s.Text(atType)) {
 		case "drop":
 			o.Derive(field.MeshFlowEvent, "1")
 			o.Derive(field.MeshFlowType, "L3_L4")
 			o.Derive(field.MeshVerdict, "DROPPED")
-			if reason := s.Text(atReason); reason != nil && len(reason) <= len(scratch) {
-				dropped(o, reason, &made)
-			} else {
-				s.Leave(o, atReason)
-			}
+			dropped(o, s.Text(atReason))
 		case "trace":
 			o.Derive(field.MeshFlowEvent, "4")
 			o.Derive(field.MeshFlowType, "L3_L4")
 			o.Derive(field.MeshVerdict, "FORWARDED")
-			if v := s.Text(atPoint); len(v) <= len(scratch) {
-				o.DeriveBytes(field.MeshFlowObservationPoint, constant(made, v))
-			}
+			var scratch [64]byte
+			o.DeriveBytes(field.MeshFlowObservationPoint, constant(scratch[:0], s.Text(atPoint)))
 		default:
 			layer7(o, s)
 		}
