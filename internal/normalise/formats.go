@@ -17,14 +17,14 @@ import (
 
 // tables are the JSON layouts that are read by tables. Of several that know a
 // shape the first is asked first.
-var tables = slices.Concat[[]*table.Table](envoy.Tables, meshTables, auditTables, applog.Tables)
+var tables = slices.Concat[[]*table.Table](envoy.Tables, meshTables, webTables, auditTables, applog.Tables)
 
 // texts are the parsers of text lines. Of several that read a line the first is
 // asked first; only those are asked whose lines may begin with its first byte.
 var texts = slices.Concat([]text{
 	{platforms: envoy.Platforms, begins: `["A`, fresh: func() facts.Line { return new(envoy.Line) }},
 	{platforms: []string{"linkerd"}, begins: "0123456789[", fresh: func() facts.Line { return new(linkerd.Access) }},
-}, meshTexts, auditTexts)
+}, meshTexts, auditTexts, webTexts)
 
 // A text is one parser of text lines.
 type text struct {
@@ -42,7 +42,7 @@ var plain = []facts.Format{
 }
 
 var formats = func() []facts.Format {
-	all := slices.Concat(envoy.Formats, linkerd.Formats, hubble.Formats, meshFormats, auditFormats, applog.Formats, plain)
+	all := slices.Concat(envoy.Formats, linkerd.Formats, hubble.Formats, meshFormats, auditFormats, webFormats, applog.Formats, plain)
 	for i, t := range tables {
 		if i == 0 || t.Format.Name != tables[i-1].Format.Name { // one layout may have several tables
 			all = append(all, t.Format)

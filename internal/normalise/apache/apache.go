@@ -57,6 +57,9 @@ func (ErrorLog) Text(line []byte, o *facts.Out) bool {
 		o.Time = ns
 	}
 	o.Severity(level)
+	if len(level) == 6 && string(level[:5]) == "trace" {
+		o.DeriveInt(field.SeverityNumber, 1)
+	}
 	o.DeriveBytes(field.LogLogger, module)
 	rest(s, module, o)
 	return true
@@ -103,11 +106,16 @@ func rest(s, module []byte, o *facts.Out) {
 			}
 		case string(name) == "client" && len(v) > 0:
 			if !peer { // ModSecurity repeats it
-				o.Peer(v, nil)
+				o.PeerAt(address(v, module != nil), nil)
 			}
 			peer = true
-		case string(name) == "remote" && len(v) > 0:
-			o.Str(field.MeshUpstreamAddress, v)
+		case string(name) == "remote" && len(v) > 0: // of a connection without a request: a proxy's own, or HTTP/2's
+			if bytes.HasPrefix(module, []byte("proxy")) {
+				o.Str(field.MeshUpstreamAddress, v)
+			} else if !peer {
+				o.PeerAt(address(v, true), nil)
+				peer = true
+			}
 		default:
 			ok = false
 		}
@@ -130,6 +138,18 @@ func rest(s, module []byte, o *facts.Out) {
 	code := number(s)
 	o.DeriveBytes(field.EventCode, code)
 	decide(s, code, module, o)
+}
+
+// address splits ADDRESS:PORT of 2.4, which puts no brackets around IPv6, and ADDRESS
+// of 2.2.
+func address(b []byte, ported bool) facts.Address {
+	i := bytes.LastIndexByte(b, ':')
+	if ported && i > 0 {
+		if n, ok := facts.Uint(b[i+1:]); ok && n < 65536 && facts.IP(b[:i]) {
+			return facts.Address{Host: b[:i], Port: n}
+		}
+	}
+	return facts.Address{Host: b}
 }
 
 // number returns the AH00000 that b begins with, or nil.

@@ -90,7 +90,8 @@ func (a *Amazon) application(kind, s []byte, o *facts.Out) bool {
 	a.exchange(o, 1)
 	a.requested(o, 10)
 	if v := a.at(11); v != nil {
-		o.Str(field.UserAgentOriginal, v)
+		a.buf = facts.AppendUnescaped(a.buf[:0], v)
+		o.Str(field.UserAgentOriginal, a.buf)
 	}
 	a.tls(o, 12, 13)
 	if string(kind) == "http" || string(kind) == "ws" || string(kind) == "h2c" {
@@ -350,7 +351,9 @@ func (a *Amazon) front(line []byte, o *facts.Out) bool {
 	}
 	o.StrOf(field.TLSCipher, a.at(21))
 	o.Protocol(a.at(23))
-	o.StrOf(field.MeshResponseCodeDetails, a.at(28))
+	if v := a.at(28); string(v) != string(a.at(13)) {
+		o.StrOf(field.MeshResponseCodeDetails, v)
+	}
 	return true
 }
 

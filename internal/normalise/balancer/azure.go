@@ -27,6 +27,7 @@ const (
 	aMode
 	aOriginPort
 	aMessage
+	aRewritten
 )
 
 var azureTime = map[string]table.Rule{"time": table.Time(), "timeStamp": table.Time(), "TimeGenerated": table.Time(), "category": table.Own().At(aCategory)}
@@ -54,8 +55,10 @@ var gateway = &table.Table{
 		"properties.receivedBytes": table.Int(field.HTTPRequestSize), "properties.sentBytes": table.Int(field.HTTPResponseSize), "properties.timeTaken": table.Seconds(field.MeshDurationNS),
 		"properties.sslCipher": table.Text(field.TLSCipher), "properties.sslProtocol": table.Take(aVersion),
 		"properties.serverRouted": table.Text(field.MeshUpstreamAddress), "properties.serverStatus": table.Take(aServer), "properties.serverResponseLatency": table.Seconds(field.MeshUpstreamDurationNS),
-		"properties.host": table.Take(aHost), "properties.originalHost": table.Take(aOriginal), "properties.transactionId": table.Text(field.HTTPRequestHeaderXRequestID),
-		"properties.listenerName": table.Text(field.MeshListener), "properties.ruleName": table.Text(field.MeshRoute), "properties.backendPoolName": table.Text(field.MeshUpstreamCluster),
+		"properties.host": table.Own().At(aRewritten), "properties.originalHost": table.Take(aHost),
+		"listenerName": table.Text(field.MeshListener), "ruleName": table.Text(field.MeshRoute), "backendPoolName": table.Text(field.MeshUpstreamCluster),
+		"properties.transactionId": table.Text(field.HTTPRequestHeaderXRequestID),
+		"properties.listenerName":  table.Text(field.MeshListener), "properties.ruleName": table.Text(field.MeshRoute), "properties.backendPoolName": table.Text(field.MeshUpstreamCluster),
 		"properties.error_info": table.Text(field.MeshResponseCodeDetails),
 	}),
 	Match: category("ApplicationGatewayAccessLog"), Finish: finishAzure,
@@ -132,6 +135,9 @@ func finishAzure(o *facts.Out, s *table.Slots) {
 			host = h
 		}
 	}
+	if v := s.Text(aRewritten); host == nil && v != nil {
+		host = v
+	}
 	if host != nil {
 		o.Server(host)
 	}
@@ -146,9 +152,6 @@ func finishAzure(o *facts.Out, s *table.Slots) {
 	}
 	if v := s.Text(aVersion); v != nil {
 		o.TLSVersion(bytes.TrimPrefix(v, []byte("TLS ")))
-	}
-	if m := s.Member(aOriginal); m != nil && s.Text(aOriginal) != nil && string(s.Text(aOriginal)) != string(s.Text(aHost)) && bytes.IndexByte(m.Text, '.') > 1 {
-		table.Keep(o, m)
 	}
 	switch v := string(s.Text(aAction)); v {
 	case "Blocked", "Block":

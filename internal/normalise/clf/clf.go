@@ -303,9 +303,6 @@ func (l *Line) write(o *facts.Out, format string) {
 		o.Time = l.time
 	}
 	o.Peer(l.host, l.forwarded)
-	if len(l.host) > 0 && string(l.host) != "-" && !facts.IP(l.host) && len(l.forwarded) == 0 {
-		l.named(o)
-	}
 	l.text(o, field.UserName, l.user)
 	host := l.vhost
 	if host == nil {
@@ -338,17 +335,6 @@ func (a *access) shape() int {
 		shape += vhostCommon
 	}
 	return shape
-}
-
-// named writes a host that is neither address nor address:port: a name, or the
-// path of a socket.
-func (l *Line) named(o *facts.Out) {
-	if a, ok := facts.SplitAddress(l.host); ok && facts.IP(a.Host) {
-		return
-	}
-	if bytes.HasPrefix(l.host, []byte("unix:")) {
-		o.Str(field.NetworkPeerAddress, l.host)
-	}
 }
 
 // proxied writes what a proxy says of its upstream.

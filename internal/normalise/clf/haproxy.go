@@ -21,7 +21,9 @@ type HAProxy struct {
 func (h HAProxy) Write(o *facts.Out) {
 	o.Derive(field.MeshReporter, "gateway")
 	o.DeriveBytes(field.MeshListener, bytes.TrimSuffix(h.Frontend, []byte("~")))
-	if b := known(h.Backend); b != nil && b[0] != '<' {
+	// Before a backend was chosen its name is the frontend's.
+	chosen := len(h.Server) == 0 || h.Server[0] != '<' || string(h.Backend) != string(bytes.TrimSuffix(h.Frontend, []byte("~")))
+	if b := known(h.Backend); b != nil && b[0] != '<' && chosen {
 		o.Str(field.MeshUpstreamCluster, b)
 	}
 	if s := known(h.Server); s != nil && s[0] != '<' {

@@ -190,7 +190,7 @@ func (a *access) columns(s []byte, o *facts.Out) {
 			case !first && s[0] == '-':
 			case first && a.combined && (facts.Absent(v) || addresses(v)):
 				a.forwarded, a.forwardedSeen = known(v), true
-			case a.asked == nil && a.forwardedSeen && (facts.IsHost(v) || v[0] == '['): // NGINX Amplify's "$host"
+			case a.asked == nil && a.forwardedSeen && (facts.IsHost(v) || bytes.HasPrefix(rest, []byte("sn="))): // NGINX Amplify's "$host"
 				a.asked = v
 			case known(v) != nil:
 				a.partial = true

@@ -98,13 +98,22 @@ func IP(b []byte) bool {
 // else the peer. Both may be empty. A host name is the client's only.
 func (o *Out) Peer(peer []byte, forwarded []byte) {
 	var p Address
-	if !Absent(peer) {
+	switch {
+	case Absent(peer):
+	case bytes.HasPrefix(peer, []byte("unix:")):
+		o.Str(field.NetworkPeerAddress, peer)
+	default:
 		if IP(peer) { // bare IPv6 too
 			p.Host = peer
 		} else if a, ok := SplitAddress(peer); ok {
 			p = a
 		}
 	}
+	o.PeerAt(p, forwarded)
+}
+
+// PeerAt is Peer for an address that was split.
+func (o *Out) PeerAt(p Address, forwarded []byte) {
 	if IP(p.Host) {
 		o.Str(field.NetworkPeerAddress, p.Host)
 		if p.Port > 0 {

@@ -92,7 +92,7 @@ func finish(o *facts.Out, s *table.Slots) {
 		if !ok {
 			ns, ok = facts.Time(v)
 		}
-		if ok && !o.Fixed && o.Time == 0 && facts.Plausible(ns) {
+		if ok && !o.Fixed && facts.Plausible(ns) {
 			o.Time = ns
 		} else {
 			table.Keep(o, s.Member(when))
