@@ -108,14 +108,22 @@ func (c *client) readToken() error {
 // do asks for a path. An answer that is no success becomes an error of the
 // kind that the server named. The caller closes the body.
 func (c *client) do(ctx context.Context, method, path string, query url.Values) (*http.Response, error) {
+	return c.send(ctx, method, path, query, "", nil)
+}
+
+// send is do with a body of a type.
+func (c *client) send(ctx context.Context, method, path string, query url.Values, kind string, body io.Reader) (*http.Response, error) {
 	u := *c.base
 	u.Path = strings.TrimSuffix(u.Path, "/") + path
 	u.RawQuery = query.Encode()
-	r, err := http.NewRequestWithContext(ctx, method, u.String(), nil)
+	r, err := http.NewRequestWithContext(ctx, method, u.String(), body)
 	if err != nil {
 		return nil, fault.Errorf(fault.Invalid, "ask %s: %w", c.base.Host, err)
 	}
 	r.Header.Set("Authorization", "Bearer "+c.token)
+	if kind != "" {
+		r.Header.Set("Content-Type", kind)
+	}
 	r.Header.Set("User-Agent", "meshtrail/"+version())
 	resp, err := c.http.Do(r)
 	if err != nil {

@@ -141,7 +141,7 @@ Prove:
 	root.AddCommand(inGroup("ask", newQuery(t), newTail(t), newStats(t), newFields(t), newValues(t), newParse(t))...)
 	root.AddCommand(inGroup("write", newExplain(t), newFmt(t), newLint(t))...)
 	root.AddCommand(inGroup("prove", newVerify(t), newReport(t))...)
-	root.AddCommand(inGroup("admin", newCheck(t), newToken(t), newSeal(t), newCompletion(t), newVersion(t))...)
+	root.AddCommand(inGroup("admin", newCheck(t), newPolicy(t), newReveal(t), newToken(t), newSeal(t), newCompletion(t), newVersion(t))...)
 	root.AddCommand(newLine(t))
 	root.AddCommand(newTopics()...)
 	return root

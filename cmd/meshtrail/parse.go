@@ -40,22 +40,28 @@ and no server is asked.`,
 }
 
 func parseFile(name, platform string, t *terminal) error {
-	var in io.Reader = t.in
-	if name != "-" {
-		f, err := os.Open(name)
-		if err != nil {
-			return &exitError{exitUsage, fault.Errorf(fault.NotFound, "read lines: %w", err)}
-		}
-		defer f.Close()
-		if st, err := f.Stat(); err == nil && st.IsDir() {
-			return &exitError{exitUsage, fault.WithHint(fault.Errorf(fault.Invalid, "read lines: %s is a folder", name), "name its files: meshtrail parse "+name+"/*")}
-		}
-		in = f
-	}
 	out := t.data()
 	defer out.flush()
-	if err := pipeline.Parse(in, platform, out); err != nil {
+	err := withLines(name, t, func(in io.Reader) error { return pipeline.Parse(in, platform, out) })
+	if err != nil {
 		return fault.Errorf(fault.KindOf(err), "parse %s: %w", name, err)
 	}
 	return nil
+}
+
+// withLines calls f with a file of raw lines, or with standard input for "-".
+func withLines(name string, t *terminal, f func(io.Reader) error) error {
+	var in io.Reader = t.in
+	if name != "-" {
+		file, err := os.Open(name)
+		if err != nil {
+			return &exitError{exitUsage, fault.Errorf(fault.NotFound, "read lines: %w", err)}
+		}
+		defer file.Close()
+		if st, err := file.Stat(); err == nil && st.IsDir() {
+			return &exitError{exitUsage, fault.WithHint(fault.Errorf(fault.Invalid, "read lines: %s is a folder", name), "name its files: meshtrail parse "+name+"/*")}
+		}
+		in = file
+	}
+	return f(in)
 }

@@ -25,7 +25,11 @@ const (
 	AuditRead Permission = "audit.read" // records of class audit
 	Evidence  Permission = "evidence"   // reports, sources, verification
 	Metrics   Permission = "metrics"    // own metrics
-	Admin     Permission = "admin"      // seal, configuration
+	Admin     Permission = "admin"      // seal, configuration, trying policies
+
+	// Reveal turns tokens back into the values that a policy took out of records.
+	// Who administers does not have it.
+	Reveal Permission = "tokens.reveal"
 )
 
 // A Principal is an authenticated caller.

@@ -8,7 +8,7 @@ import (
 )
 
 // all lists every permission; a route that needs anything else does not start.
-var all = []Permission{Public, Identified, LogsWrite, LogsRead, AuditRead, Evidence, Metrics, Admin}
+var all = []Permission{Public, Identified, LogsWrite, LogsRead, AuditRead, Evidence, Metrics, Admin, Reveal}
 
 // Known reports whether p is one of the permissions of this package.
 func Known(p Permission) bool {
@@ -27,6 +27,7 @@ var roles = map[string][]Permission{
 	identity.ReaderRole:    {Identified, LogsRead},
 	identity.AuditorRole:   {Identified, LogsRead, AuditRead, Evidence},
 	identity.MonitorRole:   {Metrics},
+	identity.CustodianRole: {Identified, LogsRead, Reveal},
 }
 
 // RolesWith returns the roles that grant p, in the order of identity.Roles.

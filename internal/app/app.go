@@ -158,6 +158,9 @@ func (s *server) look(ctx context.Context, cancel context.CancelCauseFunc) {
 			if err := s.store.Epoch(ctx, "interval"); err != nil && ctx.Err() == nil {
 				s.log.Error("no epoch in the ledger", "error", err)
 			}
+			if err := s.noteTokens(ctx); err != nil && ctx.Err() == nil {
+				s.log.Error("the token vault is not in the ledger", "error", err)
+			}
 		}
 	}
 }

@@ -37,11 +37,14 @@ func (s *server) doors(root httpd.Route, search *elastic.Door) ([]httpd.Route, e
 	routes = append(routes, native.OpenAPI()...)
 	routes = append(routes, native.Admin(native.AdminOptions{
 		Audit: s.audit, Version: s.o.Version, Started: s.started,
-		Seal: s.store.Seal, Sources: s.store.Sources, Intake: s.sources.List, Store: s.store.Status, StoreOf: s.store.StatusOf, Checkpoint: s.ledger.Checkpoint,
+		Seal: s.sealAll, Sources: s.store.Sources, Intake: s.sources.List, Store: s.store.Status, StoreOf: s.store.StatusOf, Checkpoint: s.ledger.Checkpoint,
 	})...)
 	routes = append(routes, loki.Routes(loki.Options{Engine: s.query, Tail: s.tail, Revision: s.o.Version, Ready: s.alive})...)
 	routes = append(routes, search.Routes()...)
 	routes = append(routes, native.Reading(native.ReadingOptions{Engine: s.query, Tail: s.tail})...)
+	routes = append(routes, native.Policy(native.PolicyOptions{
+		Audit: s.audit, Engine: s.query, Now: time.Now, Document: s.document, Parse: parsePolicy, Reveal: s.reveal,
+	})...)
 	traces := trace.New(s.query)
 	routes = append(routes, jaeger.Routes(jaeger.Options{Reader: traces})...)
 	routes = append(routes, zipkin.Routes(zipkin.Options{Reader: traces})...)

@@ -24,6 +24,9 @@ func (s *server) inputs(ctx context.Context, by *access.Principal, remote string
 	if err := s.store.Epoch(ctx, "interval"); err != nil {
 		return comply.Inputs{}, err
 	}
+	if err := s.noteTokens(ctx); err != nil {
+		return comply.Inputs{}, err
+	}
 	return comply.Inputs{
 		Entity: s.cfg.Report.Entity, System: s.cfg.Report.System, Tenant: string(by.Tenant),
 		From: from, To: to, Now: time.Now(), By: by.Name, Authority: string(access.Evidence),

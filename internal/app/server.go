@@ -5,6 +5,7 @@ import (
 	"errors"
 	"io"
 	"log/slog"
+	"sync"
 	"sync/atomic"
 	"time"
 
@@ -46,6 +47,7 @@ type server struct {
 	intake *pipeline.Pipeline
 	tail   *tail.Hub
 	query  *query.Engine
+	tokens *policy.Vault // nil: no rule tokenises, and none ever did
 	keeper *identity.Keeper
 	search *elastic.Door
 	routes []httpd.Route
@@ -55,6 +57,10 @@ type server struct {
 	listeners []*listen.Listener // of the receivers
 	running   []running
 	sources   *sources.Table
+
+	lastPolicy  *ledger.Policy // of the start before
+	noting      sync.Mutex     // guards notedTokens
+	notedTokens uint64         // frames of the token vault that the ledger knows
 
 	fatal  atomic.Pointer[error] // why the process must end
 	dead   chan struct{}         // closed with fatal
@@ -148,7 +154,7 @@ func (s *server) openVault(ctx context.Context) error {
 		return err
 	}
 	s.onClose("ledger", s.ledger.Close)
-	if s.policy, err = policy.New(s.cfg.Policy); err != nil {
+	if err := s.openPolicy(); err != nil {
 		return err
 	}
 	s.store, err = store.Open(ctx, store.Options{
@@ -161,6 +167,9 @@ func (s *server) openVault(ctx context.Context) error {
 	s.onClose("store", s.store.Close)
 	_, err = s.ledger.Append(ctx, ledger.Config{Type: ledger.TypeConfig, At: time.Now().UnixNano(), Version: s.o.Version, SHA256: s.cfg.SHA256()})
 	if err != nil {
+		return err
+	}
+	if err := s.notePolicy(ctx); err != nil {
 		return err
 	}
 	return s.hold(ctx)

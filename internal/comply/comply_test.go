@@ -62,7 +62,9 @@ func testLedger(t testing.TB, born time.Time, names ...string) *ledger.Ledger {
 	if len(names) == 2 {
 		first, second = names[0], names[1]
 	}
-	leaves := []any{ledger.Config{At: born.UnixNano(), Version: "test", SHA256: strings.Repeat("ab", 32)}}
+	leaves := []any{ledger.Config{At: born.UnixNano(), Version: "test", SHA256: strings.Repeat("ab", 32)},
+		ledger.Policy{At: to.Add(-time.Hour).UnixNano(), Version: "test", SHA256: strings.Repeat("cd", 32), Was: strings.Repeat("ef", 32), Owner: "security team", Changes: []string{"- | old | every record | drops the record | |", "+ | new | every record | class app | |"}, Omitted: 3},
+		ledger.Policy{At: to.Add(-time.Hour).UnixNano() + 1, Version: "test", SHA256: strings.Repeat("cd", 32), Was: strings.Repeat("cd", 32)}}
 	a := ledger.Source{Tenant: "default", Source: first, FirstSeen: born.UnixNano()}
 	b := ledger.Source{Tenant: "default", Source: second}
 	for at := born.Add(time.Minute); at.Before(to.Add(time.Minute)); at = at.Add(time.Minute) {

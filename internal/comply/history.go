@@ -49,8 +49,9 @@ type history struct {
 	damages   []at[ledger.Damage]
 	gone      []at[ledger.Destruction]
 	holds     []at[ledger.Hold]
-	certified map[string]bool // keys that a certificate names, of any time
-	config    string          // SHA-256 in force when the period began
+	policies  []at[ledger.Policy] // that are not the one before
+	certified map[string]bool     // keys that a certificate names, of any time
+	config    string              // SHA-256 in force when the period began
 
 	parts []ledger.Source // of the epoch being read
 }
@@ -128,6 +129,10 @@ func (h *history) take(i int64, leaf ledger.Leaf) {
 			h.config = v.SHA256
 		}
 		h.configs = keep(h, h.configs, i, v, v.At, true)
+	case ledger.Policy:
+		if v.SHA256 != v.Was {
+			h.policies = keep(h, h.policies, i, v, v.At, true)
+		}
 	case ledger.Report:
 		h.reports = keep(h, h.reports, i, v, v.At, true)
 	case ledger.Damage:

@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"slices"
 	"strconv"
+	"strings"
 	"time"
 
 	"github.com/meshtrail/meshtrail/internal/ledger"
@@ -287,6 +288,9 @@ func (b *builder) changes() error {
 	for _, c := range b.hist.configs {
 		add(c.index, c.leaf.At, "start", "version "+c.leaf.Version+" with configuration "+c.leaf.SHA256)
 	}
+	for _, p := range b.hist.policies {
+		add(p.index, p.leaf.At, "policy", policyText(&p.leaf))
+	}
 	for _, k := range b.hist.keys {
 		add(k.index, k.leaf.At, "key "+k.leaf.Action, fmt.Sprintf("%s of %s, class %s, day %s", k.leaf.ID, k.leaf.Tenant, k.leaf.Class, k.leaf.Day))
 	}
@@ -300,7 +304,32 @@ func (b *builder) changes() error {
 		add(d.index, d.leaf.At, "damage", fmt.Sprintf("%s at byte %d: %s", d.leaf.File, d.leaf.Offset, d.leaf.Detail))
 	}
 	slices.SortStableFunc(t.Rows, func(a, b []string) int { return cmp.Or(cmp.Compare(len(a[0]), len(b[0])), cmp.Compare(a[0], b[0])) })
-	return b.fill(t, "Changes of the log platform", []string{"CC5.2", "CC5.3", "CC8.1"}, "types config, key, destruction, hold and damage, written in the period")
+	return b.fill(t, "Changes of the log platform", []string{"CC5.2", "CC5.3", "CC8.1"}, "types config, policy, key, destruction, hold and damage, written in the period")
+}
+
+// maxPolicyText bounds what a row shows of a policy's changes, in bytes; the leaf
+// has them all.
+const maxPolicyText = 8 << 10
+
+// policyText says what a logging policy changed.
+func policyText(p *ledger.Policy) string {
+	var s strings.Builder
+	fmt.Fprintf(&s, "logging policy %s, was %s, decided by %s", p.SHA256, cmp.Or(p.Was, "none"), cmp.Or(p.Owner, "nobody who is named"))
+	if p.Note != "" {
+		s.WriteString("; " + p.Note)
+	}
+	left := p.Omitted
+	for i, line := range p.Changes {
+		if s.Len() > maxPolicyText {
+			left += len(p.Changes) - i
+			break
+		}
+		s.WriteString("\n" + line)
+	}
+	if left > 0 {
+		fmt.Fprintf(&s, "\n… and %d more lines", left)
+	}
+	return s.String()
 }
 
 // issued lists the reports that were made in the period.

@@ -53,10 +53,11 @@ const (
 	ReaderRole    = "reader"        // asks, and nothing else
 	AuditorRole   = "auditor"       // asks, reads audit records, makes reports
 	MonitorRole   = "monitor"       // reads the server's own metrics, and nothing else
+	CustodianRole = "custodian"     // asks, and turns tokens of a policy back into values
 )
 
 // Roles lists them.
-var Roles = []string{SenderRole, ReaderRole, AuditorRole, MonitorRole, Administrator}
+var Roles = []string{SenderRole, ReaderRole, AuditorRole, MonitorRole, CustodianRole, Administrator}
 
 // An Identity is a caller whose credential was right.
 type Identity struct {

@@ -38,6 +38,9 @@ type session struct {
 	// note, when set, is told of every value and name that a rule changes. The
 	// bytes are lent.
 	note func(rule int, row int, name string, before, after []byte)
+	// decided, when set, is told what became of each record: the rule that drops
+	// it or -1, the class that it gets and the rule that gives it, or "" and -1.
+	decided func(row int, fate int32, class record.Class, by int)
 }
 
 // keys are what rules need of one tenant.
@@ -185,8 +188,11 @@ func (p *Policy) list(to []record.Count, counts []uint64) []record.Count {
 func (s *session) decide(b *record.Batch, class record.Class) (dropped int) {
 	s.fate = s.fate[:0]
 	for i := range b.Len() {
-		fate, to := s.record(b, i)
+		fate, to, by := s.record(b, i)
 		s.fate = append(s.fate, fate)
+		if s.decided != nil {
+			s.decided(i, fate, to, by)
+		}
 		if fate >= 0 {
 			dropped++
 			continue
@@ -200,13 +206,12 @@ func (s *session) decide(b *record.Batch, class record.Class) (dropped int) {
 }
 
 // record returns the rule that drops record i, or -1, and the class that a rule
-// gives it, if any.
-func (s *session) record(b *record.Batch, i int) (fate int32, class record.Class) {
-	p := s.p
+// gives it, if any, and which.
+func (s *session) record(b *record.Batch, i int) (fate int32, class record.Class, by int) {
+	p, safe, by := s.p, false, -1
 	if !p.decides {
-		return -1, ""
+		return -1, "", -1
 	}
-	safe, by := false, -1
 	for j := range p.rules {
 		r := &p.rules[j]
 		removes := r.verdict == drops || r.verdict == samples
@@ -218,7 +223,7 @@ func (s *session) record(b *record.Batch, i int) (fate int32, class record.Class
 		}
 		if r.verdict == drops || r.verdict == samples && s.sampler.key(b, i) >= r.limit {
 			s.counts.dropped[j]++
-			return int32(j), ""
+			return int32(j), "", -1
 		}
 		safe = true
 		if r.verdict != stays {
@@ -234,7 +239,7 @@ func (s *session) record(b *record.Batch, i int) (fate int32, class record.Class
 	if by >= 0 {
 		s.counts.classified[by]++
 	}
-	return -1, class
+	return -1, class, by
 }
 
 // mark holds the conditions of rules that change or set against every record,

@@ -10,18 +10,14 @@ const builtinPrefix = "builtin-"
 func Builtin() []Rule {
 	return []Rule{
 		{
-			ID:     builtinPrefix + "secrets",
-			Why:    "a credential in a log is one that everybody who reads logs has",
-			Redact: &Redact{Detect: []string{detectSecrets}},
-		},
-		{
 			ID:     builtinPrefix + "secret-fields",
 			Why:    "the schema says that these fields hold nothing but credentials",
 			Redact: &Redact{Fields: secretFields()},
 		},
 		{
-			ID:     builtinPrefix + "credentials",
-			Redact: &Redact{Pattern: `\b([Bb]earer|BEARER|[Bb]asic|BASIC)\s+[A-Za-z0-9+/._~-]{8,}=*`, Replace: "$1 [redacted:" + builtinPrefix + "credentials]"},
+			ID:     builtinPrefix + "secrets",
+			Why:    "a credential in a log is one that everybody who reads logs has",
+			Redact: &Redact{Detect: []string{detectSecrets}},
 		},
 		{
 			ID:    builtinPrefix + "decisions",

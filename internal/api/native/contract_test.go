@@ -111,6 +111,7 @@ func newContract(t *testing.T) (*contract, []httpd.Route, *querytest.Store) {
 				}
 			},
 		}),
+		Policy(policyRoutes(e, noAudit{})),
 		Reports(ReportOptions{Audit: noAudit{}, Now: time.Now, Inputs: func(context.Context, *access.Principal, string, time.Time, time.Time) (comply.Inputs, error) {
 			return comply.Inputs{}, fault.Errorf(fault.Unavailable, "no report here")
 		}}))
@@ -286,6 +287,7 @@ func TestContract(t *testing.T) {
 	both("/api/v1/lint", 200, "query", `{`)
 	putTrace(t, s)
 	c.trace("a", 200)
+	c.policy()
 	c.ask("GET", "/api/openapi.json", 200)
 	c.ask("GET", "/api/v1/status", 200)
 	c.ask("GET", "/api/v1/sources", 200)
