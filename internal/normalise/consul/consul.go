@@ -19,8 +19,8 @@ import (
 
 // The names of the formats.
 const (
-	Text      = "consul-text"
-	JSON      = "consul-json"
+	Text      = "consul-log"
+	JSON      = "consul-log-json"
 	Audit     = "consul-audit"
 	HCLog     = "hclog-text"
 	HCLogJSON = "hclog-json"
