@@ -21,7 +21,7 @@ var (
 	meshTables = slices.Concat[[]*table.Table](istio.Tables, linkerd.Tables, consul.Tables, kuma.Tables, cilium.Tables, tetragon.Tables, osm.Tables)
 
 	meshTexts = []text{
-		{platforms: []string{"istio"}, begins: "2", fresh: func() facts.Line { return new(istio.Line) }},
+		{platforms: []string{"istio"}, begins: "2diwe", fresh: func() facts.Line { return new(istio.Line) }},
 		{platforms: []string{"linkerd"}, begins: "[2", fresh: func() facts.Line { return new(linkerd.ProxyLog) }},
 		{platforms: []string{"consul", "hclog"}, begins: "2 [", fresh: func() facts.Line { return new(consul.Line) }},
 		{platforms: []string{"kuma"}, begins: "2", fresh: func() facts.Line { return new(kuma.Line) }},

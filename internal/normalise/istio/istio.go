@@ -37,6 +37,8 @@ const (
 	levelName = count + iota
 	callerName
 	policyName
+	spanWorkload
+	spanPeer
 )
 
 // Tables are the JSON layouts that this package reads.
@@ -70,12 +72,18 @@ var Tables = []*table.Table{
 		Keys: map[string]table.Rule{
 			"time": table.Time(), "level": table.Severity().At(levelName), "scope": table.Take(scope), "msg": table.Message().At(happening), "message": table.Message().At(happening),
 			"caller": table.Take(callerName), "stack": table.Text(field.ExceptionStacktrace), "thread": table.Int(field.ThreadID), "policy": table.Own().At(policyName),
+			"proxy.wl": table.Own().At(spanWorkload), "inbound.peer": table.Own().At(spanPeer),
 		},
 		Match: func(s *table.Slots) bool { return s.Text(scope) != nil && level(s.Text(levelName)) },
 		Finish: func(o *facts.Out, s *table.Slots) {
 			o.DeriveBytes(field.LogLogger, module(s.Text(scope)))
 			if v := s.Text(callerName); v != nil && !o.Place(v) {
 				s.Leave(o, callerName)
+			}
+			workload(o, s.Text(spanWorkload))
+			if v := s.Text(spanPeer); v != nil {
+				atSide(o, "inbound")
+				peer(o, v)
 			}
 			decided(o, s.Text(scope), s.Text(happening), s.Text(policyName))
 		},

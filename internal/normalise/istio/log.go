@@ -56,33 +56,57 @@ type head struct {
 const stampSize = len("2006-01-02T15:04:05.000000Z")
 
 func headOf(b []byte) (h head, ok bool) {
-	if len(b) < stampSize+6 || b[stampSize-1] != 'Z' || b[10] != 'T' || b[19] != '.' || !blank(b[stampSize]) {
+	if len(b) < 16 {
 		return h, false
 	}
-	ns, n := facts.Stamp(b)
-	if n != stampSize || !facts.Plausible(ns) {
+	if b[0]-'0' < 10 {
+		if len(b) < stampSize+6 || b[stampSize-1] != 'Z' || b[10] != 'T' || b[19] != '.' || !blank(b[stampSize]) {
+			return h, false
+		}
+		ns, n := facts.Stamp(b)
+		if n != stampSize || !facts.Plausible(ns) {
+			return h, false
+		}
+		h.time, b = ns, b[n:]
+		return h, h.read(b)
+	}
+	// A copy without its time is known by nothing but the access log.
+	end := bytes.IndexAny(b[:16], " \t")
+	if end <= 0 || !level(b[:end]) {
 		return h, false
 	}
-	h.time, b = ns, b[n:]
+	h.level, b = b[:end], bytes.TrimLeft(b[end:], " \t")
+	first, rest := cut(b, false)
+	if s := string(first); s == "access" || s == "http access" {
+		h.scope = first
+		h.text(rest, false)
+	} else {
+		h.single(b)
+	}
+	return h, h.accessLog()
+}
+
+// read reads what stands behind the time.
+func (h *head) read(b []byte) bool {
 	tabbed := b[0] == '\t'
 	wide := !tabbed && (bytes.Contains(b, []byte("  ")) || bytes.IndexByte(b, '\t') >= 0)
 	b = bytes.TrimLeft(b, " \t")
 	end := bytes.IndexAny(b, " \t")
 	if end <= 0 || !level(b[:end]) {
-		return h, false
+		return false
 	}
 	h.level, b = b[:end], b[end:]
 	if tabbed && b[0] != '\t' {
-		return h, false
+		return false
 	}
 	b = bytes.TrimLeft(b, " \t")
 	if !tabbed && !wide {
 		h.loose = true
 		h.single(b)
-		return h, true
+		return true
 	}
 	h.columns(b, tabbed)
-	return h, true
+	return true
 }
 
 func blank(c byte) bool { return c == ' ' || c == '\t' }
@@ -128,20 +152,41 @@ func (h *head) columns(b []byte, tabbed bool) {
 	h.text(rest, tabbed)
 }
 
-// text splits the message and the pairs behind it. Between tabs pairs are the last
-// column, and what looks like a pair within the message is none.
+// text splits the message and the pairs behind it. Pairs are a column of their own:
+// what looks like a pair within a message is none.
 func (h *head) text(b []byte, tabbed bool) {
-	if !tabbed {
+	switch {
+	case bytes.HasPrefix(h.scope, []byte("envoy ")):
+		h.threaded(b)
+	case tabbed:
+		i := bytes.LastIndexByte(b, '\t')
+		if kv.IsPair(b[i+1:]) {
+			h.message, h.pairs = b[:max(i, 0)], b[i+1:]
+			return
+		}
+		h.message = bytes.TrimRight(b, "\t")
+	case string(h.scope) == "access" || string(h.scope) == "http access":
 		h.message, h.pairs = kv.Message(b)
 		h.message = bytes.TrimRight(h.message, " ")
-		return
+	default:
+		h.message = b
+		for rest := b; len(rest) > 0; {
+			if kv.IsPair(rest) {
+				h.message, h.pairs = bytes.TrimRight(b[:len(b)-len(rest)], " \t"), rest
+				return
+			}
+			_, rest = cut(rest, false)
+		}
 	}
-	i := bytes.LastIndexByte(b, '\t')
-	if kv.IsPair(b[i+1:]) {
-		h.message, h.pairs = b[:max(i, 0)], b[i+1:]
-		return
+}
+
+// threaded splits a message of Envoy and the thread behind it.
+func (h *head) threaded(b []byte) {
+	h.message = b
+	i := bytes.LastIndexAny(b, " \t")
+	if kv.IsPair(b[i+1:]) && bytes.HasPrefix(b[i+1:], []byte("thread=")) {
+		h.message, h.pairs = bytes.TrimRight(b[:max(i, 0)], " \t"), b[i+1:]
 	}
-	h.message = bytes.TrimRight(b, "\t")
 }
 
 // single reads what stands behind the level where one space may part columns: it
@@ -161,11 +206,11 @@ func (h *head) single(b []byte) bool {
 			if i = bytes.IndexByte(rest, ' '); i > 0 && caller(rest[:i]) {
 				h.caller, rest = rest[:i], bytes.TrimLeft(rest[i:], " ")
 			}
-			h.message, h.pairs = kv.Message(rest)
+			h.threaded(rest)
 			return true
 		}
 	}
-	h.message, h.pairs = kv.Message(b)
+	h.message = b
 	return false
 }
 
@@ -214,7 +259,7 @@ func (h *head) accessLog() bool {
 }
 
 func (h *head) write(o *facts.Out) {
-	if !o.Fixed {
+	if h.time != 0 && !o.Fixed {
 		o.Time = h.time
 	}
 	if string(h.level) != "none" {
@@ -262,8 +307,69 @@ func (l *Line) own(h *head, o *facts.Out) {
 			o.OwnText(p.Key, v)
 		}
 	}
+	spans(o, h.scope)
 	decided(o, h.scope, h.message, l.policy)
 	o.MeshType("istio")
+}
+
+// spans reads what ztunnel says of the connection that it is at:
+// MODULE:proxy{wl=NAMESPACE/POD}:inbound{id=… peer=ADDRESS}.
+func spans(o *facts.Out, scope []byte) {
+	i := bytes.IndexByte(scope, '{')
+	if i < 0 {
+		return
+	}
+	if bytes.Contains(scope, []byte(":inbound{")) {
+		atSide(o, "inbound")
+	} else if bytes.Contains(scope, []byte(":outbound{")) {
+		atSide(o, "outbound")
+	}
+	for b := scope[i:]; len(b) > 0; {
+		fields, rest := facts.CutByte(b[1:], '}')
+		s := kv.Scan(fields, kv.Words)
+		for p, ok := s.Next(); ok; p, ok = s.Next() {
+			switch string(p.Key) {
+			case "wl":
+				workload(o, p.Value)
+			case "peer":
+				peer(o, p.Value)
+			}
+		}
+		if i = bytes.IndexByte(rest, '{'); i < 0 {
+			return
+		}
+		b = rest[i:]
+	}
+}
+
+func atSide(o *facts.Out, direction string) {
+	o.Derive(field.MeshDirection, direction)
+	if direction == "inbound" {
+		o.Derive(field.MeshReporter, "destination")
+	} else {
+		o.Derive(field.MeshReporter, "source")
+	}
+}
+
+// workload writes whose connection it is: NAMESPACE/POD.
+func workload(o *facts.Out, v []byte) {
+	ns, pod := facts.CutByte(v, '/')
+	if len(pod) == 0 {
+		return
+	}
+	o.DeriveBytes(field.K8sNamespaceName, ns)
+	o.DeriveBytes(field.K8sPodName, pod)
+	o.DeriveBytes(field.ServiceName, facts.PodWorkload(pod))
+}
+
+func peer(o *facts.Out, v []byte) {
+	if addr, ok := facts.SplitAddress(v); ok {
+		o.DeriveBytes(field.ClientAddress, addr.Host)
+		o.DeriveBytes(field.NetworkPeerAddress, addr.Host)
+		if addr.Port > 0 {
+			o.Int(field.NetworkPeerPort, addr.Port)
+		}
+	}
 }
 
 // decided derives the decision of a policy from a message of Envoy's RBAC filter
@@ -288,6 +394,7 @@ func decided(o *facts.Out, scope, message, name []byte) {
 		}
 		return
 	}
+	scope = bytes.TrimPrefix(scope, []byte("ztunnel::"))
 	if !bytes.HasPrefix(scope, []byte("state")) {
 		return
 	}
