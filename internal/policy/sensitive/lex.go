@@ -75,7 +75,7 @@ func followers() (t [256]uint8) {
 
 // tails are the last bytes of words that may be such.
 func tails() (t [256]uint8) {
-	for _, b := range []byte("dDeEtTnNyYsSlLgGcCrRxXpPvVkK2hHIu") {
+	for _, b := range []byte("dDeEtTnNyYsSlLgGcCrRxXpPvVoOhHmMwWu12") {
 		t[b] |= asName
 	}
 	for _, b := range []byte("Gsbr91") {
@@ -95,7 +95,7 @@ func markers() (t [256]bool) {
 	return t
 }
 
-// scan is one reading of one text. It lives on the stack.
+// scan is one reading of one text. It lives on the stack, or in a Cursor.
 type scan struct {
 	s       *Scanner
 	set     Set
@@ -113,15 +113,22 @@ type scan struct {
 
 // find appends the findings in v, which is what so many encodings hid.
 func (s *Scanner) find(dst []Finding, f Field, v []byte, layer int) []Finding {
-	c := scan{s: s, set: s.set, f: f, v: v, dst: dst, base: len(dst), layer: layer}
-	if f.any && layer == 0 {
+	c := scan{s: s, set: s.set, f: f, layer: layer}
+	return c.read(dst, v)
+}
+
+// read appends the findings in v. What c says besides its scanner, field and layer
+// is of the reading before.
+func (c *scan) read(dst []Finding, v []byte) []Finding {
+	c.v, c.dst, c.base, c.end, c.b64, c.card, c.escaped, c.secret = v, dst, len(dst), 0, 0, 0, false, false
+	if c.f.any && c.layer == 0 {
 		c.wholly()
 	}
 	c.words()
 	if c.secret && c.set.Has(K8sSecret) {
 		c.bodies()
 	}
-	if c.escaped && layer < layers {
+	if c.escaped && c.layer < layers {
 		c.unescaped()
 	}
 	return c.dst
@@ -149,7 +156,7 @@ func (c *scan) words() {
 			m |= k
 		}
 		if i < len(v) {
-			if why := after[v[i]] & tail[v[i-1]]; why != 0 {
+			if why := after[v[i]] & tail[v[i-1]]; why != 0 && (why != asGroup || i-start == 4) {
 				if c.short(start, i, why); c.end > i {
 					i = c.end
 					continue

@@ -23,114 +23,123 @@ const (
 	ofPuTTY              // Private-Lines
 )
 
-// secretNames end the names of secrets, without separators and in lower case.
-var secretNames = [...]struct {
+// names end the names of what is sensitive, without separators and in lower case.
+// Those that are whole count only where nothing, a separator or a change of case
+// stands before them.
+var names = [...]struct {
 	ending string
 	ev     evidence
+	whole  bool
 }{
-	{"password", ofSecret}, {"passwd", ofSecret}, {"passphrase", ofSecret}, {"passwrd", ofSecret}, {"passcode", ofSecret},
-	{"clientsecret", ofSecret}, {"secretkey", ofSecret}, {"secretkeybase", ofSecret}, {"passwords", ofSecret}, {"iban", ofIBAN}, {"appsecret", ofSecret}, {"secretvalue", ofSecret}, {"sharedsecret", ofSecret},
-	{"signingsecret", ofSecret}, {"webhooksecret", ofSecret}, {"jwtsecret", ofSecret}, {"sessionsecret", ofSecret}, {"apisecret", ofSecret},
-	{"consumersecret", ofSecret}, {"tokensecret", ofSecret}, {"cookiesecret", ofSecret}, {"hmacsecret", ofSecret},
-	{"apikey", ofToken}, {"privatekey", ofToken}, {"signingkey", ofToken}, {"encryptionkey", ofToken}, {"masterkey", ofToken}, {"authkey", ofToken},
-	{"secretaccesskey", ofAWSSecret}, {"awssecretkey", ofAWSSecret}, {"awssecret", ofAWSSecret},
-	{"sharedaccesskey", ofAzureKey}, {"accountkey", ofAzureKey}, {"subscriptionkey", ofToken}, {"accesskey", ofToken}, {"functionskey", ofToken},
-	{"credential", ofToken}, {"credentials", ofToken}, {"creds", ofToken},
-	{"authorization", ofAuth}, {"cookie", ofCookie},
-	{"phpsessid", ofSecret}, {"jsessionid", ofSecret}, {"connectsid", ofSecret},
-	{"xamzsignature", ofSecret}, {"xgoogsignature", ofSecret}, {"xamzsecuritytoken", ofSecret},
-	{"refreshtoken", ofSecret}, {"accesstoken", ofSecret}, {"authtoken", ofSecret}, {"bearertoken", ofSecret}, {"idtoken", ofSecret},
-	{"sessiontoken", ofSecret}, {"apitoken", ofSecret}, {"csrftoken", ofToken}, {"xsrftoken", ofToken},
-	{"secret", ofToken}, {"token", ofToken},
-	{"phone", ofPhone}, {"phonenumber", ofPhone}, {"phoneno", ofPhone}, {"telephone", ofPhone}, {"msisdn", ofPhone}, {"mobilenumber", ofPhone},
-	{"cardnumber", ofCard}, {"creditcard", ofCard}, {"ccnumber", ofCard}, {"cardno", ofCard},
-}
-
-// wholeNames are names that say something only when nothing stands before them,
-// or a separator does.
-var wholeNames = [...]struct {
-	name string
-	ev   evidence
-}{
-	{"pass", ofDirectory}, {"pwd", ofDirectory}, {"otp", ofSecret}, {"totp", ofSecret}, {"cvv", ofSecret}, {"cvc", ofSecret}, {"cvv2", ofSecret},
-	{"sig", ofSAS}, {"bearer", ofBearer}, {"basic", ofBasic}, {"tel", ofPhone}, {"fax", ofPhone}, {"mobile", ofPhone}, {"cell", ofPhone},
-	{"call", ofPhone}, {"sms", ofPhone}, {"whatsapp", ofPhone}, {"pan", ofCard}, {"card", ofCard}, {"secretlist", ofKube}, {"begin", ofPEM}, {"privatelines", ofPuTTY},
+	{"password", ofSecret, false}, {"passwords", ofSecret, false}, {"passwd", ofSecret, false}, {"passphrase", ofSecret, false}, {"passwrd", ofSecret, false}, {"passcode", ofSecret, false},
+	{"passwordconfirmation", ofSecret, false}, {"passwordconfirm", ofSecret, false}, {"passwordhash", ofSecret, false}, {"passwordvalue", ofSecret, false}, {"passwordplaintext", ofSecret, false}, {"passwordraw", ofSecret, false},
+	{"clientsecret", ofSecret, false}, {"secretkey", ofSecret, false}, {"secretkeybase", ofSecret, false}, {"appsecret", ofSecret, false}, {"secretvalue", ofSecret, false}, {"sharedsecret", ofSecret, false},
+	{"signingsecret", ofSecret, false}, {"webhooksecret", ofSecret, false}, {"jwtsecret", ofSecret, false}, {"sessionsecret", ofSecret, false}, {"apisecret", ofSecret, false},
+	{"consumersecret", ofSecret, false}, {"tokensecret", ofSecret, false}, {"cookiesecret", ofSecret, false}, {"hmacsecret", ofSecret, false},
+	{"apikey", ofToken, false}, {"privatekey", ofToken, false}, {"signingkey", ofToken, false}, {"encryptionkey", ofToken, false}, {"masterkey", ofToken, false}, {"authkey", ofToken, false},
+	{"secretaccesskey", ofAWSSecret, false}, {"awssecretkey", ofAWSSecret, false}, {"awssecret", ofAWSSecret, false},
+	{"sharedaccesskey", ofAzureKey, false}, {"accountkey", ofAzureKey, false}, {"subscriptionkey", ofToken, false}, {"accesskey", ofToken, false}, {"functionskey", ofToken, false},
+	{"credential", ofToken, false}, {"credentials", ofToken, false}, {"creds", ofToken, false},
+	{"authorization", ofAuth, false}, {"cookie", ofCookie, false},
+	{"phpsessid", ofSecret, false}, {"jsessionid", ofSecret, false}, {"connectsid", ofSecret, false},
+	{"xamzsignature", ofSecret, false}, {"xgoogsignature", ofSecret, false}, {"xamzsecuritytoken", ofSecret, false},
+	{"refreshtoken", ofSecret, false}, {"accesstoken", ofSecret, false}, {"authtoken", ofSecret, false}, {"bearertoken", ofSecret, false}, {"idtoken", ofSecret, false},
+	{"sessiontoken", ofSecret, false}, {"apitoken", ofSecret, false}, {"secret", ofToken, false}, {"token", ofToken, false}, {"tokenvalue", ofToken, false}, {"tokenraw", ofToken, false},
+	{"phone", ofPhone, false}, {"phonenumber", ofPhone, false}, {"phoneno", ofPhone, false}, {"msisdn", ofPhone, false}, {"mobilenumber", ofPhone, false},
+	{"cardnumber", ofCard, false}, {"creditcard", ofCard, false}, {"ccnumber", ofCard, false}, {"cardno", ofCard, false}, {"iban", ofIBAN, false},
+	{"pass", ofDirectory, true}, {"pwd", ofDirectory, true}, {"otp", ofSecret, true}, {"totp", ofSecret, true}, {"cvv", ofSecret, true}, {"cvc", ofSecret, true},
+	{"sig", ofSAS, true}, {"bearer", ofBearer, true}, {"basic", ofBasic, true}, {"tel", ofPhone, true}, {"fax", ofPhone, true}, {"mobile", ofPhone, true}, {"cell", ofPhone, true},
+	{"call", ofPhone, true}, {"sms", ofPhone, true}, {"whatsapp", ofPhone, true}, {"pan", ofCard, true}, {"card", ofCard, true}, {"secretlist", ofKube, true}, {"begin", ofPEM, true}, {"privatelines", ofPuTTY, true},
 }
 
 // notTokens stand before "token" in the names of places in a list, and of ids that
 // make a request the same.
 var notTokens = [...]string{"page", "next", "continuation", "continue", "sync", "resume", "request", "client", "idempotency", "cancellation", "cancel", "consistency", "eos", "bos", "start", "end", "sequencer", "previous", "prev", "fencing", "unexpected", "invalid", "max"}
 
-// evidenceOf reads a name: the last word of a path, in any case, with any
-// separators.
-func evidenceOf(name []byte) evidence {
-	var buf [40]byte
-	n := 0
-	from := max(0, len(name)-len(buf))
-	for _, b := range name[from:] {
-		if k := class[b]; k&alnum != 0 {
-			buf[n] = lower(b)
-			n++
+// byTail maps the last three letters of a name to a list in tailed; 0 is empty.
+// The lists are ordered so that a longer ending precedes a shorter one.
+var byTail, tailed = func() (index [26 * 26 * 26]uint8, lists [][]uint8) {
+	lists = [][]uint8{nil}
+	for size := 24; size >= 3; size-- {
+		for i, x := range names {
+			if len(x.ending) != size {
+				continue
+			}
+			at := tailOf([]byte(x.ending))
+			if index[at] == 0 {
+				index[at] = uint8(len(lists))
+				lists = append(lists, nil)
+			}
+			lists[index[at]] = append(lists[index[at]], uint8(i))
 		}
 	}
-	for n > 0 && class[buf[n-1]] == digit && string(buf[:n]) != "cvv2" {
+	return index, lists
+}()
+
+// tailOf numbers the last three bytes of a name; 0, as of "aaa", if they are not
+// letters.
+func tailOf(name []byte) int {
+	n := len(name)
+	a, b, c := int(name[n-3]|0x20)-'a', int(name[n-2]|0x20)-'a', int(name[n-1]|0x20)-'a'
+	if uint(a) > 25 || uint(b) > 25 || uint(c) > 25 {
+		return 0
+	}
+	return (a*26+b)*26 + c
+}
+
+// evidenceOf reads a name: the last word of a path, in any case, with any
+// separators, and perhaps a digit at its end.
+func evidenceOf(name []byte) evidence {
+	n := len(name)
+	for n > 2 && class[name[n-1]]&(digit|under|dash) != 0 && len(name)-n < 2 {
 		n--
 	}
-	for _, s := range [...]string{"value", "base64", "b64", "raw", "hash", "plaintext", "header", "confirmation", "confirm"} {
-		if n > len(s)+2 && string(buf[n-len(s):n]) == s && s != "value" {
-			n -= len(s)
-			break
-		}
+	if n < 3 {
+		return noEvidence
 	}
-	w := buf[:n]
-	for i := range secretNames {
-		e := &secretNames[i]
-		if k := n - len(e.ending); k >= 0 && string(w[k:]) == e.ending {
-			if e.ending == "token" || e.ending == "secret" {
-				for _, not := range notTokens {
-					if k >= len(not) && string(w[k-len(not):k]) == not {
-						return noEvidence
-					}
+	name = name[:n]
+	for _, i := range tailed[byTail[tailOf(name)]] {
+		x := &names[i]
+		at := ends(name, x.ending)
+		switch {
+		case at < 0:
+			continue
+		case x.whole && at > 0 && class[name[at-1]]&alnum != 0 && (class[name[at]] != upper || class[name[at-1]] == upper):
+			continue
+		case x.ev == ofToken && n-at <= len("secret"):
+			for _, not := range notTokens {
+				if ends(name[:at], not) >= 0 {
+					return noEvidence
 				}
 			}
-			if e.ending == "secret" && n == k+6 && k == 0 && len(name) == 6 && name[0] == 'S' && name[1] == 'e' {
+			if at == 0 && string(name) == "Secret" {
 				return ofKube
 			}
-			return e.ev
 		}
-	}
-	for i := range wholeNames {
-		e := &wholeNames[i]
-		if k := n - len(e.name); k >= 0 && string(w[k:]) == e.name {
-			at := len(name) - len(e.name)
-			if k == 0 || at > 0 && (class[name[at-1]]&alnum == 0 || class[name[at]] == upper && class[name[at-1]] != upper) {
-				return e.ev
-			}
-		}
+		return x.ev
 	}
 	return noEvidence
 }
 
-// tailHint reports cheaply whether a name may end as one of those above: by its
-// last three bytes, in lower case.
-func tailHint(w []byte) bool {
-	n := len(w)
-	if n < 3 {
-		return false
+// ends returns where in name its ending begins, which is in lower case and has no
+// separators; -1 when name ends otherwise.
+func ends(name []byte, ending string) int {
+	i, j := len(name), len(ending)
+	for j > 0 {
+		if i == 0 {
+			return -1
+		}
+		i--
+		b := name[i]
+		if class[b]&(under|dash) != 0 {
+			continue
+		}
+		j--
+		if lower(b) != ending[j] {
+			return -1
+		}
 	}
-	switch uint32(w[n-1]|0x20) | uint32(w[n-2]|0x20)<<8 | uint32(w[n-3]|0x20)<<16 {
-	case 'o'<<16 | 'r'<<8 | 'd', 's'<<16 | 'w'<<8 | 'd', 'a'<<16 | 's'<<8 | 'e', 'o'<<16 | 'd'<<8 | 'e', 'w'<<16 | 'r'<<8 | 'd', // password passwd passphrase passcode passwrd
-		'r'<<16 | 'e'<<8 | 't', 'k'<<16 | 'e'<<8 | 'y', 'k'<<16 | 'e'<<8 | 'n', // secret key token
-		'i'<<16 | 'a'<<8 | 'l', 'a'<<16 | 'l'<<8 | 's', 'e'<<16 | 'd'<<8 | 's', // credential, credentials, creds
-		'i'<<16 | 'o'<<8 | 'n', 'k'<<16 | 'i'<<8 | 'e', 's'<<16 | 'i'<<8 | 'd', 'n'<<16 | 'i'<<8 | 'd', // authorization cookie phpsessid jsessionid
-		'u'<<16 | 'r'<<8 | 'e', 'o'<<16 | 'n'<<8 | 'e', 'b'<<16 | 'e'<<8 | 'r', 'e'<<16 | 'n'<<8 | 'o', 'd'<<16 | 'n'<<8 | 'o', 's'<<16 | 'd'<<8 | 'n', // signature phone number phoneno cardno msisdn
-		'a'<<16 | 'r'<<8 | 'd', 'a'<<16 | 's'<<8 | 's', 'p'<<16 | 'w'<<8 | 'd', 'o'<<16 | 't'<<8 | 'p', 'c'<<16 | 'v'<<8 | 'v', 'c'<<16 | 'v'<<8 | 'c', // creditcard pass pwd otp cvv cvc
-		's'<<16 | 'i'<<8 | 'g', 'r'<<16 | 'e'<<8 | 'r', 's'<<16 | 'i'<<8 | 'c', 't'<<16 | 'e'<<8 | 'l', 'f'<<16 | 'a'<<8 | 'x', 'i'<<16 | 'l'<<8 | 'e', 'e'<<16 | 'l'<<8 | 'l', // sig bearer basic tel fax mobile cell
-		'a'<<16 | 'l'<<8 | 'l', 's'<<16 | 'm'<<8 | 's', 'a'<<16 | 'p'<<8 | 'p', 'p'<<16 | 'a'<<8 | 'n', 'b'<<16 | 'a'<<8 | 'n', 'r'<<16 | 'd'<<8 | 's', 'g'<<16 | 'i'<<8 | 'n', // call sms whatsapp pan begin
-		'n'<<16 | 'e'<<8 | 's', 'v'<<16 | 'v'<<8 | '2' | 0x20, 'l'<<16 | 'u'<<8 | 'e', 'a'<<16 | 's'<<8 | 'h', 'e'<<16 | 'x'<<8 | 't', 'i'<<16 | 'r'<<8 | 'm', 'd'<<16 | 'e'<<8 | 'r', 'i'<<16 | 's'<<8 | 't': // Private-Lines cvv2 and the suffixes
-		return true
-	}
-	return class[w[n-1]] == digit && class[w[n-2]]&alnum != 0 && n > 6 && tailHint(w[:n-1])
+	return i
 }
 
 // Field is what the name of a column tells about its values. Take it once per
@@ -163,9 +172,7 @@ func (s *Scanner) Field(name string) Field {
 	}
 	var buf [64]byte
 	w := buf[:copy(buf[:], last[max(0, len(last)-len(buf)):])]
-	if tailHint(w) {
-		f.ev = evidenceOf(w)
-	}
+	f.ev = evidenceOf(w)
 	f.phone, f.card = f.ev == ofPhone && !foldEqual(w, "call") && !foldEqual(w, "cell") && !foldEqual(w, "sms"), f.ev == ofCard
 	f.version = len(w) >= 7 && foldEqual(w[len(w)-7:], "version")
 	f.kube, f.plain = kubeBody(name, len(name)-len(last))

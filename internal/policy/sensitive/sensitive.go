@@ -97,8 +97,7 @@ func (s *Scanner) FindInt(f Field, n int64) (Kind, bool) {
 // it has seen it remembers what was found: most of what an access log says, it
 // said before. The zero Cursor is ready for Reset. It is large: keep it.
 type Cursor struct {
-	s     *Scanner
-	f     Field
+	scan  scan
 	data  []byte
 	ends  []uint32
 	next  int
@@ -136,7 +135,8 @@ const (
 
 // Reset begins a column: value i is data[ends[i-1]:ends[i]].
 func (c *Cursor) Reset(s *Scanner, f Field, data []byte, ends []uint32) {
-	c.s, c.f, c.data, c.ends, c.next, c.start, c.last = s, f, data, ends, 0, 0, memory{}
+	c.scan = scan{s: s, set: s.set, f: f}
+	c.data, c.ends, c.next, c.start, c.last = data, ends, 0, 0, memory{}
 	if len(ends) >= few {
 		clear(c.seen[:])
 	}
@@ -147,7 +147,7 @@ func (c *Cursor) Reset(s *Scanner, f Field, data []byte, ends []uint32) {
 // values up to the returned one may be overwritten.
 func (c *Cursor) Next(dst []Finding) (int, []Finding) {
 	data, many, least := c.data, len(c.ends) >= few, shortest
-	if c.f.Named() {
+	if c.scan.f.Named() {
 		least = 1
 	}
 	for c.next < len(c.ends) {
@@ -163,7 +163,11 @@ func (c *Cursor) Next(dst []Finding) (int, []Finding) {
 		}
 		if int(m.end-m.start) != len(v) || string(data[m.start:m.end]) != string(v) {
 			n := len(dst)
-			dst = c.s.FindIn(dst, c.f, v)
+			if c.scan.f.whole != 0 {
+				dst = c.scan.s.named(dst, c.scan.f, v)
+			} else {
+				dst = c.scan.read(dst, v)
+			}
 			m.keep(start, end, dst[n:])
 			if len(dst) > n {
 				return i, dst
