@@ -15,7 +15,7 @@ import (
 )
 
 // JSON is the name of the format.
-const JSON = "osm-json"
+const JSON = "osm-log-json"
 
 // Slots.
 const (
