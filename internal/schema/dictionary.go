@@ -34,6 +34,8 @@ var recordFields = []Field{
 	{Name: "log.file.path", Type: Text, Meaning: "File that the record was read from."},
 	{Name: "event.original_time", Type: Text, Meaning: "Event time that the sender named, RFC 3339, when it is more than ten years ago or more than a day ahead: the record has the time of its receipt then."},
 	{Name: "event.original_class", Type: Text, Meaning: "Retention class that an agent named and the policy of the server does not: the record has the default class."},
+	{Name: "data.owner", Type: Text, Meaning: "Whose the record's data is, as a rule of the policy says."},
+	{Name: "data.classification", Type: Text, Meaning: "How the record's data is classified, as a rule of the policy says.", Values: "public, internal, confidential, restricted, or words of the policy's own"},
 	{Name: "log.record.uid", Type: Text, Meaning: "Identity that the sender gave the record.", Aliases: names(hubble, "uuid")},
 }
 
