@@ -176,7 +176,8 @@ func decide(o *facts.Out, message, rest []byte) {
 	switch {
 	case either(message, rest, "authz denied"):
 		o.Decision("deny", "intention")
-	case either(message, rest, "Permission denied"), either(message, rest, "ACL not found"):
+	case bytes.Contains(rest, []byte("error=Unauthorized")), string(rest) == "Unauthorized",
+		either(message, rest, "Permission denied"), either(message, rest, "ACL not found"):
 		o.Decision("deny", "acl")
 	}
 }

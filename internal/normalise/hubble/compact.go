@@ -29,15 +29,54 @@ func (t *Text) Text(line []byte, o *facts.Out) bool {
 	}
 	t.made = t.made[:0]
 	var l flowLine
+	other := ""
 	if !l.compact(line[n:]) && !l.tab(line[n:]) {
-		return false
+		if other = noFlow(line[n:]); other == "" {
+			return false
+		}
 	}
 	o.Format, o.Status = Compact, facts.OK
 	if !o.Fixed && facts.Plausible(ns) {
 		o.Time = ns
 	}
+	if other != "" {
+		o.Derive(field.EventName, other)
+		o.MeshType("cilium")
+		return true
+	}
 	t.write(&l, o)
 	return true
+}
+
+// noFlow returns the kind of what is printed between flows, by the names that the
+// exporter has for them, or "":
+//
+//	[RELAY]: 1 nodes are unavailable: NODE
+//	EVENTS LOST: HUBBLE_RING_BUFFER CPU(0) 1
+//	POLICY_UPDATED (labels: […], revision: 2, count: 1)
+func noFlow(b []byte) string {
+	if rest, ok := bytes.CutPrefix(b, []byte(" [")); ok {
+		_, b = facts.CutByte(rest, ']')
+	}
+	b, ok := bytes.CutPrefix(b, []byte(": "))
+	if !ok {
+		return ""
+	}
+	if bytes.HasPrefix(b, []byte("EVENTS LOST: ")) {
+		return "lost_events"
+	}
+	for _, s := range [...]string{" nodes are unavailable: ", " nodes removed from cluster: ", "Receiving flows from "} {
+		if bytes.Contains(b[:min(len(b), 64)], []byte(s)) {
+			return "node_status"
+		}
+	}
+	word, rest, _ := bytes.Cut(b, []byte(" "))
+	for _, s := range [...]string{"AGENT_", "POLICY_", "ENDPOINT_", "IPCACHE_", "SERVICE_"} {
+		if bytes.HasPrefix(word, []byte(s)) && len(rest) > 1 && rest[0] == '(' && rest[len(rest)-1] == ')' {
+			return "agent_event"
+		}
+	}
+	return ""
 }
 
 // stampOf reads the time of hubble observe: "Jan _2 15:04:05.000", in copies with
