@@ -1,6 +1,7 @@
 package main
 
 import (
+	"encoding/json"
 	"io"
 	"os"
 	"strings"
@@ -8,41 +9,71 @@ import (
 	"github.com/spf13/cobra"
 
 	"github.com/meshtrail/meshtrail/internal/fault"
-	"github.com/meshtrail/meshtrail/internal/normalise"
 	"github.com/meshtrail/meshtrail/internal/pipeline"
 )
 
 func newParse(t *terminal) *cobra.Command {
-	var platform string
+	var platform, format string
 	cmd := &cobra.Command{
-		Use:   "parse [--source PLATFORM] [FILE...]",
+		Use:   "parse [--source PLATFORM] [--format FORMAT] [FILE...]",
 		Short: "Show what intake would make of raw lines; nothing is stored",
 		Long: `Reads raw lines from files, or from standard input, and prints one JSON object
 for each record as intake would keep it: names of the schema, parse.format (the
 layout that matched) and parse.status (ok, partial or none). Nothing is stored
-and no server is asked.`,
+and no server is asked.
+
+A format is Envoy's text_format or json_format, as formats of the configuration
+have it (docs/platforms.md): lines of it are read by it.`,
 		Example: `  kubectl logs deploy/web -c istio-proxy | meshtrail parse | jq .
-  meshtrail parse --source hubble flows.json`,
+  meshtrail parse --source hubble flows.json
+  meshtrail parse --format '%START_TIME(%s)% %RESPONSE_CODE% "%REQ(:PATH)%"' access.log`,
 		RunE: func(_ *cobra.Command, args []string) error {
 			if len(args) == 0 {
 				args = []string{"-"}
 			}
+			formats, err := oneFormat(format, platform)
+			if err != nil {
+				return &exitError{exitUsage, err}
+			}
 			for _, name := range args {
-				if err := parseFile(name, platform, t); err != nil {
+				if err := parseFile(name, platform, formats, t); err != nil {
 					return err
 				}
 			}
 			return nil
 		},
 	}
-	cmd.Flags().StringVar(&platform, "source", "", "platform of the lines: "+strings.Join(normalise.Platforms(), ", ")+" (default: told by their shape)")
+	cmd.Flags().StringVar(&platform, "source", "", "platform of the lines, such as istio or nginx: docs/platforms.md (default: told by their shape)")
+	cmd.Flags().StringVar(&format, "format", "", "access log format of Envoy that the lines may be of: a text_format, or a json_format as JSON")
 	return cmd
 }
 
-func parseFile(name, platform string, t *terminal) error {
+// oneFormat compiles the format of the command line, which is called format. An
+// error says the column in it.
+func oneFormat(format, platform string) (*pipeline.Formats, error) {
+	if format == "" {
+		return nil, nil
+	}
+	one := pipeline.Format{Name: "format", Platform: platform, Text: format}
+	if trimmed := strings.TrimSpace(format); strings.HasPrefix(trimmed, "{") {
+		if err := json.Unmarshal([]byte(trimmed), &one.JSON); err == nil {
+			one.Text = ""
+		} else {
+			one.JSON = nil
+		}
+	}
+	formats, err := pipeline.CompileFormats([]pipeline.Format{one})
+	if err != nil {
+		_, what, _ := strings.Cut(err.Error(), ": ")
+		return nil, fault.WithHint(fault.Errorf(fault.Invalid, "--format: %s", what), fault.HintOf(err))
+	}
+	return formats, nil
+}
+
+func parseFile(name, platform string, formats *pipeline.Formats, t *terminal) error {
 	out := t.data()
 	defer out.flush()
-	err := withLines(name, t, func(in io.Reader) error { return pipeline.Parse(in, platform, out) })
+	err := withLines(name, t, func(in io.Reader) error { return pipeline.ParseWith(in, platform, formats, out) })
 	if err != nil {
 		return fault.Errorf(fault.KindOf(err), "parse %s: %w", name, err)
 	}

@@ -148,7 +148,11 @@ func (a *agent) openSpool() (*pipeline.Pipeline, error) {
 	if err != nil {
 		return nil, err
 	}
-	return pipeline.New(pipeline.Options{Appender: a.spool, Policy: rules, Metrics: a.metrics, Logger: a.log})
+	formats, err := pipeline.CompileFormats(a.cfg.Formats)
+	if err != nil {
+		return nil, err
+	}
+	return pipeline.New(pipeline.Options{Appender: a.spool, Policy: rules, Formats: formats, Metrics: a.metrics, Logger: a.log})
 }
 
 // openInputs is the list of the inputs that an agent has.

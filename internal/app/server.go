@@ -191,7 +191,11 @@ func (s *server) openGate(context.Context) error {
 
 func (s *server) openIntake(context.Context) error {
 	var err error
-	s.intake, err = pipeline.New(pipeline.Options{Appender: s.store, Policy: s.policy, Metrics: s.metrics, Logger: s.log})
+	formats, err := pipeline.CompileFormats(s.cfg.Formats)
+	if err != nil {
+		return err
+	}
+	s.intake, err = pipeline.New(pipeline.Options{Appender: s.store, Policy: s.policy, Formats: formats, Metrics: s.metrics, Logger: s.log})
 	if err != nil {
 		return err
 	}

@@ -8,6 +8,7 @@ import (
 
 	"github.com/meshtrail/meshtrail/internal/fault"
 	"github.com/meshtrail/meshtrail/internal/forward"
+	"github.com/meshtrail/meshtrail/internal/pipeline"
 	"github.com/meshtrail/meshtrail/internal/policy"
 	"github.com/meshtrail/meshtrail/internal/query"
 	"github.com/meshtrail/meshtrail/internal/receive/filetail"
@@ -39,6 +40,8 @@ type Agent struct {
 	Spool AgentSpool `yaml:"spool"`
 	// Inputs are what the agent reads.
 	Inputs AgentInputs `yaml:"inputs"`
+	// Formats are access log formats of Envoy's that operators wrote themselves.
+	Formats []pipeline.Format `yaml:"formats"`
 	// Policy is applied before anything is written.
 	Policy policy.Config `yaml:"policy"`
 }
@@ -106,6 +109,7 @@ func (a *Agent) validate(places map[string]place) (out Problems) {
 	add("", a.check())
 	add("log", a.Log.Validate())
 	add("forward", a.Forward.Validate())
+	add("", checkFormats(a.Formats))
 	add("policy", a.Policy.ValidateAgent())
 	names := make(map[string]bool)
 	for i, in := range a.Inputs.Files {

@@ -50,6 +50,8 @@ type Config struct {
 	Certificates []identity.CertificateConfig `yaml:"certificates"`
 	// Sources says of which sources silence is told.
 	Sources []sources.Expectation `yaml:"sources"`
+	// Formats are access log formats of Envoy's that operators wrote themselves.
+	Formats []pipeline.Format `yaml:"formats"`
 	// Policy decides what is kept of a record, and for how long.
 	Policy policy.Config `yaml:"policy"`
 	// Holds keep records from being destroyed when their retention ends.
@@ -194,6 +196,7 @@ func (c *Config) validate(places map[string]place) []Problem {
 		{"", policy.ValidateHolds(c.Holds)},
 		{"", identity.ValidateConfig(c.Tokens, c.Certificates)},
 		{"", c.platforms()},
+		{"", checkFormats(c.Formats)},
 		{"", sources.Validate(c.Sources)},
 	}
 	for _, part := range append(parts, c.Receivers.validate()...) {
@@ -202,6 +205,12 @@ func (c *Config) validate(places map[string]place) []Problem {
 		}
 	}
 	return out
+}
+
+// checkFormats reports formats that cannot be compiled.
+func checkFormats(list []pipeline.Format) error {
+	_, err := pipeline.CompileFormats(list)
+	return err
 }
 
 // platforms reports platforms that credentials declare and nobody knows: package

@@ -119,6 +119,8 @@ func (d *decoder) value(path string, n ast.Node, v reflect.Value, depth int) {
 		d.entries(path, n, v, depth)
 	case reflect.Slice:
 		d.list(path, n, v, depth)
+	case reflect.Interface:
+		d.free(path, n, v, depth)
 	default:
 		d.scalar(path, n, v)
 	}
@@ -244,6 +246,21 @@ func (d *decoder) list(path string, n ast.Node, v reflect.Value, depth int) {
 		d.value(fmt.Sprintf("%s[%d]", path, i), e, out.Index(i), depth+1)
 	}
 	v.Set(out)
+}
+
+// free decodes a value of any form: a mapping as map[string]any, a list as []any,
+// a scalar as the text that is written.
+func (d *decoder) free(path string, n ast.Node, v reflect.Value, depth int) {
+	if s, ok := scalarText(n); ok {
+		v.Set(reflect.ValueOf(s))
+		return
+	}
+	into := reflect.New(reflect.TypeFor[map[string]any]()).Elem()
+	if _, list := n.(*ast.SequenceNode); list {
+		into = reflect.New(reflect.TypeFor[[]any]()).Elem()
+	}
+	d.value(path, n, into, depth+1)
+	v.Set(into)
 }
 
 // scalarText returns a scalar as it is written.

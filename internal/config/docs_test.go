@@ -21,7 +21,7 @@ func TestDocumentsShowValidConfigurations(t *testing.T) {
 	}
 	// The first key tells whose configuration a block is.
 	kinds := map[string]string{
-		"policy": "server", "tokens": "server", "sources": "server", "holds": "server", "server": "server", "store": "server", "report": "server", "query": "server", "receivers": "server",
+		"policy": "server", "formats": "server", "tokens": "server", "sources": "server", "holds": "server", "server": "server", "store": "server", "report": "server", "query": "server", "receivers": "server",
 		"data": "agent", "inputs": "agent",
 		"extensions": "other", "service": "other", "output.elasticsearch": "other", "clients": "other", "exporters": "other", "access_log": "other", "output.logstash": "other",
 		"api_key": "other", "outputs": "other", "apiVersion": "other", "sinks": "other",

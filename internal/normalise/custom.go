@@ -5,6 +5,7 @@ import (
 	"path"
 	"regexp"
 	"slices"
+	"strings"
 
 	"github.com/meshtrail/meshtrail/internal/fault"
 	"github.com/meshtrail/meshtrail/internal/normalise/envoy"
@@ -88,6 +89,12 @@ func CompileFormats(list []CustomFormat) (*Custom, error) {
 		default:
 			part = "json_format"
 			compiled, err = envoy.CompileTree(f.JSON)
+			if err != nil {
+				if member, what, inner := strings.Cut(err.Error(), ": "); inner {
+					bad(part+"."+member, fault.HintOf(err), "%s", what)
+					continue
+				}
+			}
 		}
 		if err != nil {
 			bad(part, fault.HintOf(err), "%w", err)

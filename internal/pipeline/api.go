@@ -56,5 +56,16 @@ type Intake interface {
 	Ingest(ctx context.Context, req *Request) (Outcome, error)
 }
 
+// A Format is an access log format of Envoy's that an operator declares, and
+// Formats are such, compiled.
+type (
+	Format  = normalise.CustomFormat
+	Formats = normalise.Custom
+)
+
+// CompileFormats compiles formats. Its errors are of kind fault.Invalid and begin
+// with the place in the list.
+func CompileFormats(list []Format) (*Formats, error) { return normalise.CompileFormats(list) }
+
 // KnownPlatform reports whether records may be declared to be of this platform.
 func KnownPlatform(name string) bool { return normalise.Known(name) }

@@ -6,6 +6,7 @@ import (
 	"errors"
 	"io"
 	"slices"
+	"strings"
 	"time"
 
 	"github.com/meshtrail/meshtrail/internal/fault"
@@ -30,11 +31,16 @@ const (
 // Errors are those of the reader and the writer, or fault.Invalid for an unknown
 // platform.
 func Parse(lines io.Reader, platform string, w io.Writer) error {
+	return ParseWith(lines, platform, nil, w)
+}
+
+// ParseWith is Parse with formats of an operator.
+func ParseWith(lines io.Reader, platform string, formats *Formats, w io.Writer) error {
 	if !normalise.Known(platform) {
-		return fault.Errorf(fault.Invalid, "unknown platform %q", platform)
+		return fault.WithHint(fault.Errorf(fault.Invalid, "unknown platform %q", platform), "known are "+strings.Join(normalise.Platforms(), ", "))
 	}
 	in := bufio.NewReaderSize(lines, maxParseLine)
-	p := parser{platform: platform, norm: normalise.New(), out: bufio.NewWriter(w)}
+	p := parser{platform: platform, norm: normalise.NewWith(formats), out: bufio.NewWriter(w)}
 	for {
 		line, err := in.ReadSlice('\n')
 		long := errors.Is(err, bufio.ErrBufferFull)

@@ -58,6 +58,7 @@ type Options struct {
 	Appender record.Appender
 	Policy   *policy.Policy // nil: the default policy
 	Limits   Limits
+	Formats  *Formats         // of operators; nil: none
 	Now      func() time.Time // nil: time.Now
 	Metrics  *telemetry.Metrics
 	Logger   *slog.Logger // nil: discards
@@ -94,7 +95,7 @@ func New(opt Options) (*Pipeline, error) {
 		p.log = slog.New(slog.DiscardHandler)
 	}
 	p.limits.fill()
-	p.workers.New = func() any { return &worker{norm: normalise.New()} }
+	p.workers.New = func() any { return &worker{norm: normalise.NewWith(opt.Formats)} }
 	return p, nil
 }
 
