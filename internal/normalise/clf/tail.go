@@ -148,8 +148,9 @@ func (a *access) haproxy(s []byte, o *facts.Out) bool {
 		}
 	}
 	state, s, ok := Quoted(s)
-	if !ok && len(s) > 4 {
-		state, s, ok = s[:4], bytes.TrimPrefix(s[4:], []byte(" ")), true
+	if !ok {
+		state, s = facts.CutByte(s, ' ')
+		ok = len(state) == 4
 	}
 	var counts [7][]byte
 	for i := range counts {

@@ -31,7 +31,10 @@ var Formats = []facts.Format{
 const Begins = "0123456789abcdefABCDEF:huSPCH[-"
 
 // A Line reads lines. It keeps scratch memory.
-type Line struct{ buf []byte }
+type Line struct {
+	buf []byte
+	x   exchange
+}
 
 // Text implements facts.Line.
 func (l *Line) Text(line []byte, o *facts.Out) bool {
@@ -49,7 +52,7 @@ func (l *Line) Text(line []byte, o *facts.Out) bool {
 	if l.exchange(s, o) {
 		return true
 	}
-	return connect(s, o) || own && said(s, o) || alert(s, o)
+	return l.connect(s, o) || own && said(s, o) || alert(s, o)
 }
 
 // exchange reads what begins with CLIENT [TIME].
@@ -64,7 +67,8 @@ func (l *Line) exchange(s []byte, o *facts.Out) bool {
 	if !ok || n == 0 || n+3 > len(s) || s[n+1] != ']' || s[n+2] != ' ' {
 		return false
 	}
-	x := exchange{time: ns, host: client[:colon], port: port}
+	x := &l.x
+	*x = exchange{time: ns, host: client[:colon], port: port}
 	s = s[n+3:]
 	var front []byte
 	front, s = facts.CutByte(s, ' ')
@@ -83,7 +87,7 @@ func (l *Line) exchange(s []byte, o *facts.Out) bool {
 	x.Times = split(x.times[:0], times)
 	switch len(x.Times) {
 	case 5:
-		return l.http(&x, s, o)
+		return l.http(x, s, o)
 	case 3:
 		return x.tcp(s, o)
 	}
@@ -322,7 +326,7 @@ func (l *Line) plain(v []byte) []byte {
 }
 
 // connect reads Connect from A:P to A:P (FRONTEND/MODE).
-func connect(s []byte, o *facts.Out) bool {
+func (l *Line) connect(s []byte, o *facts.Out) bool {
 	s, ok := bytes.CutPrefix(s, []byte("Connect from "))
 	if !ok {
 		return false
@@ -339,8 +343,8 @@ func connect(s []byte, o *facts.Out) bool {
 	if !ok || !good {
 		return false
 	}
-	x := exchange{host: from[:i], port: port}
-	x.write(o, "haproxy-connect")
+	l.x = exchange{host: from[:i], port: port}
+	l.x.write(o, "haproxy-connect")
 	o.Str(field.NetworkLocalAddress, to[:j])
 	o.Int(field.NetworkLocalPort, local)
 	o.Derive(field.MeshReporter, "gateway")
