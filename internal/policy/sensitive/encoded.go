@@ -70,6 +70,33 @@ func asciiQuad(v []byte) bool {
 	return ascii[v[0]]&1 != 0 && ascii[v[1]]&2 != 0 && ascii[v[2]]&4 != 0
 }
 
+// hex looks through what the word v[start:end] is the hexadecimal of, if that is
+// text: auditd writes so what a user typed. What separates its words may be NUL.
+func (c *scan) hex(start, end int) {
+	w := c.v[start:end]
+	if len(w)&1 != 0 {
+		return
+	}
+	for i := 0; i < len(w); i += 2 {
+		if !isHex(w[i]) || !isHex(w[i+1]) {
+			return
+		}
+		if h := hexValue(w[i])<<4 | hexValue(w[i+1]); (h < ' ' || h > '~') && h != 0 && h != '\n' && h != '\t' && h != '\r' {
+			return
+		}
+	}
+	sc := pool.Get().(*scratch)
+	sc.text = sc.text[:0]
+	for i := 0; i < len(w); i += 2 {
+		sc.text = append(sc.text, max(byte(hexValue(w[i])<<4|hexValue(w[i+1])), ' '))
+	}
+	sc.found = c.s.find(sc.found[:0], Field{}, sc.text, c.layer+1)
+	if len(sc.found) > 0 {
+		c.emit(sc.found[0].Kind, start, end)
+	}
+	sc.put()
+}
+
 // phase returns at which of the first four bytes of a word base64 of ASCII text
 // begins, or -1. Chance lets one word in some dozens through.
 func phase(w []byte) int {
@@ -226,6 +253,43 @@ func joined(v []byte, i int) int {
 	return j + 1 - i
 }
 
+// entity decodes the character of HTML and XML at v[i], as escape does.
+func entity(v []byte, i int) (r rune, width int) {
+	stop := min(len(v), i+9)
+	end := i + 1
+	for end < stop && v[end] != ';' {
+		end++
+	}
+	if end == stop {
+		return 0, 0
+	}
+	switch name := string(v[i+1 : end]); name {
+	case "quot":
+		return '"', 6
+	case "apos":
+		return '\'', 6
+	case "amp":
+		return '&', 5
+	}
+	if v[i+1] != '#' || end < i+3 {
+		return 0, 0
+	}
+	digits, base := v[i+2:end], rune(10)
+	if digits[0]|0x20 == 'x' {
+		digits, base = digits[1:], 16
+	}
+	for _, b := range digits {
+		if !isHex(b) || base == 10 && class[b] != digit {
+			return 0, 0
+		}
+		r = r*base + rune(hexValue(b))
+	}
+	if len(digits) == 0 || r > utf8.MaxRune {
+		return 0, 0
+	}
+	return r, end + 1 - i
+}
+
 // escape decodes the escape at v[i]: its rune, or -1 for nothing, and its width; 0
 // when there is none.
 func escape(v []byte, i int) (r rune, width int) {
@@ -234,6 +298,11 @@ func escape(v []byte, i int) (r rune, width int) {
 		if i+2 < len(v) && isHex(v[i+1]) && isHex(v[i+2]) {
 			return rune(hexValue(v[i+1])<<4 | hexValue(v[i+2])), 3
 		}
+		if i+5 < len(v) && v[i+1] == 'u' && isHex(v[i+2]) && isHex(v[i+3]) && isHex(v[i+4]) && isHex(v[i+5]) {
+			return rune(hexValue(v[i+2])<<12 | hexValue(v[i+3])<<8 | hexValue(v[i+4])<<4 | hexValue(v[i+5])), 6
+		}
+	case '&':
+		return entity(v, i)
 	case '"', '\'':
 		return -1, joined(v, i)
 	case '\\':
@@ -273,12 +342,12 @@ func (c *scan) unescaped() {
 	changed := false
 	for i := 0; i < len(v); {
 		b := v[i]
-		if b == '%' || b == '\\' || b == '"' || b == '\'' {
+		if b == '%' || b == '\\' || b == '"' || b == '\'' || b == '&' {
 			if r, width := escape(v, i); width > 0 {
 				n := len(text)
 				switch {
 				case r < 0:
-				case b == '%' || r < utf8.RuneSelf || b == '\\' && width == 4:
+				case b == '%' && width == 3 || r < utf8.RuneSelf || b == '\\' && width == 4:
 					text = append(text, byte(r))
 				default:
 					text = utf8.AppendRune(text, r)

@@ -12,6 +12,7 @@ const (
 
 const (
 	shortest = 6  // bytes of the shortest finding and its evidence
+	hexLong  = 22 // bytes of the shortest word that is looked through as hexadecimal
 	long     = 11 // bytes of the shortest word that is looked at for its own sake
 	layers   = 3  // encodings within each other that are looked through
 )
@@ -56,7 +57,7 @@ func hints() (t [256]uint8) {
 	for b := range t {
 		t[b] = class[b] & (digit | upper)
 	}
-	for _, b := range []byte("@=:%\\>-") {
+	for _, b := range []byte("@=:%\\>-&") {
 		t[b] = 1
 	}
 	return t
@@ -89,7 +90,7 @@ func tails() (t [256]uint8) {
 
 // markers are the bytes outside of words that give reason to look around them.
 func markers() (t [256]bool) {
-	for _, b := range []byte("@:%\\~'\"") {
+	for _, b := range []byte("@:%\\~'\"&") {
 		t[b] = true
 	}
 	return t
@@ -186,7 +187,9 @@ func (c *scan) mark(i int) int {
 			c.url(i)
 		}
 	case '%':
-		c.escaped = c.escaped || i+2 < len(v) && isHex(v[i+1]) && isHex(v[i+2])
+		c.escaped = c.escaped || i+2 < len(v) && (isHex(v[i+1]) || v[i+1] == 'u') && isHex(v[i+2])
+	case '&':
+		c.escaped = c.escaped || i+3 < len(v) && (v[i+1] == '#' || v[i+1] == 'q' || v[i+1] == 'a')
 	case '\\':
 		c.escaped = c.escaped || i+1 < len(v) && escapes(v[i+1])
 	case '~':
@@ -236,6 +239,11 @@ func (c *scan) long(start, end int, m uint8) {
 			return
 		}
 	}
+	if m&(low|under|dash) == 0 && end-start >= hexLong && c.layer < layers {
+		if c.hex(start, end); c.end >= end {
+			return
+		}
+	}
 	if m&upper == 0 {
 		return
 	}
@@ -254,7 +262,7 @@ func (c *scan) long(start, end int, m uint8) {
 			return
 		}
 	}
-	if c.layer < layers && start >= c.b64 {
+	if m&(hexLow|low) != 0 && c.layer < layers && start >= c.b64 {
 		c.base64(start, end)
 	}
 }

@@ -23,6 +23,8 @@ func (c *scan) number(start, end int, m uint8) {
 		}
 	case next == ')' && n == 3 && start > 0 && v[start-1] == '(':
 		c.northAmerican(start-1, start)
+	case n >= hexLong && c.layer < layers:
+		c.hex(start, end)
 	case n >= 13:
 		if n <= 19 && c.set.Has(PAN) && c.apart(start, end) && isPAN(v[start:end], c.f.card || start < c.card) {
 			c.emit(PAN, start, end)

@@ -102,7 +102,9 @@ type Cursor struct {
 	ends  []uint32
 	next  int
 	start uint32 // where value next begins
-	last  memory // of the value before, when there are few or it is short
+	last  *memory
+	one   memory
+	shift uint8 // of a hash, to a slot
 	seen  [slots]memory
 }
 
@@ -114,6 +116,11 @@ type memory struct {
 		start, end uint32
 		kind       Kind
 	}
+}
+
+// is reports whether v, within data, is the value that m remembers.
+func (m *memory) is(data, v []byte) bool {
+	return int(m.end-m.start) == len(v) && string(data[m.start:m.end]) == string(v)
 }
 
 // keep remembers data[start:end], unless it has more findings than fit.
@@ -128,25 +135,53 @@ func (m *memory) keep(start, end uint32, found []Finding) {
 	}
 }
 
+// A column of few values has no slots, one of some has an eighth of them: they
+// have to be cleared.
 const (
-	slots = 64
-	few   = 32 // values that a column must have for the slots to pay
+	slots = 256
+	few   = 32
+	many  = 512
 )
 
 // Reset begins a column: value i is data[ends[i-1]:ends[i]].
 func (c *Cursor) Reset(s *Scanner, f Field, data []byte, ends []uint32) {
 	c.scan = scan{s: s, set: s.set, f: f}
-	c.data, c.ends, c.next, c.start, c.last = data, ends, 0, 0, memory{}
-	if len(ends) >= few {
+	c.data, c.ends, c.next, c.start = data, ends, 0, 0
+	c.one, c.last = memory{}, &c.one
+	switch n := len(ends); {
+	case n < few:
+		c.shift = 0
+	case n < many:
+		c.shift = 32 - 5
+		clear(c.seen[:slots/8])
+	default:
+		c.shift = 32 - 8
 		clear(c.seen[:])
 	}
+}
+
+// constant reports whether all values are equal to the first.
+func (c *Cursor) constant() bool {
+	n, size := len(c.ends), int(c.ends[0])
+	if int(c.ends[n-1]) != n*size || int(c.ends[n/2]) != (n/2+1)*size {
+		return false
+	}
+	if all := c.data[:n*size]; string(all[size:]) != string(all[:len(all)-size]) {
+		return false
+	}
+	for i, end := range c.ends {
+		if int(end) != (i+1)*size {
+			return false
+		}
+	}
+	return true
 }
 
 // Next returns the index of the next value with findings, and appends them to
 // dst; -1 when there is none. The data MUST stay as they are until then; ends of
 // values up to the returned one may be overwritten.
 func (c *Cursor) Next(dst []Finding) (int, []Finding) {
-	data, many, least := c.data, len(c.ends) >= few, shortest
+	data, least := c.data, shortest
 	if c.scan.f.Named() {
 		least = 1
 	}
@@ -155,24 +190,31 @@ func (c *Cursor) Next(dst []Finding) (int, []Finding) {
 		c.next, c.start = i+1, end
 		v := data[start:end]
 		if len(v) < least {
+			if i == 0 && c.constant() {
+				c.next = len(c.ends)
+			}
 			continue
 		}
-		m := &c.last
-		if many && len(v) >= 8 {
-			m = &c.seen[slotOf(v)]
-		}
-		if int(m.end-m.start) != len(v) || string(data[m.start:m.end]) != string(v) {
-			n := len(dst)
-			if c.scan.f.whole != 0 {
-				dst = c.scan.s.named(dst, c.scan.f, v)
+		m := c.last
+		if !m.is(data, v) {
+			if c.shift != 0 && len(v) >= 8 {
+				m = &c.seen[slotOf(v, c.shift)]
+				c.last = m
 			} else {
-				dst = c.scan.read(dst, v)
+				m = &c.one
 			}
-			m.keep(start, end, dst[n:])
-			if len(dst) > n {
-				return i, dst
+			if !m.is(data, v) {
+				n := len(dst)
+				dst = c.look(dst, v)
+				m.keep(start, end, dst[n:])
+				if len(dst) > n {
+					return i, dst
+				}
+				if i == 0 && c.constant() {
+					c.next = len(c.ends)
+				}
+				continue
 			}
-			continue
 		}
 		if m.n == 0 {
 			continue
@@ -185,11 +227,19 @@ func (c *Cursor) Next(dst []Finding) (int, []Finding) {
 	return -1, dst
 }
 
+// look is Scanner.FindIn.
+func (c *Cursor) look(dst []Finding, v []byte) []Finding {
+	if c.scan.f.whole != 0 {
+		return c.scan.s.named(dst, c.scan.f, v)
+	}
+	return c.scan.read(dst, v)
+}
+
 // slotOf hashes the length and both ends of a value of at least 8 bytes. Names
 // of one column differ at their ends.
-func slotOf(v []byte) uint32 {
+func slotOf(v []byte, shift uint8) uint32 {
 	a, b := (*[4]byte)(v), (*[4]byte)(v[len(v)-4:])
 	x := uint32(a[0]) | uint32(a[1])<<8 | uint32(a[2])<<16 | uint32(a[3])<<24
 	y := uint32(b[0]) | uint32(b[1])<<8 | uint32(b[2])<<16 | uint32(b[3])<<24
-	return ((x^y<<7)*0x9e3779b1 + (y+uint32(len(v)))*0x85ebca6b) >> 26
+	return ((x^y<<7)*0x9e3779b1 + (y+uint32(len(v)))*0x85ebca6b) >> shift
 }
