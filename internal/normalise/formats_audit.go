@@ -20,8 +20,9 @@ var (
 
 	auditTexts = []text{
 		{platforms: []string{"aws"}, begins: "0123456789-abcdefghijklmnopqrstuvwxyzARONS", fresh: func() facts.Line { return new(aws.Flow) }},
+		{platforms: []string{"openshift"}, begins: "2", fresh: func() facts.Line { return new(kubernetes.OVN) }},
 		{platforms: []string{"aws"}, begins: "0123456789abcdef", fresh: func() facts.Line { return new(aws.S3) }},
 	}
 
-	auditFormats = aws.Formats
+	auditFormats = slices.Concat(aws.Formats, kubernetes.Formats)
 )

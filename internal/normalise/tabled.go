@@ -75,7 +75,8 @@ func (n *Normaliser) byTable(o *jsonscan.Object, l *layout, t *tabled) bool {
 			}
 			n.out.Partial()
 		}
-		if r != nil {
+		// Of several members that one slot stands for Finish sees the first alone.
+		if r != nil && (!r.Takes() || s.Member(r.Slot()) == m) {
 			done, odd := r.Put(&n.out, m)
 			if odd {
 				n.out.Partial()
@@ -107,7 +108,14 @@ func (n *Normaliser) byTable(o *jsonscan.Object, l *layout, t *tabled) bool {
 			}
 		}
 		n.out.Around = n.around
+		outer := n.out.Time
+		if t.table.Envelope && outer != 0 {
+			n.out.Time, n.out.Now = 0, outer // which also tells the year of a time without one
+		}
 		n.message(o, t.message, t.table.Format.Kind == facts.Host)
+		if n.out.Time == 0 {
+			n.out.Time = outer
+		}
 	}
 	return true
 }

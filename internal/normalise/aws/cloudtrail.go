@@ -56,7 +56,7 @@ func trail(at string) *table.Table {
 			"eventID":                             table.Text(field.LogRecordUID),
 			"requestID":                           table.Text(field.AWSRequestID),
 			"awsRegion":                           table.Text(field.CloudRegion),
-			"recipientAccountId":                  table.Text(field.CloudAccountID).At(recipient),
+			"recipientAccountId":                  table.Own().At(recipient),
 			"sourceIPAddress":                     table.Take(sourceAddress),
 			"userAgent":                           table.Text(field.UserAgentOriginal),
 			"errorCode":                           table.Text(field.ErrorCode).At(errorCode),
@@ -90,7 +90,9 @@ func trail(at string) *table.Table {
 
 func finishTrail(o *facts.Out, s *table.Slots) {
 	o.Derive(field.CloudProvider, "aws")
-	if s.Text(recipient) == nil {
+	if id := s.Text(recipient); id != nil {
+		o.DeriveBytes(field.CloudAccountID, id)
+	} else {
 		o.DeriveBytes(field.CloudAccountID, s.Text(userAccount))
 	}
 	if v := s.Text(sourceAddress); facts.IsHost(v) {

@@ -247,7 +247,7 @@ func writeFlow(o *facts.Out, v *[columns][]byte) {
 	}
 	o.Derive(field.CloudProvider, "aws")
 	if n, ok := facts.Uint(v[accountID]); ok && n > 0 {
-		o.Str(field.CloudAccountID, v[accountID])
+		o.DeriveBytes(field.CloudAccountID, v[accountID])
 	}
 	text(field.AWSVPCInterfaceID, interfaceID)
 	text(field.AWSVPCID, vpcID)
@@ -257,8 +257,11 @@ func writeFlow(o *facts.Out, v *[columns][]byte) {
 	text(field.CloudAvailabilityZone, zone)
 	text(field.SourceAddress, srcAddr)
 	text(field.DestinationAddress, dstAddr)
-	number(field.SourcePort, srcPort)
-	number(field.DestinationPort, dstPort)
+	switch string(v[protocol]) {
+	case "6", "17", "132": // others have none
+		number(field.SourcePort, srcPort)
+		number(field.DestinationPort, dstPort)
+	}
 	number(field.NetworkPackets, packets)
 	number(field.NetworkBytes, size)
 	o.NetworkType(v[srcAddr])

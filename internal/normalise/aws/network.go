@@ -27,7 +27,6 @@ const (
 	findingSeverity
 	remoteAPI
 	remoteNet
-	findingARN
 	apiError
 )
 
@@ -157,7 +156,7 @@ func finding(at string) *table.Table {
 		All:    within(at, []string{"schemaVersion"}, []string{"service.serviceName", "service.detectorId"}, []string{"type"}, []string{"accountId"}),
 		Keys: with(at, map[string]table.Rule{
 			"accountId": table.Text(field.CloudAccountID), "region": table.Text(field.CloudRegion), "id": table.Text(field.LogRecordUID),
-			"arn": table.Text(field.CloudResourceID).At(findingARN), "type": table.Text(field.EventName), "description": table.Message(),
+			"type": table.Text(field.EventName), "description": table.Text(field.Body),
 			"updatedAt": table.Take(findingTime), "createdAt": table.Take(findingMade), "severity": table.Own().At(findingSeverity),
 			"resource.accessKeyDetails.userName": table.Text(field.UserName), "resource.accessKeyDetails.principalId": table.Text(field.UserID),
 			"resource.instanceDetails.instanceId":                                table.Text(field.HostID),

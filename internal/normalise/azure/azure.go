@@ -41,8 +41,8 @@ const (
 	access
 	status
 	objectID
-	latency
-	policies
+	location
+	duration
 )
 
 // envelope are the names that records of all resources share (Azure resource logs,
@@ -58,9 +58,9 @@ func envelope(own map[string]table.Rule) map[string]table.Rule {
 		"resultDescription": table.Text(field.EventReason),
 		"callerIpAddress":   table.Take(callerIP),
 		"correlationId":     table.Own(),
-		"location":          table.Text(field.CloudRegion),
+		"location":          table.Take(location),
 		"level":             table.Take(level),
-		"durationMs":        table.Millis(field.MeshDurationNS),
+		"durationMs":        table.Take(duration),
 	} {
 		if _, ok := own[name]; !ok {
 			own[name] = r
@@ -75,6 +75,20 @@ func around(o *facts.Out, s *table.Slots) {
 	subscription(o, s.Text(resourceID))
 	if m := s.Member(level); m != nil && !severity(o, m.Text) {
 		table.Keep(o, m)
+	}
+	if m := s.Member(location); m != nil {
+		if facts.Absent(m.Text) || bytes.EqualFold(m.Text, []byte("global")) || bytes.HasPrefix(s.Text(resourceID), []byte("/tenants/")) { // there it is a country
+			table.Keep(o, m)
+		} else {
+			o.Str(field.CloudRegion, m.Text)
+		}
+	}
+	if m := s.Member(duration); m != nil {
+		if ns, ok := table.Span(m, 1e6); !ok {
+			s.Leave(o, duration)
+		} else if ns > 0 { // 0 is what those write that do not measure
+			o.Int(field.MeshDurationNS, ns)
+		}
 	}
 	if m := s.Member(callerIP); m != nil {
 		if a, ok := facts.SplitAddress(m.Text); ok && facts.IsHost(a.Host) {

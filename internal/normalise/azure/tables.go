@@ -135,8 +135,8 @@ func signedIn(o *facts.Out, s *table.Slots) {
 		} else {
 			o.DeriveBytes(field.ErrorCode, s.Text(result))
 		}
-		if why := s.Text(failure); why != nil {
-			o.DeriveBytes(field.EventReason, why)
+		if !o.Has(field.EventReason) {
+			o.DeriveBytes(field.EventReason, s.Text(failure))
 		}
 	}
 	if s.Is(access, "failure") {

@@ -38,10 +38,10 @@ const (
 	podSecurity
 	enforced
 	kindOfAudit
+	azureID
 )
 
-// prefixes are what stands before the names of an audit event: nothing, or where
-// AKS puts it when it is not a text.
+// An audit event stands alone, or where AKS puts it when it is not a text.
 var auditTables = []*table.Table{
 	audit("", facts.Format{Name: "k8s-audit", Platform: "kubernetes", Kind: facts.Audit, Of: "the audit log of a Kubernetes API server, bare or in the envelope of EKS, AKS or OpenShift"}),
 	audit("properties.log.", facts.Format{Name: "aks-audit", Platform: "kubernetes", Kind: facts.Audit, Of: "the audit log of AKS, whose envelope holds the event as an object"}),
@@ -93,7 +93,7 @@ func audit(at string, f facts.Format) *table.Table {
 		"timestamp":                  table.Take(stamp),
 		"metadata.creationTimestamp": table.Take(created),
 		"annotations.authorization.k8s.io/decision":               table.Text(field.K8sAuditDecision).At(decision),
-		"annotations.authorization.k8s.io/reason":                 table.Text(field.EventReason).At(reason),
+		"annotations.authorization.k8s.io/reason":                 table.Take(reason),
 		"annotations.pod-security.kubernetes.io/enforce-policy":   table.Own().At(enforced),
 		"annotations.pod-security.kubernetes.io/audit-violations": table.Own().At(podSecurity),
 	} {
@@ -103,6 +103,14 @@ func audit(at string, f facts.Format) *table.Table {
 		t.Keys["k8s_audit_level"] = table.Text(field.K8sAuditLevel).At(levelTold)
 		t.Keys["openshift_audit_level"] = table.Text(field.K8sAuditLevel).At(levelTold)
 		t.Keys["hostname"] = table.Text(field.HostName)
+		return t
+	}
+	t.Keys["resourceId"] = table.Text(field.CloudResourceID).At(azureID)
+	t.Keys["properties.stream"] = table.Text(field.LogIostream)
+	t.Finish = func(o *facts.Out, s *table.Slots) {
+		finishAudit(o, s)
+		o.Derive(field.CloudProvider, "azure")
+		cluster(o, s.Text(azureID))
 	}
 	return t
 }
@@ -208,8 +216,13 @@ func ended(o *facts.Out, s *table.Slots) {
 		o.Derive(field.EventOutcome, facts.Unknown)
 	}
 	o.Derive(field.SeverityText, severity)
-	if why := s.Text(message); why != nil && s.Text(reason) == nil {
+	if why := s.Text(message); why == nil {
+		o.StrOf(field.EventReason, s.Text(reason))
+	} else { // it tells more than why the authorizer let it pass
 		o.DeriveBytes(field.EventReason, why)
+		if s.Text(reason) != nil {
+			table.Keep(o, s.Member(reason))
+		}
 	}
 	switch {
 	case n == 403 && !forbidden && verdict != nil: // let pass, and refused by what comes after
@@ -228,7 +241,7 @@ func ended(o *facts.Out, s *table.Slots) {
 // aks is AKS's own log of its control plane, which holds the line of a component
 // as text: an audit event, or what the component says of itself.
 var aks = &table.Table{
-	Format:   facts.Format{Name: "aks", Platform: "kubernetes", Kind: facts.App, Of: "logs of AKS's control plane: scheduler, controller manager, autoscaler, …"},
+	Format:   facts.Format{Name: "aks", Platform: "kubernetes", Kind: facts.Host, Of: "logs of AKS's control plane: scheduler, controller manager, autoscaler, …"},
 	All:      [][]string{{"properties.log"}, {"category"}, {"operationName", "resourceId"}},
 	Envelope: true,
 	Keys: map[string]table.Rule{

@@ -41,7 +41,7 @@ func coreEvent(at string) *table.Table {
 		Finish: finishEvent,
 	}
 	for name, r := range map[string]table.Rule{
-		"message": table.Message(), "count": table.Int(field.K8sEventCount),
+		"message": table.Text(field.Body), "count": table.Int(field.K8sEventCount),
 		"source.component": table.Text(field.EventProvider).At(component), "source.host": table.Text(field.K8sNodeName).At(host),
 		"reportingComponent": table.Own().At(controller),
 		"firstTimestamp":     table.Take(first), "lastTimestamp": table.Take(last),
@@ -60,7 +60,7 @@ func newEvent(at string) *table.Table {
 		Finish: finishEvent,
 	}
 	for name, r := range map[string]table.Rule{
-		"note": table.Message(), "series.count": table.Int(field.K8sEventCount), "deprecatedCount": table.Int(field.K8sEventCount),
+		"note": table.Text(field.Body), "series.count": table.Int(field.K8sEventCount), "deprecatedCount": table.Int(field.K8sEventCount),
 		"reportingController":        table.Text(field.EventProvider).At(component),
 		"deprecatedSource.component": table.Own().At(controller), "deprecatedSource.host": table.Text(field.K8sNodeName).At(host),
 		"deprecatedFirstTimestamp": table.Take(first), "deprecatedLastTimestamp": table.Take(last),

@@ -20,7 +20,7 @@ import (
 )
 
 // Tables are the layouts, the most telling first.
-var Tables = slices.Concat(auditTables, eventTables)
+var Tables = slices.Concat(auditTables, eventTables, []*table.Table{viaq})
 
 // Authorized writes what the authorizer's annotations say: its decision, and the
 // binding by which RBAC let it pass. An empty decision says nothing.
@@ -137,7 +137,9 @@ func Action(o *facts.Out, verb, resource, subresource []byte) {
 		}
 		o.Str(field.K8sAuditResource, b[from:])
 	}
-	o.DeriveBytes(field.EventAction, b)
+	if len(verb) > 0 {
+		o.DeriveBytes(field.EventAction, b)
+	}
 }
 
 // timed makes the first of the slots that holds a time the record's, and keeps

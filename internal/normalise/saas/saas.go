@@ -5,6 +5,8 @@
 package saas
 
 import (
+	"bytes"
+
 	"github.com/meshtrail/meshtrail/internal/normalise/facts"
 	"github.com/meshtrail/meshtrail/internal/normalise/field"
 	"github.com/meshtrail/meshtrail/internal/normalise/table"
@@ -21,13 +23,14 @@ const (
 	severity
 	change
 	eventName
+	created
 )
 
 var okta = &table.Table{
 	Format: facts.Format{Name: "okta", Platform: "okta", Kind: facts.Auth, Of: "Okta's system log"},
 	All:    [][]string{{"eventType"}, {"actor.id"}, {"outcome.result"}, {"published"}, {"uuid"}},
 	Keys: map[string]table.Rule{
-		"published": table.Time(), "eventType": table.Text(field.EventAction).At(eventType), "uuid": table.Text(field.LogRecordUID), "displayMessage": table.Message(),
+		"published": table.Time(), "eventType": table.Text(field.EventAction).At(eventType), "uuid": table.Text(field.LogRecordUID), "displayMessage": table.Text(field.Body),
 		"actor.alternateId": table.Text(field.UserName), "actor.id": table.Text(field.UserID), "client.ipAddress": table.Text(field.ClientAddress),
 		"client.userAgent.rawUserAgent": table.Text(field.UserAgentOriginal), "outcome.result": table.Own().At(result), "outcome.reason": table.Text(field.EventReason),
 		"severity": table.Text(field.SeverityText).At(severity), "debugContext.debugData.requestUri": table.URL(),
@@ -93,7 +96,15 @@ var gitlabStream = &table.Table{
 	Format: gitlabFile.Format,
 	All:    [][]string{{"author_id"}, {"entity_id"}, {"entity_type"}, {"created_at"}, {"event_type", "target_type", "details"}},
 	Keys: map[string]table.Rule{
-		"created_at": table.Time(), "id": table.Text(field.LogRecordUID), "author_name": table.Text(field.UserName), "author_id": table.Text(field.UserID),
+		"created_at": table.Take(created), "id": table.Text(field.LogRecordUID), "author_name": table.Text(field.UserName), "author_id": table.Text(field.UserID),
 		"ip_address": table.Text(field.ClientAddress), "event_type": table.Text(field.EventAction),
+	},
+	Finish: func(o *facts.Out, s *table.Slots) {
+		ns, ok := facts.Time(bytes.TrimSuffix(s.Text(created), []byte(" UTC")))
+		if ok && !o.Fixed && o.Time == 0 {
+			o.Time = ns
+		} else {
+			table.Keep(o, s.Member(created))
+		}
 	},
 }
