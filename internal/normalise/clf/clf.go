@@ -234,7 +234,7 @@ func (a *access) middle(s []byte) bool {
 		from = end + 1
 	}
 	a.request = s[1:end]
-	s = a.tail
+	s = a.early(a.tail)
 	r, rest, ok := Quoted(s)
 	if !ok {
 		return true
@@ -244,6 +244,30 @@ func (a *access) middle(s []byte) bool {
 		a.referer, a.agent, a.combined, a.tail = known(r), known(u), true, rest
 	}
 	return true
+}
+
+// early reads times that stand before the quoted columns, as in F5's examples:
+// rt=0.010 urt="0.009" "REFERER" "AGENT".
+func (a *access) early(s []byte) []byte {
+	t := s
+	for len(t) > 0 && t[0] != '"' && t[0] != '-' {
+		c, rest := facts.CutByte(t, ' ')
+		switch eq := bytes.IndexByte(c, '='); {
+		case eq > 0:
+			rest = a.pair(t[:eq], t[eq+1:])
+		case seconds(c) && a.duration == nil:
+			a.duration = c
+		default:
+			a.partial = false
+			return s
+		}
+		t = rest
+	}
+	if len(t) == 0 {
+		a.duration, a.partial, a.nginx = nil, false, false // columns reads them again
+		return s
+	}
+	return t
 }
 
 // numbers reads STATUS BYTES and leaves the rest in tail.
@@ -279,6 +303,9 @@ func Quoted(s []byte) (v, rest []byte, ok bool) {
 			}
 			if s[i+1] == ' ' {
 				return s[1:i], s[i+2:], true
+			}
+			if bytes.HasPrefix(s[i+1:], []byte("rt=")) { // NGINX's own example forgot the space
+				return s[1:i], s[i+1:], true
 			}
 		}
 	}

@@ -193,6 +193,8 @@ func (a *access) columns(s []byte, o *facts.Out) {
 				a.forwarded, a.forwardedSeen = known(v), true
 			case a.asked == nil && a.forwardedSeen && (facts.IsHost(v) || bytes.HasPrefix(rest, []byte("sn="))): // NGINX Amplify's "$host"
 				a.asked = v
+			case a.cache == nil && cached(v):
+				a.cache = v
 			case known(v) != nil:
 				a.partial = true
 			}
@@ -216,6 +218,15 @@ func (a *access) columns(s []byte, o *facts.Out) {
 		}
 		s = rest
 	}
+}
+
+// cached reports whether a word is one of $upstream_cache_status.
+func cached(b []byte) bool {
+	switch string(b) {
+	case "HIT", "MISS", "BYPASS", "EXPIRED", "STALE", "UPDATING", "REVALIDATED":
+		return true
+	}
+	return false
 }
 
 // pair reads NAME=VALUE or NAME="VALUE" as formats of NGINX's makers have it.

@@ -250,9 +250,12 @@ func (l *Line) request(s []byte, o *facts.Out) {
 	}
 	_, s = facts.CutByte(s[end+1:], ' ')
 	errors, tls := facts.CutByte(s, ' ')
-	sni, tls := facts.CutByte(tls, '/')
+	var sni []byte // which 2.4 does not have
+	if bytes.Count(tls, []byte("/")) > 1 {
+		sni, tls = facts.CutByte(tls, '/')
+	}
 	version, cipher := facts.CutByte(tls, '/')
-	if bytes.Count(errors, []byte("/")) != 4 || len(cipher) == 0 {
+	if n := bytes.Count(errors, []byte("/")); n != 4 && n != 3 || len(cipher) == 0 {
 		o.Partial()
 		return
 	}

@@ -21,6 +21,7 @@ const (
 	path
 	args
 	peer
+	peerAlias
 	port
 	forwarded
 	authority
@@ -43,15 +44,16 @@ var variables = map[string]struct {
 	rule  table.Rule
 	names []string
 }{
-	"time_iso8601":             {table.Time(), []string{"time", "timestamp", "@timestamp", "ts"}},
-	"time_local":               {table.Take(local), nil},
+	"time_iso8601":             {table.Time(), nil},
+	"time_local":               {table.Take(local), []string{"time", "timestamp", "@timestamp", "ts", "access_time", "date"}},
 	"msec":                     {table.Own().At(msec), nil},
 	"request":                  {table.Take(line), nil},
 	"request_method":           {table.Method().At(method), []string{"method", "http_method"}},
 	"request_uri":              {table.Take(uri), nil},
 	"uri":                      {table.Take(path), []string{"path", "url"}},
 	"args":                     {table.Take(args), []string{"query_string", "request_query", "query"}},
-	"remote_addr":              {table.Take(peer), []string{"remote_address", "remote_ip", "client_ip", "client", "realip_remote_addr"}},
+	"remote_addr":              {table.Take(peer), nil},
+	"remote_address":           {table.Take(peerAlias), []string{"remote_ip", "client_ip", "client", "realip_remote_addr"}},
 	"remote_port":              {table.Take(port), []string{"client_port"}},
 	"http_x_forwarded_for":     {table.Take(forwarded), []string{"x_forwarded_for", "x_forward_for", "x-forward-for", "x-forwarded-for", "xff", "proxy_add_x_forwarded_for"}},
 	"http_host":                {table.Take(authority), nil},
@@ -130,7 +132,7 @@ var Tables = func() []*table.Table {
 	t := &table.Table{
 		Format: facts.Format{Name: "nginx-json", Platform: "nginx", Kind: facts.Access, Of: "NGINX's access log in JSON: names of variables, of ingress-nginx's documentation, or either in camelCase"},
 		All: [][]string{
-			group("status"), group("remote_addr", "http_x_forwarded_for"),
+			group("status"), group("remote_addr", "remote_address", "http_x_forwarded_for"),
 			spellings("body_bytes_sent", "body_bytes", "bytes_sent", "request_length"),
 			spellings("request_time", "time_iso8601", "time_local", "upstream_response_time", "upstream_addr", "http_user_agent", "http_referrer", "http_referer", "request_proto", "proxy_upstream_name", "request_uri"),
 		},
@@ -160,7 +162,13 @@ func finish(o *facts.Out, s *table.Slots) {
 	if host != nil {
 		o.Server(host)
 	}
-	o.Peer(s.Text(peer), s.Text(forwarded))
+	remote := s.Text(peer)
+	if remote == nil {
+		remote = s.Text(peerAlias)
+	} else if m := s.Member(peerAlias); m != nil {
+		table.Keep(o, m)
+	}
+	o.Peer(remote, s.Text(forwarded))
 	if n, ok := s.Int(port); ok && n > 0 && n < 65536 {
 		o.Int(field.NetworkPeerPort, n)
 	} else if s.Text(port) != nil {
@@ -183,11 +191,17 @@ func finish(o *facts.Out, s *table.Slots) {
 func when(o *facts.Out, s *table.Slots) {
 	if v := s.Text(local); v != nil {
 		ns, n := facts.ClockStamp(v)
+		ok := n == len(v)
+		if !ok {
+			ns, ok = facts.Time(v)
+		}
 		switch {
-		case n != len(v):
+		case !ok:
 			s.Leave(o, local)
 		case !o.Fixed && o.Time == 0:
 			o.Time = ns
+		case o.Fixed:
+			table.Keep(o, s.Member(local))
 		}
 	}
 	if m := s.Member(msec); m != nil && !o.Fixed {

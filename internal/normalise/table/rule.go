@@ -45,6 +45,9 @@ func (r Rule) At(s Slot) Rule { r.slot = s; return r }
 // Slot returns the slot that the rule gives the member, 0 for none.
 func (r *Rule) Slot() Slot { return r.slot }
 
+// Takes reports whether the rule leaves the member to Finish.
+func (r *Rule) Takes() bool { return r.as == asTake }
+
 // Message reports whether the member is the record's message.
 func (r *Rule) Message() bool { return r.as == asMessage }
 
