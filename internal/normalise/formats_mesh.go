@@ -25,7 +25,7 @@ var (
 		{platforms: []string{"linkerd"}, begins: "[2", fresh: func() facts.Line { return new(linkerd.ProxyLog) }},
 		{platforms: []string{"consul", "hclog"}, begins: "2 [", fresh: func() facts.Line { return new(consul.Line) }},
 		{platforms: []string{"kuma"}, begins: "2", fresh: func() facts.Line { return new(kuma.Line) }},
-		{platforms: []string{"cilium", "hubble"}, begins: "JFMASOND2", fresh: func() facts.Line { return new(hubble.Text) }},
+		{platforms: []string{"cilium", "hubble"}, begins: "JFMASOND2[", fresh: func() facts.Line { return new(hubble.Text) }},
 		{platforms: []string{"cilium"}, begins: "xP-<", fresh: func() facts.Line { return new(cilium.MonitorLine) }},
 		{platforms: []string{"cilium"}, begins: "lt", fresh: func() facts.Line { return new(cilium.LogLine) }},
 	}

@@ -23,9 +23,12 @@ type Text struct{ made []byte }
 
 // Text implements facts.Line.
 func (t *Text) Text(line []byte, o *facts.Out) bool {
-	ns, n := stampOf(line, o.Now)
-	if n == 0 || n+2 >= len(line) {
-		return false
+	var ns int64
+	n := 0
+	if line[0] != '[' { // else the caller took the time for a container runtime's
+		if ns, n = stampOf(line, o.Now); n == 0 || n+2 >= len(line) {
+			return false
+		}
 	}
 	t.made = t.made[:0]
 	var l flowLine
@@ -36,7 +39,7 @@ func (t *Text) Text(line []byte, o *facts.Out) bool {
 		}
 	}
 	o.Format, o.Status = Compact, facts.OK
-	if !o.Fixed && facts.Plausible(ns) {
+	if n > 0 && !o.Fixed && facts.Plausible(ns) {
 		o.Time = ns
 	}
 	if other != "" {
@@ -55,7 +58,7 @@ func (t *Text) Text(line []byte, o *facts.Out) bool {
 //	EVENTS LOST: HUBBLE_RING_BUFFER CPU(0) 1
 //	POLICY_UPDATED (labels: […], revision: 2, count: 1)
 func noFlow(b []byte) string {
-	if rest, ok := bytes.CutPrefix(b, []byte(" [")); ok {
+	if rest, ok := bytes.CutPrefix(bytes.TrimPrefix(b, []byte(" ")), []byte("[")); ok {
 		_, b = facts.CutByte(rest, ']')
 	}
 	b, ok := bytes.CutPrefix(b, []byte(": "))
@@ -117,7 +120,7 @@ func isVerdict(b []byte) bool {
 }
 
 func (l *flowLine) compact(b []byte) bool {
-	if rest, ok := bytes.CutPrefix(b, []byte(" [")); ok {
+	if rest, ok := bytes.CutPrefix(bytes.TrimPrefix(b, []byte(" ")), []byte("[")); ok {
 		if l.node, b = facts.CutByte(rest, ']'); len(b) == 0 {
 			return false
 		}
