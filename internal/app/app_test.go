@@ -168,6 +168,10 @@ func TestEveryRouteAsksForACredential(t *testing.T) {
 		if r.Stream {
 			cancel() // a tail never ends by itself
 		}
+		if r.Need == access.Reveal {
+			cancel()
+			continue // the one permission that the administrator lacks: see TestRolesAtEveryRoute
+		}
 		open := r.Need == access.Public
 		if open != (public[r.Pattern] || strings.HasPrefix(path, "/assets/")) {
 			t.Errorf("%s needs %s", r.Pattern, r.Need)

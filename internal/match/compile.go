@@ -38,6 +38,12 @@ type node struct {
 	own   Interval           // of a value that is no stored column
 	cols  map[string]meaning // by stored name
 	bound []boundColumn      // of the batch at hand, best rank first
+
+	// What the value of the row before came to: most values of a batch repeat.
+	seen  bool
+	value []byte
+	num   uint64
+	held  bool
 }
 
 // meaning of a stored column for one leaf; rank < 0 is none.
@@ -165,7 +171,7 @@ func bind(n *node, b *record.Batch) {
 	if n.kind != nodeLeaf || n.res.Asked == Line || n.res.Asked == Class {
 		return
 	}
-	n.bound = n.bound[:0]
+	n.bound, n.seen = n.bound[:0], false
 	for _, c := range b.Columns() {
 		if len(c.Rows) == 0 {
 			continue
@@ -235,11 +241,28 @@ func (m *Matcher) row(n *node, b *record.Batch, i int) bool {
 		if !ok {
 			continue
 		}
+		// Columns of one field may differ in unit, so more than one has no memory.
 		if c.col.Kind == record.String {
 			v := c.col.Bytes(k)
-			return holds(n.leaf, record.StringValue(unsafe.String(unsafe.SliceData(v), len(v))), c.numbers)
+			if n.seen && len(n.bound) == 1 && string(v) == string(n.value) {
+				return n.held
+			}
+			n.held = holds(n.leaf, record.StringValue(unsafe.String(unsafe.SliceData(v), len(v))), c.numbers)
+			n.seen = len(v) <= maxRemembered
+			if n.seen {
+				n.value = append(n.value[:0], v...)
+			}
+			return n.held
 		}
-		return holds(n.leaf, c.col.Value(k), c.numbers)
+		num := c.col.Nums[k]
+		if n.seen && len(n.bound) == 1 && num == n.num {
+			return n.held
+		}
+		n.held, n.seen, n.num = holds(n.leaf, c.col.Value(k), c.numbers), true, num
+		return n.held
 	}
 	return false
 }
+
+// maxRemembered is the longest value that a leaf remembers, in bytes.
+const maxRemembered = 64

@@ -10,14 +10,14 @@ const builtinPrefix = "builtin-"
 func Builtin() []Rule {
 	return []Rule{
 		{
-			ID:     builtinPrefix + "secret-fields",
-			Why:    "the schema says that these fields hold nothing but credentials",
-			Redact: &Redact{Fields: secretFields()},
-		},
-		{
 			ID:     builtinPrefix + "secrets",
 			Why:    "a credential in a log is one that everybody who reads logs has",
 			Redact: &Redact{Detect: []string{detectSecrets}},
+		},
+		{
+			ID:     builtinPrefix + "secret-fields",
+			Why:    "the schema says that these fields hold nothing but credentials",
+			Redact: &Redact{Fields: secretFields()},
 		},
 		{
 			ID:    builtinPrefix + "decisions",

@@ -159,8 +159,8 @@ func (s *session) apply(ch *change, dst, v []byte) ([]byte, bool) {
 		}
 		return dst, found
 	case ch.re == nil:
-		if len(v) == 0 && ch.does != redacts {
-			return dst, false // nothing is nobody's
+		if len(v) == 0 && ch.does != redacts || s.p.left[string(v)] {
+			return dst, false // nothing is nobody's, and a detector's mark says more
 		}
 		return s.replace(ch, dst, v, 0), true
 	}

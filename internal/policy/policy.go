@@ -23,6 +23,7 @@ import (
 	"github.com/meshtrail/meshtrail/internal/crypt"
 	"github.com/meshtrail/meshtrail/internal/fault"
 	"github.com/meshtrail/meshtrail/internal/match"
+	"github.com/meshtrail/meshtrail/internal/policy/sensitive"
 	"github.com/meshtrail/meshtrail/internal/policy/vault"
 	"github.com/meshtrail/meshtrail/internal/record"
 )
@@ -40,7 +41,8 @@ type Policy struct {
 	decides bool // some rule drops, keeps, samples or classifies
 	marks   bool // some rule that changes or sets has a condition
 	sets    bool
-	pool    sync.Pool // *session
+	left    map[string]bool // what detectors leave of a value that is all secret
+	pool    sync.Pool       // *session
 }
 
 // Secrets are what rules that hash and tokenise need.
@@ -132,7 +134,7 @@ func compile(c Config, secrets Secrets, dry bool) (*Policy, error) {
 	if err := c.Validate(); err != nil {
 		return nil, err
 	}
-	p := &Policy{config: c, secrets: secrets, dry: dry, classes: c.retentions(), def: DefaultClass, byEvent: c.RetentionFrom == fromEvent}
+	p := &Policy{config: c, secrets: secrets, dry: dry, classes: c.retentions(), def: DefaultClass, byEvent: c.RetentionFrom == fromEvent, left: map[string]bool{}}
 	if c.DefaultClass != "" {
 		p.def = record.Class(c.DefaultClass)
 	}
@@ -176,6 +178,11 @@ func (p *Policy) add(r rule) {
 	}
 	s := &p.steps[len(p.steps)-1]
 	s.rules = append(s.rules, n)
+	if r.change.does == redacts && !r.change.told {
+		for _, k := range sensitive.Kinds() {
+			p.left[string(appendMark(nil, r.change, k.Kind))] = true
+		}
+	}
 	s.detect.add(r.change.kinds)
 }
 

@@ -128,11 +128,11 @@ func TestRedact(t *testing.T) {
 	want := `app body=to ann@[host] with [redacted:canary] path=/bob@example.org ratio=1.5 card=[redacted:cards]
 app body=[redacted:only-debug] level=debug card=12
 app body=token=abc level=info card=[redacted:cards] secretname-[redacted:canary]=true
-app body=basic cable authorization=[redacted:builtin-secret-fields] Cookie=[redacted:builtin-secret-fields] headers={"x":"Bearer [redacted:builtin-secrets:bearer]"}`
+app body=basic cable authorization=[redacted:builtin-secrets:secret-assignment] Cookie=[redacted:builtin-secrets:cookie] headers={"x":"Bearer [redacted:builtin-secrets:bearer]"}`
 	if sorted(show(b)) != sorted(want) {
 		t.Errorf("got\n%s\nwant\n%s", show(b), want)
 	}
-	if fmt.Sprint(e.Redacted) != "[{canary 2} {cards 2} {mail 1} {only-debug 1} {builtin-secret-fields 2} {builtin-secrets 1}]" {
+	if fmt.Sprint(e.Redacted) != "[{canary 2} {cards 2} {mail 1} {only-debug 1} {builtin-secrets 3}]" {
 		t.Errorf("counted %v", e.Redacted)
 	}
 	for _, c := range b.Columns() {

@@ -39,6 +39,11 @@ func (s *session) replace(ch *change, dst, part []byte, kind sensitive.Kind) []b
 	if kind == 0 || ch.told {
 		return append(dst, ch.replace...)
 	}
+	return appendMark(dst, ch, kind)
+}
+
+// appendMark appends what stands instead of what a detector found.
+func appendMark(dst []byte, ch *change, kind sensitive.Kind) []byte {
 	dst = append(dst, ch.replace[:len(ch.replace)-1]...)
 	return append(append(append(dst, ':'), kind.String()...), ']')
 }
