@@ -68,11 +68,61 @@ func (h HAProxy) state(o *facts.Out) {
 	if reason := reason(h.State[0], h.State[1]); reason != "" {
 		o.Derive(field.MeshTerminationReason, reason)
 	}
+	h.failed(o)
 	switch {
 	case h.State[0] == 'P' && h.State[1] == 'R' && string(h.Status) == "403", h.State[0] == 'P' && h.State[1] == 'T':
 		// A deny or tarpit rule matched: nothing else of the proxy ends a request so.
 		o.Derive(field.MeshPolicyDecision, "deny")
 		o.Derive(field.MeshPolicyEngine, "acl")
+	}
+}
+
+// failed derives the class of what failed, by the pairs that manual 8.5 lists.
+func (h HAProxy) failed(o *facts.Out) {
+	class, timeout := "", ""
+	switch h.State[0] {
+	case '-', 'L':
+		return
+	case 'C':
+		class = "canceled"
+	case 'c', 's':
+		class = "timeout"
+		switch h.State[1] {
+		case 'C':
+			timeout = "connect"
+		case 'R':
+			timeout = "head"
+		case 'H', 'D', 'L': // timeout server and client are of inactivity
+			timeout = "idle"
+		case 'Q':
+			class = "overload"
+		}
+	case 'S':
+		switch {
+		case string(h.Server) == "<NOSRV>":
+			class = "no_upstream"
+		case h.State[1] == 'C':
+			class = "connect"
+		default:
+			class = "reset"
+		}
+	case 'R':
+		class = "overload"
+	case 'P':
+		switch {
+		case h.State[1] == 'R' && string(h.Status) == "400", h.State[1] == 'H', h.State[1] == 'D':
+			class = "protocol"
+		case h.State[1] == 'R' && string(h.Status) == "403", h.State[1] == 'T':
+			class = "policy"
+		case h.State[1] == 'C':
+			class = "overload" // of connections to the server
+		}
+	}
+	if class != "" {
+		o.Derive(field.MeshFailureClass, class)
+	}
+	if timeout != "" {
+		o.Derive(field.MeshTimeout, timeout)
 	}
 }
 

@@ -69,6 +69,7 @@ func (ErrorLog) Text(line []byte, o *facts.Out) bool {
 	var c context
 	c.read(s)
 	c.write(o)
+	c.fail(o)
 	c.decide(o)
 	return true
 }
@@ -156,6 +157,32 @@ func upstreamAddress(v []byte) []byte {
 	}
 	a, _ := facts.CutByte(v, '/')
 	return a
+}
+
+// failures are what messages about an upstream or a client say, and its class.
+var failures = [...]struct{ text, class string }{
+	{"upstream timed out", "timeout"}, {"client timed out", "timeout"},
+	{"connect() failed", "connect"}, {"connect() to", "connect"},
+	{"no live upstreams", "no_upstream"}, {"could not be resolved", "dns"}, {"host not found", "dns"},
+	{"SSL_do_handshake() failed", "tls"}, {"upstream SSL certificate", "tls"}, {"client SSL certificate verify", "tls"},
+	{"client prematurely closed", "canceled"}, {"upstream prematurely closed", "reset"}, {"reset by peer", "reset"},
+	{"limiting requests, excess", "rate_limit"}, {"limiting connections by", "rate_limit"}, {"access forbidden by rule", "policy"},
+	{"client sent invalid", "protocol"}, {"upstream sent", "protocol"}, {"worker_connections are not enough", "overload"},
+}
+
+// fail derives the class of what failed.
+func (c *context) fail(o *facts.Out) {
+	for _, f := range failures {
+		if !bytes.Contains(c.message, []byte(f.text)) {
+			continue
+		}
+		if f.class == "connect" && bytes.Contains(c.message, []byte("Connection refused")) {
+			o.Derive(field.MeshFailureClass, "refused")
+		} else {
+			o.Derive(field.MeshFailureClass, f.class)
+		}
+		return
+	}
 }
 
 // decide derives the decision of the modules that refuse requests and say so.
