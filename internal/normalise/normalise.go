@@ -209,6 +209,8 @@ func (n *Normaliser) object(o *jsonscan.Object, platform string) {
 // line writes a payload that was not declared to be JSON.
 func (n *Normaliser) line(p []byte, platform string) {
 	w := unwrap(p)
+	n.out.DeriveBytes(field.K8sPodName, w.pod)
+	n.out.DeriveBytes(field.K8sContainerName, w.place)
 	if len(w.stream) > 0 {
 		n.out.DeriveBytes(field.LogIostream, w.stream)
 		if w.partial {
@@ -258,13 +260,19 @@ type wrapper struct {
 	stream   []byte // of a CRI line
 	partial  bool   // CRI: the line goes on
 	prefixed bool
+	pod      []byte // that kubectl named, and its container
+	place    []byte
 }
 
-// unwrap reads, in this order and each at most once, what docker compose, CRI
-// (RFC3339Nano stdout|stderr P|F) and kubectl logs --timestamps put before a
-// line.
+// unwrap reads, in this order and each at most once, what docker compose, kubectl
+// logs --prefix ([pod/NAME/CONTAINER]), CRI (RFC3339Nano stdout|stderr P|F) and
+// kubectl logs --timestamps put before a line.
 func unwrap(p []byte) wrapper {
 	w := wrapper{rest: p}
+	if bytes.HasPrefix(p, []byte("[pod/")) {
+		w.kubectl()
+		p = w.rest
+	}
 	if i := bytes.IndexByte(p, '|'); i > 0 && i < 64 && i+1 < len(p) && p[i+1] == ' ' && p[i-1] == ' ' && composeName(p[:i]) {
 		w.rest, w.prefixed = p[i+2:], true
 	}
@@ -281,6 +289,19 @@ func unwrap(p []byte) wrapper {
 		w.rest, w.time, w.prefixed = after, ns, true
 	}
 	return w
+}
+
+// kubectl reads [pod/NAME/CONTAINER] and the space behind it.
+func (w *wrapper) kubectl() {
+	named, rest, ok := bytes.Cut(w.rest, []byte("] "))
+	if !ok || len(named) > 512 {
+		return
+	}
+	pod, container := facts.CutByte(named[len("[pod/"):], '/')
+	if !plainWord(pod) || !plainWord(container) {
+		return
+	}
+	w.pod, w.place, w.rest, w.prefixed = pod, container, rest, true
 }
 
 func composeName(b []byte) bool {

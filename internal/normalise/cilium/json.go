@@ -49,7 +49,7 @@ var monitor = &table.Table{
 	Format: facts.Format{Name: MonitorJSON, Platform: "cilium", Mesh: "cilium", Kind: facts.Flow, Of: "Cilium, what cilium monitor prints as JSON"},
 	All:    [][]string{{"type"}, {"srcIdentity", "srcLabel", "source", "srcEpID"}, {"l7Proto", "summary.l3.src", "summary.ethernet", "reason", "traceSummary"}},
 	Keys: map[string]table.Rule{
-		"type": table.Take(atType), "reason": table.Take(atReason), "verdict": table.Take(atVerdict), "flowType": table.Take(atHalf), "observationPoint": table.Take(atPoint),
+		"type": table.Own().At(atType), "reason": table.Take(atReason), "verdict": table.Take(atVerdict), "flowType": table.Take(atHalf), "observationPoint": table.Own().At(atPoint),
 		"srcEpLabels": table.Take(atSourceLabels), "dstEpLabels": table.Take(atDestinationLabels),
 		"srcIdentity": table.Take(atSourceIdentity), "DstIdentity": table.Take(atDestinationIdentity), "dstIdentity": table.Take(atDestinationIdentity), "srcLabel": table.Take(atSourceIdentity), "dstLabel": table.Take(atDestinationIdentity),
 		"summary.l3.src": table.Text(field.SourceAddress).At(atSourceIP), "summary.l3.dst": table.Text(field.DestinationAddress).At(atDestinationIP),
