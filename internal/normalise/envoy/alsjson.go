@@ -115,6 +115,7 @@ type entryScratch struct {
 	port    [len(alsAddresses)]int64
 	address [len(alsAddresses)][64]byte
 	flags   []byte
+	tls     []byte
 }
 
 var entries = sync.Pool{New: func() any { return &entryScratch{names: jsonscan.NewNames(nil)} }}
@@ -164,7 +165,8 @@ func (e *entryScratch) take(m *jsonscan.Member) bool {
 		if !ok || len(v) != 3 {
 			return false
 		}
-		a.put(TLSVersion, append(append(append(a.scratch[:0], "TLSv"...), v[0], '.'), v[2]))
+		e.tls = append(append(e.tls[:0], "TLSv"...), v[0], '.', v[2])
+		a.put(TLSVersion, e.tls)
 		return true
 	}
 	return a.Set(f.key, m)

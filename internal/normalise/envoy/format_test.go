@@ -132,10 +132,10 @@ func TestFormatErrors(t *testing.T) {
 	f("%RESPONSE_CODE% "+strings.Repeat("%DURATION% ", MaxOperators), fmt.Sprintf("column %d: more than", 17+11*(MaxOperators-1)))
 	f(strings.Repeat("x", MaxFormat+1), "column 16384: a format may have")
 	for format, want := range map[string]string{
-		`{"a":1}`:                        "no operator",
-		`{"a":{"b":"%REQ(X%"}}`:          "a.b: column 1: no operator",
-		`{"a":"x %`:                      "column ",
-		`{"a":"%RESPONSE_CODE%%PATH%"}`:  "a: column 16: two operators",
+		`{"a":1}`:                       "no operator",
+		`{"a":{"b":"%REQ(X%"}}`:         "a.b: column 1: no operator",
+		`{"a":"x %`:                     "column ",
+		`{"a":"%RESPONSE_CODE%%PATH%"}`: "a: column 16: two operators",
 		strings.Repeat(`{"a":`, 12) + `"%PATH%"` + strings.Repeat("}", 12): "a.a.a.a.a.a.a.a.a: nested",
 	} {
 		if _, err := CompileJSON([]byte(format)); !fault.Is(err, fault.Invalid) || !strings.HasPrefix(err.Error(), want) {

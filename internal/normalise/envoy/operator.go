@@ -20,7 +20,6 @@ type operator struct {
 	text  text
 	unit  int64   // of numbers without a key: how much one is in nanoseconds or bytes; 0 keeps the text
 	clock *layout // of stamps
-	also  Key     // takes the value too, if nothing else gives it
 }
 
 // plain are the operators that a key stands for.

@@ -279,7 +279,7 @@ func (a *Access) traces(o *facts.Out) {
 			a.leave(o, UberTraceID)
 		}
 	}
-	if v := a.str(B3); v != nil && len(v) > 1 { // TRACE-SPAN[-SAMPLED[-PARENT]]
+	if v := a.str(B3); len(v) > 1 { // TRACE-SPAN[-SAMPLED[-PARENT]]
 		id, rest := facts.CutByte(v, '-')
 		span, _ := facts.CutByte(rest, '-')
 		if !o.Jaeger(id, span) {

@@ -12,28 +12,34 @@ var callTable = crc64.MakeTable(crc64.ECMA)
 // one, its trace. Proxies on the way of one call log the same id, method, host and
 // path, and an application that answers it by calls of its own sends the id on, so
 // all four are needed to tell calls apart. Envoy writes what it samples into the
-// id's 14th digit: that one is left out. Nothing is derived without an id and a
+// first digit of a UUID's third group: a 0 stands for it. The sum is CRC-64/XZ of the
+// four, with line feeds between them. Nothing is derived without an id and a
 // trace.
 func (o *Out) CallOfRequest(id, trace, method, host, path []byte) {
+	var few [256]byte // the sum of many bytes at once costs half
+	var b []byte
 	var sum uint64
 	switch {
 	case len(id) > 0:
-		var few [64]byte
-		b := append(few[:0], id[:min(len(id), len(few))]...)
+		b = append(few[:0], id[:min(len(id), 64)]...)
 		if len(b) == 36 && b[8] == '-' && b[13] == '-' {
 			b[14] = '0'
 		}
-		sum = crc64.Update(0, callTable, b)
 	case len(trace) > 0:
-		sum = crc64.Update(1, callTable, trace)
+		sum, b = 1, append(few[:0], trace[:min(len(trace), 64)]...)
 	default:
 		return
 	}
-	for _, part := range [...][]byte{method, host, path} {
-		sum = crc64.Update(sum, callTable, separator)
-		sum = crc64.Update(sum, callTable, part)
+	b = append(append(b, '\n'), method[:min(len(method), 16)]...)
+	b = append(b, '\n')
+	if len(host)+len(path) < len(few)-len(b)-1 {
+		b = append(append(append(b, host...), '\n'), path...)
+		o.call(crc64.Update(sum, callTable, b))
+		return
 	}
-	o.call(sum)
+	sum = crc64.Update(crc64.Update(sum, callTable, b), callTable, host)
+	sum = crc64.Update(sum, callTable, separator)
+	o.call(crc64.Update(sum, callTable, path))
 }
 
 // CallOfConnection derives mesh.call.id of a connection that is no request by the

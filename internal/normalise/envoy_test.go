@@ -1,0 +1,89 @@
+package normalise
+
+import (
+	"bytes"
+	"os"
+	"testing"
+
+	"github.com/meshtrail/meshtrail/internal/record"
+)
+
+// envoyLines returns the lines of golden files of Envoy's family, as payloads.
+func envoyLines(t testing.TB) (raws []record.Raw) {
+	t.Helper()
+	for _, name := range []string{"own-envoy-family", "envoy-als-skywalking", "envoy-gloo-json", "envoy-gloo-server", "envoy-own-log", "kuma-upgrade", "kuma-docs", "osm-docs"} {
+		b, err := os.ReadFile("testdata/" + name + ".log")
+		if err != nil {
+			t.Fatal(err)
+		}
+		for _, line := range bytes.Split(bytes.TrimSpace(b), []byte("\n")) {
+			raws = append(raws, record.Raw{Payload: line, JSON: line[0] == '{'})
+		}
+	}
+	return raws
+}
+
+func TestEnvoyFamilyAllocatesNothing(t *testing.T) {
+	if raceEnabled {
+		t.Skip("the race detector allocates on its own")
+	}
+	opt := Options{Source: "test", Now: 1, Class: "app"}
+	for _, raw := range envoyLines(t) {
+		n, b := New(), &record.Batch{}
+		run := func() {
+			b.Reset()
+			for range 8 {
+				if err := n.Append(b, &raw, &opt); err != nil {
+					t.Fatal(err)
+				}
+			}
+		}
+		run()
+		run()
+		if a := testing.AllocsPerRun(50, run); a != 0 {
+			t.Errorf("%v allocations for 8 records of %s", a, raw.Payload)
+		}
+	}
+}
+
+func BenchmarkEnvoyFamily(b *testing.B) {
+	opt := Options{Source: "bench", Now: 1, Class: "app"}
+	raws := envoyLines(b)
+	n, batch := New(), &record.Batch{}
+	b.ReportAllocs()
+	for i := 0; b.Loop(); i++ {
+		if i%2000 == 0 {
+			batch.Reset()
+		}
+		if err := n.Append(batch, &raws[i%len(raws)], &opt); err != nil {
+			b.Fatal(err)
+		}
+	}
+}
+
+// TestServiceOfOutbound: service.name is whose proxy wrote the record, or else what
+// was called; nothing overrides what the sender says.
+func TestServiceOfOutbound(t *testing.T) {
+	line := []byte(`[2026-03-01T10:00:00.008Z] "GET / HTTP/1.1" 200 - via_upstream - "-" 0 1 2 1 "-" "a" "id" "redis:80" "10.0.0.4:6379" outbound|80||redis.shop.svc.cluster.local 10.0.0.3:50112 10.96.1.1:80 10.0.0.3:50110 - -`)
+	text := func(pairs ...string) (out []record.Field) { return attributes(pairs...) }
+	for name, c := range map[string]struct {
+		raw             record.Raw
+		service, source string
+	}{
+		"nobody says":        {record.Raw{Payload: line}, "redis", ""},
+		"the pod":            {record.Raw{Payload: line, Attrs: text("k8s.pod.name", "web-7d4b9c8f6d-x2k9p")}, "web", "web"},
+		"the receiver":       {record.Raw{Payload: line, Service: "web"}, "web", ""},
+		"an attribute":       {record.Raw{Payload: line, Attrs: text("service.name", "web")}, "web", ""},
+		"a label":            {record.Raw{Payload: line, Attrs: text("service", "web", "pod", "x-1")}, "", "x"},
+		"a field of its own": {record.Raw{JSON: true, Payload: []byte(`{"service":"web","upstream_cluster":"outbound|80||redis.shop.svc.cluster.local","route_name":"a","response_flags":"-"}`)}, "", ""},
+	} {
+		_, got := alone(&c.raw, &Options{Now: 1, Class: "app"})
+		have := map[string]string{}
+		for _, f := range got.Fields {
+			have[f.Name] = f.Value.Text()
+		}
+		if have["service.name"] != c.service || have["mesh.source.workload"] != c.source {
+			t.Errorf("%s: service.name %q, source %q; want %q, %q", name, have["service.name"], have["mesh.source.workload"], c.service, c.source)
+		}
+	}
+}
