@@ -46,7 +46,7 @@ var meshFields = []Field{
 	{Name: "mesh.bytes_sent", Type: Integer, Unit: ByteCount, Meaning: "Bytes sent to the client of a connection that is not HTTP; in ztunnel's records, what the workload sent whose end it is.",
 		Aliases: united(ByteCount, envoy, "bytes_sent")},
 	{Name: "mesh.policy.decision", Type: Text, Values: "allow, deny, audit, shadow_deny, shadow_allow, rate_limited, error, unknown", Meaning: "What a policy decided."},
-	{Name: "mesh.policy.engine", Type: Text, Values: "rbac, ext_authz, jwt, mtls, network-policy, ratelimit, k8s-rbac, k8s-admission, pod-security, iam, firewall, waf, acl, basic_auth, …, intention, tetragon", Meaning: "What kind of engine decided."},
+	{Name: "mesh.policy.engine", Type: Text, Values: "rbac, ext_authz, jwt, mtls, network-policy, ratelimit, k8s-rbac, k8s-admission, pod-security, iam, firewall, waf, acl, basic_auth, intention, tetragon, …", Meaning: "What kind of engine decided."},
 	{Name: "mesh.policy.name", Type: Text, Meaning: "Policy that decided."},
 	{Name: "mesh.policy.namespace", Type: Text, Meaning: "Its namespace."},
 	{Name: "mesh.policy.kind", Type: Text, Meaning: "Its kind."},
