@@ -65,11 +65,11 @@ type shapes struct {
 type span struct{ from, to, depth int }
 
 // leads reports whether the node's lead stands in d at i and a value follows
-// that belongs to this node: no null, and no object with members, for they are
-// part of other leads.
+// that belongs to this node: no null, no white space and no object with members,
+// for they are part of other leads.
 func (n *node) leads(d []byte, i int) bool {
 	end := i + len(n.lead)
-	return end+1 < len(d) && string(d[i:end]) == n.lead && (d[end] == '"' || d[end] != 'n' && (d[end] != '{' || d[end+1] == '}'))
+	return end+1 < len(d) && string(d[i:end]) == n.lead && (d[end] == '"' || d[end] > ' ' && d[end] != 'n' && (d[end] != '{' || d[end+1] == '}'))
 }
 
 // walk reads an object of a known shape and reports whether it was one. If it

@@ -160,20 +160,24 @@ func upstreamAddress(v []byte) []byte {
 }
 
 // failures are what messages about an upstream or a client say, and its class.
-var failures = [...]struct{ text, class string }{
-	{"upstream timed out", "timeout"}, {"client timed out", "timeout"},
-	{"connect() failed", "connect"}, {"connect() to", "connect"},
-	{"no live upstreams", "no_upstream"}, {"could not be resolved", "dns"}, {"host not found", "dns"},
-	{"SSL_do_handshake() failed", "tls"}, {"upstream SSL certificate", "tls"}, {"client SSL certificate verify", "tls"},
-	{"client prematurely closed", "canceled"}, {"upstream prematurely closed", "reset"}, {"reset by peer", "reset"},
-	{"limiting requests, excess", "rate_limit"}, {"limiting connections by", "rate_limit"}, {"access forbidden by rule", "policy"},
-	{"client sent invalid", "protocol"}, {"upstream sent", "protocol"}, {"worker_connections are not enough", "overload"},
+var failures = [...]struct {
+	text  []byte
+	class string
+}{
+	{[]byte("upstream timed out"), "timeout"}, {[]byte("client timed out"), "timeout"},
+	{[]byte("connect() failed"), "connect"}, {[]byte("connect() to"), "connect"},
+	{[]byte("no live upstreams"), "no_upstream"}, {[]byte("could not be resolved"), "dns"}, {[]byte("host not found"), "dns"},
+	{[]byte("SSL_do_handshake() failed"), "tls"}, {[]byte("upstream SSL certificate"), "tls"}, {[]byte("client SSL certificate verify"), "tls"},
+	{[]byte("client prematurely closed"), "canceled"}, {[]byte("upstream prematurely closed"), "reset"}, {[]byte("reset by peer"), "reset"},
+	{[]byte("limiting requests, excess"), "rate_limit"}, {[]byte("limiting connections by"), "rate_limit"}, {[]byte("access forbidden by rule"), "policy"},
+	{[]byte("client sent invalid"), "protocol"}, {[]byte("upstream sent"), "protocol"}, {[]byte("worker_connections are not enough"), "overload"},
 }
 
 // fail derives the class of what failed.
 func (c *context) fail(o *facts.Out) {
-	for _, f := range failures {
-		if !bytes.Contains(c.message, []byte(f.text)) {
+	for i := range failures {
+		f := &failures[i]
+		if !bytes.Contains(c.message, f.text) {
 			continue
 		}
 		if f.class == "connect" && bytes.Contains(c.message, []byte("Connection refused")) {
