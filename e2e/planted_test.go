@@ -553,3 +553,36 @@ func files(t *testing.T, s *harness.Server, spool string) way {
 		}
 	}}
 }
+
+// TestSecretBodies: of what the API server says of a Secret nothing in it is kept,
+// however often an object holds it.
+func TestSecretBodies(t *testing.T) {
+	t.Parallel()
+	s := harness.Serve(t, harness.Init(t))
+	enc := func(s string) string { return base64.StdEncoding.EncodeToString([]byte(s)) }
+	values := []string{enc("planted-1"), enc("planted 2 with more"), "planted-in-the-clear-3", enc(`{"auths":{"r.example.com":{"auth":"planted4"}}}`), enc("x5")}
+	data := fmt.Sprintf(`"data":{"user":%q,"tls.crt":%q,".dockerconfigjson":%q,"n":%q},"stringData":{"conf":%q}`, values[0], values[1], values[3], values[4], values[2])
+	applied, _ := json.Marshal(`{"apiVersion":"v1","kind":"Secret",` + data + `}`)
+	object := `{"kind":"Secret","apiVersion":"v1","metadata":{"name":"db","annotations":{"kubectl.kubernetes.io/last-applied-configuration":` + string(applied) + `}},` + data + `,"type":"Opaque"}`
+	event := func(i int, more string) string {
+		return fmt.Sprintf(`{"kind":"Event","apiVersion":"audit.k8s.io/v1","level":"RequestResponse","auditID":"b-%d","stage":"ResponseComplete","verb":"create","user":{"username":"u"},"objectRef":{"resource":"secrets","namespace":"shop","name":"db","apiVersion":"v1"},"requestReceivedTimestamp":%q,"stageTimestamp":%q,%s}`, i, time.Now().UTC().Format(time.RFC3339Nano), time.Now().UTC().Format(time.RFC3339Nano), more)
+	}
+	list := `{"kind":"SecretList","apiVersion":"v1","items":[{"metadata":{"name":"db"},` + data + `}]}`
+	events := []string{event(1, `"requestObject":`+object), event(2, `"responseObject":`+object), event(3, `"responseObject":`+list), event(4, `"requestObject":{`+data+`}`)}
+	s.Must("POST", "/kubernetes/audit", nil, []byte(`{"kind":"EventList","apiVersion":"audit.k8s.io/v1","items":[`+strings.Join(events, ",")+`]}`))
+	message, _ := json.Marshal("applied " + object)
+	s.Bulk(append(events, object, `{"message":`+string(message)+`}`)...)
+	found := s.Ask(`{}`)
+	if len(found) < 10 {
+		t.Fatalf("%d records", len(found))
+	}
+	text, _ := exported(t, found)
+	for _, v := range values {
+		if i := strings.Index(text, v); i >= 0 && len(v) > 4 {
+			t.Errorf("%q is there: …%s…", v, text[max(0, i-200):min(len(text), i+80)])
+		}
+	}
+	if !strings.Contains(text, "db") {
+		t.Error("not even the name is there")
+	}
+}

@@ -40,12 +40,47 @@ func (s *session) detect(step int, b *record.Batch) {
 		}
 		f := s.field(step, c.Name)
 		if c.Kind == record.String {
+			if kind := f.KindColumn(); kind != "" {
+				s.bodies(st, column(b, kind), c)
+			}
 			s.search(st, f, c)
 		} else {
 			s.digits(st, f, b, c)
 		}
 	}
 	s.searchNames(step, b)
+}
+
+// column returns the column of strings of a name, or nil.
+func column(b *record.Batch, name string) *record.Column {
+	for _, c := range b.Columns() {
+		if c.Kind == record.String && c.Name == name && len(c.Rows) > 0 {
+			return c
+		}
+	}
+	return nil
+}
+
+// bodies rewrites the values in c of records that are Kubernetes Secrets, which
+// the column kind tells.
+func (s *session) bodies(st *step, kind, c *record.Column) {
+	if kind == nil || kind == c {
+		return
+	}
+	s.finds, s.found = s.finds[:0], s.found[:0]
+	start := uint32(0)
+	for i, row := range c.Rows {
+		size := int(c.Ends[i] - start)
+		start = c.Ends[i]
+		if at, ok := kind.Find(row); ok && size > 0 && string(kind.Bytes(at)) == "Secret" {
+			n := len(s.finds)
+			s.finds = append(s.finds, sensitive.Finding{End: size, Kind: sensitive.K8sSecret})
+			s.found = append(s.found, found{i, n, n + 1})
+		}
+	}
+	if len(s.found) > 0 {
+		s.rewrite(st, c)
+	}
 }
 
 // looks reports whether a rule of the step looks at columns of a name.

@@ -152,6 +152,7 @@ type Field struct {
 	version bool     // values are versions: dotted numbers are no addresses
 	kube    bool     // values in base64 are of a Kubernetes Secret
 	plain   bool     // and so are those that are not
+	kind    string   // the column that tells whether this one is of a Kubernetes Secret
 	any     bool     // one of the last four, or ev is ofToken or ofIBAN
 }
 
@@ -176,6 +177,9 @@ func (s *Scanner) Field(name string) Field {
 	f.phone, f.card = f.ev == ofPhone && !foldEqual(w, "call") && !foldEqual(w, "cell") && !foldEqual(w, "sms"), f.ev == ofCard
 	f.version = len(w) >= 7 && foldEqual(w[len(w)-7:], "version")
 	f.kube, f.plain = kubeBody(name, len(name)-len(last))
+	if s.set.Has(K8sSecret) {
+		f.kind = kindColumn(name)
+	}
 	f.whole = f.ev.kind()
 	if !s.set.Has(f.whole) {
 		if f.whole = 0; s.set.Has(Assignment) && f.ev.kind() != 0 && f.ev != ofCookie && f.ev != ofAuth {
@@ -206,6 +210,24 @@ func (e evidence) kind() Kind {
 // Named reports whether the name alone makes every value one of a kind, so that
 // nothing about the values' bytes can tell that there is nothing to find.
 func (f Field) Named() bool { return f.whole != 0 || f.any }
+
+// KindColumn returns the name of the column that holds the kind of the object of
+// which this column may be the data: of a record that is a Secret itself, the name
+// of data.x tells nothing, and kind tells all. "" when there is none.
+func (f Field) KindColumn() string { return f.kind }
+
+// kindColumn finds data or stringData among the words of a name.
+func kindColumn(name string) string {
+	for i := 0; i+5 < len(name); i++ {
+		if i > 0 && name[i-1] != '.' {
+			continue
+		}
+		if rest := name[i:]; len(rest) > 5 && rest[:5] == "data." || len(rest) > 11 && rest[:11] == "stringData." {
+			return name[:i] + "kind"
+		}
+	}
+	return ""
+}
 
 func numeric(s string) bool {
 	for i := range len(s) {

@@ -97,6 +97,17 @@ func TestFields(t *testing.T) {
 	f("trace_id", "0f8fad5bd9cb469fa165708677200017", "")
 }
 
+func TestKindColumn(t *testing.T) {
+	s := New(All())
+	for name, want := range map[string]string{
+		"data.user": "kind", "stringData.a.b": "kind", "items.0.data.tls.crt": "items.0.kind", "data": "", "metadata.name": "", "mydata.x": "", "object.data.": "",
+	} {
+		if got := s.Field(name).KindColumn(); got != want {
+			t.Errorf("%s: %q, want %q", name, got, want)
+		}
+	}
+}
+
 func TestNumbersThatAreInts(t *testing.T) {
 	s := New(All())
 	if k, ok := s.FindInt(s.Field("amount"), 4111111111111111); !ok || k != PAN {
