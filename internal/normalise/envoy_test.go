@@ -87,3 +87,32 @@ func TestServiceOfOutbound(t *testing.T) {
 		}
 	}
 }
+
+// TestResourceOfEnvoy: the four attributes of Envoy's OpenTelemetry logger name the
+// proxy; fewer of them are somebody else's.
+func TestResourceOfEnvoy(t *testing.T) {
+	f := func(attrs []record.Field, payload string, want map[string]string) {
+		t.Helper()
+		raw := record.Raw{Payload: []byte(payload), Attrs: attrs, Time: 5}
+		_, got := alone(&raw, &Options{Now: 1, Class: "app"})
+		have := map[string]string{}
+		for _, f := range got.Fields {
+			have[f.Name] = f.Value.Text()
+		}
+		for name, v := range want {
+			if have[name] != v {
+				t.Errorf("%s is %q, want %q in %v", name, have[name], v, have)
+			}
+		}
+	}
+	osm := attributes("log_name", "otel", "zone_name", "", "cluster_name", "httpbin.shop", "node_name", "fabd4869-ce46-421e-a81b-977ebbc3c9b5")
+	f(append(osm, attributes("someKey", "someValue")...), `[2022-10-20T15:53:13.764Z] authority=httpbin.httpbin:14001 bytes_received=0 bytes_sent=0`, map[string]string{
+		"envoy.node.cluster": "httpbin.shop", "envoy.log_name": "otel", "envoy.node.id": "fabd4869-ce46-421e-a81b-977ebbc3c9b5", "cluster_name": "", "cloud.availability_zone": "",
+		"someKey": "someValue", "server.address": "httpbin.httpbin", "parse.format": "envoy-text", "k8s.namespace.name": "shop",
+	})
+	istio := attributes("log_name", "otel", "zone_name", "z1", "cluster_name", "web.shop", "node_name", "sidecar~10.0.0.3~web-v1-7d4b9c8f6d-x2k9p.shop~shop.svc.cluster.local")
+	f(istio, `[2026-03-01T10:00:00.008Z] "GET / HTTP/1.1" 200 - via_upstream - "-" 0 1 2 1 "-" "a" "id" "redis:80" "10.0.0.4:6379" outbound|80||redis.shop.svc.cluster.local 10.0.0.3:50112 10.96.1.1:80 10.0.0.3:50110 - -`, map[string]string{
+		"service.name": "web-v1", "mesh.source.workload": "web-v1", "k8s.pod.name": "web-v1-7d4b9c8f6d-x2k9p", "cloud.availability_zone": "z1", "mesh.destination.workload": "redis", "parse.format": "istio-text",
+	})
+	f(attributes("cluster_name", "prod", "node_name", "n1"), "text", map[string]string{"cluster_name": "prod", "node_name": "n1", "envoy.node.cluster": ""})
+}

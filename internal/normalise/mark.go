@@ -3,6 +3,7 @@ package normalise
 import (
 	"unicode/utf8"
 
+	"github.com/meshtrail/meshtrail/internal/normalise/envoy"
 	"github.com/meshtrail/meshtrail/internal/normalise/facts"
 	"github.com/meshtrail/meshtrail/internal/record"
 )
@@ -67,6 +68,7 @@ const (
 	unreadable       // not UTF-8
 	ofProgram        // the program that wrote the record
 	ofPod            // the pod that wrote the record
+	ofProxy          // what Envoy's OpenTelemetry logger says of itself in a resource
 )
 
 func markAttribute(name string) uint8 {
@@ -81,6 +83,8 @@ func markAttribute(name string) uint8 {
 		return ofPod
 	case facts.Reserved(name) && name != record.Labels:
 		return ofIntake
+	case envoy.ResourceOf(name) != envoy.NoResource:
+		return ofProxy
 	}
 	return ordinary
 }

@@ -23,6 +23,7 @@ import (
 
 	"github.com/meshtrail/meshtrail/internal/match"
 	"github.com/meshtrail/meshtrail/internal/normalise/applog"
+	"github.com/meshtrail/meshtrail/internal/normalise/envoy"
 	"github.com/meshtrail/meshtrail/internal/normalise/facts"
 	"github.com/meshtrail/meshtrail/internal/normalise/field"
 	"github.com/meshtrail/meshtrail/internal/normalise/jsonscan"
@@ -64,6 +65,7 @@ type Normaliser struct {
 	attrs        *facts.Attributes
 	around       []record.Field // the names of an envelope
 	operands     operands
+	proxy        envoy.Proxy
 	clean        []byte
 	program      []byte // that the receiver named
 	pod          []byte // that the receiver named
@@ -146,6 +148,7 @@ func (n *Normaliser) attributes(attrs []record.Field, kind string) {
 	b := n.out.B
 	n.out.Attrs = n.attrs
 	var spilled []record.Field
+	n.proxy.Begin()
 	last := n.attrs.Begin()
 	for i := range attrs {
 		a := &attrs[i]
@@ -172,9 +175,12 @@ func (n *Normaliser) attributes(attrs []record.Field, kind string) {
 		case last.Mark == ofPod && a.Value.Kind == record.String:
 			n.pod = append(n.pod[:0], a.Value.Str...)
 			n.out.Pod = n.pod
+		case last.Mark == ofProxy && n.proxy.Take(a):
+			continue
 		}
 		last.Put(b, &a.Value)
 	}
+	n.proxy.Write(&n.out)
 	if len(spilled) > 0 {
 		b.Str("overflow.attributes", string(match.AppendJSON(nil, spilled)))
 	}
