@@ -23,6 +23,7 @@ var (
 		{platforms: []string{"nginx"}, begins: "0123456789", fresh: func() facts.Line { return nginx.ErrorLog{} }},
 		{platforms: clf.Platforms, begins: clf.Begins, fresh: func() facts.Line { return new(clf.Line) }},
 		{platforms: []string{"haproxy"}, begins: haproxy.Begins, fresh: func() facts.Line { return new(haproxy.Line) }},
+		{platforms: []string{"squid"}, begins: "0123456789", fresh: func() facts.Line { return clf.Squid{} }},
 		{platforms: []string{"apache"}, begins: "[A", fresh: func() facts.Line { return apache.ErrorLog{} }},
 	}
 

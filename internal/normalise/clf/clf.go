@@ -53,6 +53,7 @@ var Formats = func() []facts.Format {
 		{Name: "traefik-clf", Platform: "traefik", Mesh: "traefik", Kind: facts.Access, Of: "Traefik's access log, common"},
 		{Name: "kong", Platform: "kong", Kind: facts.Access, Of: "Kong, kong_log_format with its request id"},
 		{Name: "haproxy-clf", Platform: "haproxy", Kind: facts.Access, Of: "HAProxy, option httplog clf"},
+		{Name: "squid", Platform: "squid", Kind: facts.Access, Of: "Squid's native access log"},
 		{Name: "apache-combinedio", Platform: "apache", Kind: facts.Access, Of: "Apache's combinedio: combined and the bytes of mod_logio"},
 	}
 	of := [shapes]string{"the common log format", "the combined log format", "the common log format behind a virtual host", "the combined log format behind a virtual host"}
