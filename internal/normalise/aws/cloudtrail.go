@@ -45,7 +45,7 @@ func trail(at string) *table.Table {
 	return &table.Table{
 		Format: trailFormat,
 		All: within(at, []string{"eventSource", "insightDetails.eventSource"}, []string{"eventName", "insightDetails.eventName"},
-			[]string{"eventTime"}, []string{"awsRegion"}, []string{"eventVersion", "eventID"}),
+			[]string{"eventTime"}, []string{"awsRegion", "userIdentity.type", "recipientAccountId"}, []string{"eventVersion", "eventID", "eventType", "userIdentity.type"}),
 		None:   []string{at + "s3.s3SchemaVersion", at + "s3.bucket.name"},
 		Finish: finishTrail,
 		Keys: with(at, map[string]table.Rule{

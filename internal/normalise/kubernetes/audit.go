@@ -54,7 +54,7 @@ func audit(at string, f facts.Format) *table.Table {
 		All: [][]string{
 			{at + "auditID", at + "apiVersion", at + "kind"},
 			{at + "stage", at + "verb", at + "requestURI"},
-			{at + "user.username", at + "user.groups", at + "user.uid"},
+			{at + "user.username", at + "user.groups", at + "user.uid", at + "user"},
 		},
 		Match: func(s *table.Slots) bool {
 			if v := s.Text(apiVersion); v != nil {
