@@ -214,7 +214,10 @@ func timeOf(m *jsonscan.Member) (int64, bool) {
 		return facts.Time(m.Text)
 	case jsonscan.Int:
 		return facts.Epoch(m.Int)
-	case jsonscan.Float:
+	case jsonscan.Float: // its digits say more than the nearest float
+		if ns, ok := facts.Time(m.Text); ok {
+			return ns, true
+		}
 		return facts.EpochFloat(m.Float)
 	}
 	return 0, false

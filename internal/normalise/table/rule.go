@@ -215,8 +215,10 @@ func (r *Rule) time(o *facts.Out, m *jsonscan.Member) bool {
 		ns, ok = facts.Time(m.Text)
 	case jsonscan.Int:
 		ns, ok = facts.Epoch(m.Int)
-	case jsonscan.Float:
-		ns, ok = facts.EpochFloat(m.Float)
+	case jsonscan.Float: // its digits say more than the nearest float
+		if ns, ok = facts.Time(m.Text); !ok {
+			ns, ok = facts.EpochFloat(m.Float)
+		}
 	}
 	if ok {
 		o.Time = ns
