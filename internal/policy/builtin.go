@@ -1,6 +1,13 @@
 package policy
 
-import "github.com/meshtrail/meshtrail/internal/schema"
+import (
+	"slices"
+
+	"github.com/meshtrail/meshtrail/internal/normalise"
+	"github.com/meshtrail/meshtrail/internal/normalise/facts"
+	"github.com/meshtrail/meshtrail/internal/record"
+	"github.com/meshtrail/meshtrail/internal/schema"
+)
 
 // builtinPrefix begins the ids of built-in rules.
 const builtinPrefix = "builtin-"
@@ -26,18 +33,42 @@ func Builtin() []Rule {
 			Class: "security",
 		},
 		{
+			ID:    builtinPrefix + "audit",
+			Why:   "who did what to a platform is asked for years later",
+			When:  []Condition{{Field: "parse.format", In: formatsOf(facts.Audit)}},
+			Class: string(PlatformAudit),
+		},
+		{
+			ID:    builtinPrefix + "auth",
+			Why:   "who was let in, or not, is a security record",
+			When:  []Condition{{Field: "parse.format", In: formatsOf(facts.Auth)}},
+			Class: "security",
+		},
+		{
 			ID:    builtinPrefix + "mesh-access",
 			Why:   "access and flow logs are many, and serve operation",
-			When:  []Condition{{Field: "parse.format", In: meshFormats}},
+			When:  []Condition{{Field: "parse.format", In: formatsOf(facts.Access, facts.Flow)}},
 			Class: "ops",
 		},
 	}
 }
 
-// meshFormats are the layouts of access and flow logs.
-var meshFormats = []string{
-	"envoy-json", "envoy-text", "istio-json", "istio-text", "consul-json", "consul-text",
-	"kuma-json", "kuma-text", "linkerd-json", "linkerd-apache", "hubble-flow", "hubble-event",
+// PlatformAudit is the class of the audit logs of platforms: of Kubernetes, of
+// clouds, of products. It is not the class audit, which only the server itself
+// writes to: there a sender's line would stand among those that say who read the
+// logs.
+const PlatformAudit record.Class = "platform-audit"
+
+// formatsOf returns the layouts whose records are of these kinds, sorted.
+func formatsOf(kinds ...facts.Kind) []string {
+	var out []string
+	for _, f := range normalise.Formats() {
+		if slices.Contains(kinds, f.Kind) {
+			out = append(out, f.Name)
+		}
+	}
+	slices.Sort(out)
+	return slices.Compact(out)
 }
 
 // secretFields are the names of every field that must never be stored.

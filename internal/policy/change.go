@@ -3,6 +3,8 @@ package policy
 import (
 	"bytes"
 	"math"
+	"slices"
+	"strconv"
 	"strings"
 
 	"github.com/meshtrail/meshtrail/internal/record"
@@ -259,7 +261,8 @@ func (s *session) names(rule int, b *record.Batch) {
 }
 
 // rename gives a column another name, in the records for which the rule's
-// condition holds: in the others the field stays.
+// condition holds: in the others the field stays. A batch keeps its columns beyond
+// its records, so a name that it has is not given to a second one.
 func (s *session) rename(rule int, b *record.Batch, c *record.Column, name string) {
 	all := true
 	for _, row := range c.Rows {
@@ -272,7 +275,7 @@ func (s *session) rename(rule int, b *record.Batch, c *record.Column, name strin
 			}
 		}
 	}
-	if all {
+	if all && !slices.ContainsFunc(b.Columns(), func(o *record.Column) bool { return o.Name == name }) {
 		b.Rename(c, name)
 		s.counts.changed[rule]++
 		return
@@ -285,10 +288,24 @@ func (s *session) rename(rule int, b *record.Batch, c *record.Column, name strin
 		}
 		row, v := int(c.Rows[i]), c.Value(i)
 		c.Remove(i)
-		b.SetStringAt(row, name, v.Text())
+		free := name // two names of one record may become one
+		for n := 2; has(b, free, row); n++ {
+			free = name + "#" + strconv.Itoa(n)
+		}
+		b.SetStringAt(row, free, v.Text())
 		moved = true
 	}
 	if moved {
 		s.counts.changed[rule]++
 	}
+}
+
+// has reports whether a record has a string of a name.
+func has(b *record.Batch, name string, row int) bool {
+	c := stringColumn(b, name)
+	if c == nil {
+		return false
+	}
+	_, ok := c.Find(uint32(row))
+	return ok
 }

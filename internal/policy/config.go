@@ -24,7 +24,7 @@ type Config struct {
 	Owner string `yaml:"owner" json:"owner,omitempty"`
 	// Classes maps a retention class to how long its records are kept: 30d, 12w,
 	// 13mo, 7y. Classes that it does not name keep their default: ops 30d, app
-	// 90d, security 13mo, audit 7y, deadletter 30d.
+	// 90d, security 13mo, audit 7y, platform-audit 7y, deadletter 30d.
 	Classes map[string]string `yaml:"classes" json:"classes,omitempty"`
 	// DefaultClass is the class of a record that no rule classifies: app.
 	DefaultClass string `yaml:"default_class" json:"default_class,omitempty"`

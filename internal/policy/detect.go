@@ -41,7 +41,7 @@ func (s *session) detect(step int, b *record.Batch) {
 		f := s.field(step, c.Name)
 		if c.Kind == record.String {
 			if kind := f.KindColumn(); kind != "" {
-				s.bodies(st, column(b, kind), c)
+				s.bodies(st, stringColumn(b, kind), c)
 			}
 			s.search(st, f, c)
 		} else {
@@ -51,8 +51,8 @@ func (s *session) detect(step int, b *record.Batch) {
 	s.searchNames(step, b)
 }
 
-// column returns the column of strings of a name, or nil.
-func column(b *record.Batch, name string) *record.Column {
+// stringColumn returns the column of strings of a name, or nil.
+func stringColumn(b *record.Batch, name string) *record.Column {
 	for _, c := range b.Columns() {
 		if c.Kind == record.String && c.Name == name && len(c.Rows) > 0 {
 			return c
@@ -61,8 +61,8 @@ func column(b *record.Batch, name string) *record.Column {
 	return nil
 }
 
-// bodies rewrites the values in c of records that are Kubernetes Secrets, which
-// the column kind tells.
+// bodies rewrites the values in c of records that are Kubernetes Secrets, or lists
+// of them, which the column kind tells.
 func (s *session) bodies(st *step, kind, c *record.Column) {
 	if kind == nil || kind == c {
 		return
@@ -70,12 +70,21 @@ func (s *session) bodies(st *step, kind, c *record.Column) {
 	s.finds, s.found = s.finds[:0], s.found[:0]
 	start := uint32(0)
 	for i, row := range c.Rows {
-		size := int(c.Ends[i] - start)
+		v := c.Data[start:c.Ends[i]]
 		start = c.Ends[i]
-		if at, ok := kind.Find(row); ok && size > 0 && string(kind.Bytes(at)) == "Secret" {
-			n := len(s.finds)
-			s.finds = append(s.finds, sensitive.Finding{End: size, Kind: sensitive.K8sSecret})
-			s.found = append(s.found, found{i, n, n + 1})
+		at, ok := kind.Find(row)
+		if !ok || len(v) == 0 {
+			continue
+		}
+		n := len(s.finds)
+		switch string(kind.Bytes(at)) {
+		case "Secret":
+			s.finds = append(s.finds, sensitive.Finding{End: len(v), Kind: sensitive.K8sSecret})
+		case "SecretList":
+			s.finds = st.detect.scanner.FindBodies(s.finds, v)
+		}
+		if len(s.finds) > n {
+			s.found = append(s.found, found{i, n, len(s.finds)})
 		}
 	}
 	if len(s.found) > 0 {

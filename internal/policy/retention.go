@@ -71,5 +71,7 @@ func defaultClasses() map[record.Class]Retention {
 		"security":   {Months: 13},
 		"audit":      {Years: 7},
 		"deadletter": {Days: 30},
+
+		PlatformAudit: {Years: 7},
 	}
 }
