@@ -2,6 +2,14 @@ package sensitive
 
 import "bytes"
 
+// FindBodies appends the values of data and stringData in v, a text of one or more
+// Kubernetes Secrets.
+func (s *Scanner) FindBodies(dst []Finding, v []byte) []Finding {
+	c := scan{s: s, set: s.set, v: v, dst: dst, base: len(dst)}
+	c.bodies()
+	return c.dst
+}
+
 // bodies finds the values of data and stringData in a text that is, or holds, a
 // Kubernetes Secret: in JSON and in YAML.
 func (c *scan) bodies() {

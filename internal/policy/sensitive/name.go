@@ -1,5 +1,7 @@
 package sensitive
 
+import "strings"
+
 // evidence is what a name says about the value that follows it.
 type evidence uint8
 
@@ -176,7 +178,7 @@ func (s *Scanner) Field(name string) Field {
 	f.ev = evidenceOf(w)
 	f.phone, f.card = f.ev == ofPhone && !foldEqual(w, "call") && !foldEqual(w, "cell") && !foldEqual(w, "sms"), f.ev == ofCard
 	f.version = len(w) >= 7 && foldEqual(w[len(w)-7:], "version")
-	f.kube, f.plain = kubeBody(name, len(name)-len(last))
+	f.kube, f.plain = kubeBody(name)
 	if s.set.Has(K8sSecret) {
 		f.kind = kindColumn(name)
 	}
@@ -213,16 +215,18 @@ func (f Field) Named() bool { return f.whole != 0 || f.any }
 
 // KindColumn returns the name of the column that holds the kind of the object of
 // which this column may be the data: of a record that is a Secret itself, the name
-// of data.x tells nothing, and kind tells all. "" when there is none.
+// of data.x tells nothing, and kind tells all. "" when there is none. Of an object
+// that is a Secret the whole value is its body; of one that is a SecretList the
+// values of items have to be searched, by FindBodies.
 func (f Field) KindColumn() string { return f.kind }
 
-// kindColumn finds data or stringData among the words of a name.
+// kindColumn finds data, stringData or items among the words of a name.
 func kindColumn(name string) string {
-	for i := 0; i+5 < len(name); i++ {
+	for i := range name {
 		if i > 0 && name[i-1] != '.' {
 			continue
 		}
-		if rest := name[i:]; len(rest) > 5 && rest[:5] == "data." || len(rest) > 11 && rest[:11] == "stringData." {
+		if rest := name[i:]; rest == "items" || len(rest) > 5 && rest[:5] == "data." || len(rest) > 11 && rest[:11] == "stringData." {
 			return name[:i] + "kind"
 		}
 	}
@@ -238,18 +242,14 @@ func numeric(s string) bool {
 	return true
 }
 
-// kubeBody reports whether name[:at] is the body of an object in a request or a
+// kubeBody reports whether a name is of the body of an object in a request or a
 // response: …requestObject.data. and its like. plain says that it is stringData.
-func kubeBody(name string, at int) (body, plain bool) {
-	if at == 0 {
-		return false, false
-	}
-	path := name[:at-1]
-	for _, data := range [...]string{"data", "stringData"} {
-		for _, object := range [...]string{"requestObject", "responseObject", "request_object", "response_object"} {
-			if n := len(path) - len(data) - 1; n >= len(object) && path[n+1:] == data && path[n] == '.' && path[n-len(object):n] == object {
-				return true, data != "data"
-			}
+func kubeBody(name string) (body, plain bool) {
+	for _, object := range [...]string{"requestObject.", "responseObject.", "request_object.", "response_object."} {
+		if i := strings.Index(name, object); i >= 0 {
+			rest := name[i+len(object):]
+			plain = strings.HasPrefix(rest, "stringData.")
+			return plain || strings.HasPrefix(rest, "data."), plain
 		}
 	}
 	return false, false

@@ -86,7 +86,8 @@ func TestFields(t *testing.T) {
 	f("user.phone", "2026550143", "phone=2026550143;")
 	f("card_number", "4222222222222", "pan=4222222222222;")
 	f("app.version", "10.1.2.3", "")
-	f("requestObject.data.tls.key", "czNjcjN0", "")
+	f("requestObject.data.tls.key", "czNjcjN0", "k8s-secret=czNjcjN0;")
+	f("requestObject.data..dockerconfigjson", "czNjcjN0", "k8s-secret=czNjcjN0;")
 	f("requestObject.data.key", "czNjcjN0", "k8s-secret=czNjcjN0;")
 	f("requestObject.stringData.key", "s3cr3t", "k8s-secret=s3cr3t;")
 	f("requestObject.data.key", "plain text", "")
@@ -100,7 +101,7 @@ func TestFields(t *testing.T) {
 func TestKindColumn(t *testing.T) {
 	s := New(All())
 	for name, want := range map[string]string{
-		"data.user": "kind", "stringData.a.b": "kind", "items.0.data.tls.crt": "items.0.kind", "data": "", "metadata.name": "", "mydata.x": "", "object.data.": "",
+		"data.user": "kind", "stringData.a.b": "kind", "items.0.data.tls.crt": "items.0.kind", "data": "", "metadata.name": "", "mydata.x": "", "object.data.": "", "items": "kind", "responseObject.items": "responseObject.kind",
 	} {
 		if got := s.Field(name).KindColumn(); got != want {
 			t.Errorf("%s: %q, want %q", name, got, want)
