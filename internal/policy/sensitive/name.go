@@ -151,6 +151,7 @@ type Field struct {
 	ev      evidence // what the name says
 	phone   bool     // values are telephone's numbers
 	card    bool     // values are numbers of cards
+	who     bool     // values are ids of AWS keys that say who acted, and are no secrets
 	version bool     // values are versions: dotted numbers are no addresses
 	kube    bool     // values in base64 are of a Kubernetes Secret
 	plain   bool     // and so are those that are not
@@ -177,6 +178,7 @@ func (s *Scanner) Field(name string) Field {
 	w := buf[:copy(buf[:], last[max(0, len(last)-len(buf)):])]
 	f.ev = evidenceOf(w)
 	f.phone, f.card = f.ev == ofPhone && !foldEqual(w, "call") && !foldEqual(w, "cell") && !foldEqual(w, "sms"), f.ev == ofCard
+	f.who = strings.HasSuffix(name, "userIdentity.accessKeyId")
 	f.version = len(w) >= 7 && foldEqual(w[len(w)-7:], "version")
 	f.kube, f.plain = kubeBody(name)
 	if s.set.Has(K8sSecret) {

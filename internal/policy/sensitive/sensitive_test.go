@@ -92,6 +92,8 @@ func TestFields(t *testing.T) {
 	f("requestObject.stringData.key", "s3cr3t", "k8s-secret=s3cr3t;")
 	f("requestObject.data.key", "plain text", "")
 	f("secret_access_key", "wJalrXUtnFEMI/K7MDENG+bPxRfiCYzEXAMPLEKE", "aws-secret-key=wJalrXUtnFEMI/K7MDENG+bPxRfiCYzEXAMPLEKE;")
+	f("userIdentity.accessKeyId", "AKIA"+"IOSFODNN7EXAMPLE", "")
+	f("responseElements.accessKey.accessKeyId", "AKIA"+"IOSFODNN7EXAMPLE", "aws-access-key=AKIA"+"IOSFODNN7EXAMPLE;")
 	f("tokens", "17", "")
 	f("next_page_token", "CAUQAA17abcdefgh1234", "")
 	f("x-api-key", "0f8fad5b-d9cb-469f-a165-708677200017", "secret-assignment=0f8fad5b-d9cb-469f-a165-708677200017;")

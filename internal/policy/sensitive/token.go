@@ -81,7 +81,7 @@ var starts = func() (t [256][]token) {
 // token looks for a vendor's token at the start of the word v[start:end].
 func (c *scan) token(start, end int) bool {
 	k, n := tokenIn(c.v[start:end])
-	if k == 0 {
+	if k == 0 || k == AWSAccessKey && c.f.who {
 		return false
 	}
 	found := c.emit(k, start, start+n)
