@@ -168,7 +168,7 @@ func Match(strong, all, members int, flags, declared bool) bool {
 	if declared {
 		return all >= 3
 	}
-	return strong >= 3 || strong == 2 && (all >= 6 || all >= 3 && all == members) || flags && all >= 7
+	return strong >= 3 || strong == 2 && (all >= 6 || all >= 3 && all == members) || flags && all >= 3
 }
 
 // Access is one access log record by operator. Slots alias what was read.
