@@ -39,11 +39,19 @@ type node struct {
 	cols  map[string]meaning // by stored name
 	bound []boundColumn      // of the batch at hand, best rank first
 
-	// What the value of the row before came to: most values of a batch repeat.
+	// What values of rows before came to: most values of a batch repeat.
 	seen  bool
 	value []byte
-	num   uint64
 	held  bool
+	nums  [16]remembered
+	gen   uint32 // of the binding
+}
+
+// remembered is what a number came to, in one binding.
+type remembered struct {
+	num  uint64
+	gen  uint32
+	held bool
 }
 
 // meaning of a stored column for one leaf; rank < 0 is none.
@@ -172,6 +180,9 @@ func bind(n *node, b *record.Batch) {
 		return
 	}
 	n.bound, n.seen = n.bound[:0], false
+	if n.gen++; n.gen == 0 {
+		n.nums, n.gen = [16]remembered{}, 1
+	}
 	for _, c := range b.Columns() {
 		if len(c.Rows) == 0 {
 			continue
@@ -255,11 +266,19 @@ func (m *Matcher) row(n *node, b *record.Batch, i int) bool {
 			return n.held
 		}
 		num := c.col.Nums[k]
-		if n.seen && len(n.bound) == 1 && num == n.num {
-			return n.held
+		known := &n.nums[(num^num>>7^num>>52)%uint64(len(n.nums))]
+		if len(n.bound) == 1 && known.gen == n.gen && known.num == num {
+			return known.held
 		}
-		n.held, n.seen, n.num = holds(n.leaf, c.col.Value(k), c.numbers), true, num
-		return n.held
+		held := false
+		if _, is := n.leaf.(Range); is {
+			held = holds(n.leaf, c.col.Value(k), c.numbers)
+		} else {
+			m.line = c.col.Value(k).AppendText(m.line[:0])
+			held = n.text(m.line)
+		}
+		*known = remembered{num, n.gen, held}
+		return held
 	}
 	return false
 }

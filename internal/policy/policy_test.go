@@ -371,3 +371,22 @@ func TestCoveredNamesAreBounded(t *testing.T) {
 		t.Errorf("%d names are remembered", n)
 	}
 }
+
+// TestAccessLogsAllocateNothing holds the whole of a policy with all detectors on
+// to no allocation per record of an access log.
+func TestAccessLogsAllocateNothing(t *testing.T) {
+	if raceEnabled {
+		t.Skip("the race detector allocates on its own")
+	}
+	p := must(t, everything)
+	var b record.Batch
+	accessLogs(&b, 1000)
+	apply(t, p, &b) // addresses are personal: from now on they are redacted
+	n := testing.AllocsPerRun(20, func() {
+		apply(t, p, &b)
+		b.Account.Dropped = b.Account.Dropped[:0]
+	})
+	if n > 20 {
+		t.Errorf("%v allocations for %d records", n, b.Len())
+	}
+}
