@@ -104,7 +104,9 @@ type Cursor struct {
 	start uint32 // where value next begins
 	last  *memory
 	one   memory
-	shift uint8 // of a hash, to a slot
+	shift uint8 // of a hash, to a slot; 0 is none
+	tries uint8 // slots asked
+	hits  uint8 // and found right
 	seen  [slots]memory
 }
 
@@ -141,13 +143,14 @@ const (
 	slots = 256
 	few   = 32
 	many  = 512
+	trial = 240
 )
 
 // Reset begins a column: value i is data[ends[i-1]:ends[i]].
 func (c *Cursor) Reset(s *Scanner, f Field, data []byte, ends []uint32) {
 	c.scan = scan{s: s, set: s.set, f: f}
 	c.data, c.ends, c.next, c.start = data, ends, 0, 0
-	c.one, c.last = memory{}, &c.one
+	c.one, c.last, c.tries, c.hits = memory{}, &c.one, 0, 0
 	switch n := len(ends); {
 	case n < few:
 		c.shift = 0
@@ -203,7 +206,11 @@ func (c *Cursor) Next(dst []Finding) (int, []Finding) {
 			} else {
 				m = &c.one
 			}
-			if !m.is(data, v) {
+			again := m.is(data, v)
+			if c.tries < trial {
+				c.judge(again)
+			}
+			if !again {
 				n := len(dst)
 				dst = c.look(dst, v)
 				m.keep(start, end, dst[n:])
@@ -225,6 +232,17 @@ func (c *Cursor) Next(dst []Finding) (int, []Finding) {
 		return i, dst
 	}
 	return -1, dst
+}
+
+// judge counts whether a slot knew a value. Where of the first values few were
+// known, as in a column of ids, no more slots are asked.
+func (c *Cursor) judge(known bool) {
+	if known {
+		c.hits++
+	}
+	if c.tries++; c.tries == trial && c.hits < trial/8 {
+		c.shift = 0
+	}
 }
 
 // look is Scanner.FindIn.
