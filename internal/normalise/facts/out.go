@@ -40,7 +40,7 @@ type Columns struct {
 	takenStrs [field.Count]*record.Column
 	takenInts [field.Count]*record.Column
 
-	own map[string]*record.Column // of OwnText, when nothing is taken
+	own map[string]*ownText // of OwnText
 }
 
 // Bind makes b the batch that is written, and reports whether what was
@@ -82,6 +82,10 @@ type Out struct {
 	Service []byte
 	Format  string // layout that matched
 	Status  Status
+	// Odd is what did not fit in a record that is Partial: a column or a member by
+	// the name that the layout has for it, or a word of the parser's. It is never a
+	// value. "" is unknown.
+	Odd string
 }
 
 // Bare reports whether every name is free.
@@ -141,6 +145,14 @@ func (o *Out) Own(name string) string {
 // costs allocations, not memory.
 const maxOwn = 4096
 
+// ownText is where the values of a name are kept that OwnText met.
+type ownText struct {
+	name  string // NAME, or what stands for it when only intake may set it
+	at    *record.Column
+	taken *record.Column // of NAME_extracted
+	attr  Place
+}
+
 // OwnText writes a value of the payload that carries the sender's own name, such
 // as a pair of a text line. An empty name, or one of more than 256 bytes, is left
 // out: the body has it.
@@ -148,19 +160,28 @@ func (o *Out) OwnText(name, v []byte) {
 	if len(name) == 0 || len(name) > 256 {
 		return
 	}
-	if !o.Bare() {
-		o.B.StrBytes(o.Own(string(name)), v)
+	own := o.Cols.own[string(name)]
+	if own == nil {
+		if o.Cols.own == nil || len(o.Cols.own) >= maxOwn {
+			o.Cols.own = make(map[string]*ownText)
+		}
+		own = &ownText{name: string(name)}
+		if Reserved(own.name) {
+			own.name += Extracted
+		}
+		o.Cols.own[string(name)] = own
+	}
+	if !o.Bare() && (o.Attrs != nil && o.Attrs.Holds(&own.attr, own.name) || o.within(own.name)) {
+		if own.taken == nil {
+			own.taken = o.B.Open(own.name+Extracted, record.String)
+		}
+		o.B.PutBytes(own.taken, v)
 		return
 	}
-	c := o.Cols.own[string(name)]
-	if c == nil {
-		if o.Cols.own == nil || len(o.Cols.own) >= maxOwn {
-			o.Cols.own = make(map[string]*record.Column)
-		}
-		c = o.B.Open(o.Own(string(name)), record.String)
-		o.Cols.own[string(name)] = c
+	if own.at == nil {
+		own.at = o.B.Open(own.name, record.String)
 	}
-	o.B.PutBytes(c, v)
+	o.B.PutBytes(own.at, v)
 }
 
 // Severity writes severity_text as it was written, and the number that it stands
@@ -261,3 +282,15 @@ func (o *Out) MeshType(v string) {
 
 // Partial lowers the status of a layout that matched only in part.
 func (o *Out) Partial() { o.Status = Partial }
+
+// PartialOf is Partial, and says what did not fit, as Odd does. The first that did
+// not is told.
+func (o *Out) PartialOf(what string) {
+	o.Status = Partial
+	if o.Odd == "" && len(what) <= maxOdd {
+		o.Odd = what
+	}
+}
+
+// maxOdd bounds what is told of what did not fit.
+const maxOdd = 64
