@@ -2,6 +2,7 @@ package normalise
 
 import (
 	"slices"
+	"strings"
 
 	"github.com/meshtrail/meshtrail/internal/normalise/applog"
 	"github.com/meshtrail/meshtrail/internal/normalise/envoy"
@@ -17,14 +18,14 @@ import (
 
 // tables are the JSON layouts that are read by tables. Of several that know a
 // shape the first is asked first.
-var tables = slices.Concat[[]*table.Table](envoy.Tables, meshTables, webTables, auditTables, applog.Tables)
+var tables = slices.Concat[[]*table.Table](envoy.Tables, meshTables, webTables, auditTables, hostTables, applog.Tables)
 
 // texts are the parsers of text lines. Of several that read a line the first is
 // asked first; only those are asked whose lines may begin with its first byte.
 var texts = slices.Concat([]text{
 	{platforms: envoy.Platforms, begins: `["A`, fresh: func() facts.Line { return new(envoy.Line) }},
 	{platforms: []string{"linkerd"}, begins: "0123456789[", fresh: func() facts.Line { return new(linkerd.Access) }},
-}, meshTexts, auditTexts, webTexts)
+}, meshTexts, auditTexts, hostTexts, webTexts)
 
 // A text is one parser of text lines.
 type text struct {
@@ -42,7 +43,7 @@ var plain = []facts.Format{
 }
 
 var formats = func() []facts.Format {
-	all := slices.Concat(envoy.Formats, linkerd.Formats, hubble.Formats, meshFormats, auditFormats, webFormats, applog.Formats, plain)
+	all := slices.Concat(envoy.Formats, linkerd.Formats, hubble.Formats, meshFormats, auditFormats, hostFormats, webFormats, applog.Formats, plain)
 	for i, t := range tables {
 		if i == 0 || t.Format.Name != tables[i-1].Format.Name { // one layout may have several tables
 			all = append(all, t.Format)
@@ -77,3 +78,20 @@ func Known(platform string) bool {
 	_, known := slices.BinarySearch(platformNames, platform)
 	return known
 }
+
+// JSON reports whether the records of a layout are JSON objects, so that names
+// tell more of them than a text does.
+func JSON(format string) bool { return ofJSON[format] }
+
+var ofJSON = func() map[string]bool {
+	m := map[string]bool{"json": true, "hubble-flow": true, "hubble-event": true}
+	for _, f := range formats {
+		if strings.HasSuffix(f.Name, "-json") {
+			m[f.Name] = true
+		}
+	}
+	for _, t := range tables {
+		m[t.Format.Name] = true
+	}
+	return m
+}()

@@ -14,6 +14,9 @@ const (
 	AWSVPCID
 	AWSVPCInterfaceID
 	AWSVPCSubnetID
+	AuditdEventID
+	AuthKeyFingerprint
+	AuthMethod
 	ClientAddress
 	ClientPort
 	CodeFilePath
@@ -36,6 +39,7 @@ const (
 	ErrorCode
 	EventAction
 	EventCode
+	EventCount
 	EventName
 	ExceptionMessage
 	ExceptionStacktrace
@@ -43,6 +47,7 @@ const (
 	EventOutcome
 	EventProvider
 	EventReason
+	FilePath
 	HAProxyRequestHeaders
 	HAProxyResponseHeaders
 	HostID
@@ -172,16 +177,24 @@ const (
 	NetworkProtocolVersion
 	NetworkTransport
 	NetworkType
+	ObserverEgress
+	ObserverIngress
+	ObserverProduct
+	ObserverVendor
+	ObserverVersion
+	ParseError
 	ParseEscaped
 	ParseFormat
 	ParseStatus
 	ProcessCommandLine
+	ProcessExecutableName
 	ProcessExecutablePath
 	ProcessExitCode
 	ProcessExitSignal
 	ProcessParentPID
 	ProcessPID
 	ProcessWorkingDirectory
+	ProcessTTY
 	RPCGRPCStatusCode
 	ServerAddress
 	ServerPort
@@ -192,9 +205,11 @@ const (
 	SourcePort
 	SpanID
 	SyslogAppname
+	SyslogFacility
 	SyslogMsgid
 	SyslogPriority
 	SyslogProcid
+	SystemdUnit
 	ThreadID
 	ThreadName
 	TLSCipher
@@ -214,6 +229,8 @@ const (
 	UserID
 	UserName
 	UserRoles
+	UserTargetID
+	UserTargetName
 	Body
 	Count // how many there are
 )
@@ -223,6 +240,9 @@ var names = [Count]string{
 	AWSVPCID:                         "aws.vpc.id",
 	AWSVPCInterfaceID:                "aws.vpc.interface_id",
 	AWSVPCSubnetID:                   "aws.vpc.subnet_id",
+	AuditdEventID:                    "auditd.event.id",
+	AuthKeyFingerprint:               "auth.key.fingerprint",
+	AuthMethod:                       "auth.method",
 	ClientAddress:                    "client.address",
 	ClientPort:                       "client.port",
 	CodeFilePath:                     "code.file.path",
@@ -245,6 +265,7 @@ var names = [Count]string{
 	ErrorCode:                        "error.code",
 	EventAction:                      "event.action",
 	EventCode:                        "event.code",
+	EventCount:                       "event.count",
 	EventName:                        "event.name",
 	ExceptionMessage:                 "exception.message",
 	ExceptionStacktrace:              "exception.stacktrace",
@@ -252,6 +273,7 @@ var names = [Count]string{
 	EventOutcome:                     "event.outcome",
 	EventProvider:                    "event.provider",
 	EventReason:                      "event.reason",
+	FilePath:                         "file.path",
 	HAProxyRequestHeaders:            "haproxy.http.request.captured_headers",
 	HAProxyResponseHeaders:           "haproxy.http.response.captured_headers",
 	HostID:                           "host.id",
@@ -381,16 +403,24 @@ var names = [Count]string{
 	NetworkProtocolVersion:           "network.protocol.version",
 	NetworkTransport:                 "network.transport",
 	NetworkType:                      "network.type",
+	ObserverEgress:                   "observer.egress.interface.name",
+	ObserverIngress:                  "observer.ingress.interface.name",
+	ObserverProduct:                  "observer.product",
+	ObserverVendor:                   "observer.vendor",
+	ObserverVersion:                  "observer.version",
+	ParseError:                       "parse.error",
 	ParseEscaped:                     "parse.escaped",
 	ParseFormat:                      "parse.format",
 	ParseStatus:                      "parse.status",
 	ProcessCommandLine:               "process.command_line",
+	ProcessExecutableName:            "process.executable.name",
 	ProcessExecutablePath:            "process.executable.path",
 	ProcessExitCode:                  "process.exit.code",
 	ProcessExitSignal:                "process.exit.signal",
 	ProcessParentPID:                 "process.parent_pid",
 	ProcessPID:                       "process.pid",
 	ProcessWorkingDirectory:          "process.working_directory",
+	ProcessTTY:                       "process.tty.name",
 	RPCGRPCStatusCode:                "rpc.grpc.status_code",
 	ServerAddress:                    "server.address",
 	ServerPort:                       "server.port",
@@ -401,9 +431,11 @@ var names = [Count]string{
 	SourcePort:                       "source.port",
 	SpanID:                           "span_id",
 	SyslogAppname:                    "syslog.appname",
+	SyslogFacility:                   "syslog.facility",
 	SyslogMsgid:                      "syslog.msgid",
 	SyslogPriority:                   "syslog.priority",
 	SyslogProcid:                     "syslog.procid",
+	SystemdUnit:                      "systemd.unit",
 	ThreadID:                         "thread.id",
 	ThreadName:                       "thread.name",
 	TLSCipher:                        "tls.cipher",
@@ -423,6 +455,8 @@ var names = [Count]string{
 	UserID:                           "user.id",
 	UserName:                         "user.name",
 	UserRoles:                        "user.roles",
+	UserTargetID:                     "user.target.id",
+	UserTargetName:                   "user.target.name",
 	Body:                             "body",
 }
 

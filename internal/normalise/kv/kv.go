@@ -94,6 +94,18 @@ func (s *Scanner) Next() (p Pair, ok bool) {
 	return p, true
 }
 
+// Goon makes the words behind a pair that are no pairs themselves part of its
+// value: "op=change password id=1". p is the last pair of Next, not quoted.
+func (s *Scanner) Goon(p *Pair) {
+	for len(s.rest) > 1 && s.rest[0] == ' ' && s.rest[1] > ' ' && s.rest[1] != ':' && s.rest[1] != '(' && !IsPair(s.rest[1:]) {
+		n := 1
+		for n < len(s.rest) && s.rest[n] > ' ' {
+			n++
+		}
+		p.Value, s.rest = p.Value[:len(p.Value)+n], s.rest[n:]
+	}
+}
+
 // value reads the value that the rest begins with.
 func (s *Scanner) value(p *Pair) {
 	b := s.rest

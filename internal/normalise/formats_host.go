@@ -1,0 +1,21 @@
+package normalise
+
+import (
+	"slices"
+
+	"github.com/meshtrail/meshtrail/internal/normalise/auditd"
+	"github.com/meshtrail/meshtrail/internal/normalise/facts"
+	"github.com/meshtrail/meshtrail/internal/normalise/table"
+)
+
+// What machines and what runs on them say of acts, logins and packets. A platform
+// is one line of each list.
+var (
+	hostTables = slices.Concat[[]*table.Table](auditd.Tables)
+
+	hostTexts = []text{
+		{platforms: []string{"auditd"}, begins: "tna[ABCDEFGHIKLMNOPRSTUV", fresh: func() facts.Line { return new(auditd.Line) }},
+	}
+
+	hostFormats = slices.Concat(auditd.Formats)
+)
