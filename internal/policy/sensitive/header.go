@@ -20,7 +20,7 @@ func (c *scan) short(start, end int, why uint8) {
 		c.userOption(end)
 		return
 	}
-	if why&asName == 0 {
+	if why&asName == 0 || end-start < 3 || class[c.v[end-1]] != digit && byTail[tailOf(c.v[start:end])] == 0 {
 		return
 	}
 	if ev := evidenceOf(c.v[max(start, end-64):end]); ev != noEvidence && !c.replaced(start, end) {
