@@ -45,6 +45,7 @@ type node struct {
 	held  bool
 	nums  [16]remembered
 	gen   uint32 // of the binding
+	every int8   // what it comes to in every record of the batch: 1, -1; 0 differs
 }
 
 // remembered is what a number came to, in one binding.
@@ -170,12 +171,70 @@ func (n *node) meaning(column string) meaning {
 
 // Bind prepares the matcher for the records of b, which it keeps until the next
 // Bind: MatchRow must not be called once b has changed.
-func (m *Matcher) Bind(b *record.Batch) { bind(&m.root, b) }
+func (m *Matcher) Bind(b *record.Batch) { m.bind(&m.root, b) }
 
-func bind(n *node, b *record.Batch) {
+// Never reports whether the predicate holds for no record of the bound batch, as
+// far as that can be told without looking at records. False tells nothing.
+func (m *Matcher) Never() bool { return m.root.every < 0 }
+
+func (m *Matcher) bind(n *node, b *record.Batch) {
+	n.every = 0
 	for i := range n.parts {
-		bind(&n.parts[i], b)
+		m.bind(&n.parts[i], b)
 	}
+	m.columns(n, b)
+	switch n.kind {
+	case nodeTrue:
+		n.every = 1
+	case nodeFalse:
+		n.every = -1
+	case nodeNot:
+		n.every = -n.parts[0].every
+	case nodeAnd, nodeOr:
+		n.every = joined(n)
+	case nodeLeaf:
+		n.every = m.ofAll(n, b)
+	}
+}
+
+// joined is what an And or an Or comes to in every record.
+func joined(n *node) int8 {
+	decides := int8(-1) // of an And: one part that never holds
+	if n.kind == nodeOr {
+		decides = 1
+	}
+	all := -decides
+	for i := range n.parts {
+		switch n.parts[i].every {
+		case decides:
+			return decides
+		case 0:
+			all = 0
+		}
+	}
+	return all
+}
+
+// ofAll is what a leaf comes to in every record: nothing without a column, and one
+// thing where all records have the same value.
+func (m *Matcher) ofAll(n *node, b *record.Batch) int8 {
+	switch n.res.Asked {
+	case Line, Class, AnyField:
+		return 0
+	}
+	switch {
+	case len(n.bound) == 0:
+		return -1
+	case len(n.bound) > 1 || len(n.bound[0].col.Rows) != b.Len() || !n.bound[0].col.Constant():
+		return 0
+	case m.row(n, b, 0):
+		return 1
+	}
+	return -1
+}
+
+// columns finds the columns of the batch that a leaf means.
+func (m *Matcher) columns(n *node, b *record.Batch) {
 	if n.kind != nodeLeaf || n.res.Asked == Line || n.res.Asked == Class {
 		return
 	}
@@ -214,6 +273,9 @@ func (m *Matcher) MatchRow(b *record.Batch, i int) bool {
 }
 
 func (m *Matcher) row(n *node, b *record.Batch, i int) bool {
+	if n.every != 0 {
+		return n.every > 0
+	}
 	switch n.kind {
 	case nodeTrue:
 		return true

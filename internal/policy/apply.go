@@ -13,6 +13,7 @@ import (
 type session struct {
 	p        *Policy
 	matchers []*match.Matcher             // by rule; nil without a condition
+	active   []int                        // rules that may decide of a record of the batch
 	fate     []int32                      // by record: index of the dropping rule, or -1
 	hits     [][]bool                     // by rule and record: the condition of a rule that changes or sets
 	covered  []map[string]bool            // by rule: names of columns and whether it looks at them
@@ -186,7 +187,13 @@ func (p *Policy) list(to []record.Count, counts []uint64) []record.Count {
 // decide says of each record whether a rule drops it, and sets the class of the
 // others. It returns how many will be dropped.
 func (s *session) decide(b *record.Batch, class record.Class) (dropped int) {
-	s.fate = s.fate[:0]
+	s.fate, s.active = s.fate[:0], s.active[:0]
+	for j := range s.p.rules {
+		r, m := &s.p.rules[j], s.matchers[j]
+		if (r.verdict != stays || r.class != "") && (m == nil || !m.Never()) {
+			s.active = append(s.active, j)
+		}
+	}
 	for i := range b.Len() {
 		fate, to, by := s.record(b, i)
 		s.fate = append(s.fate, fate)
@@ -208,14 +215,11 @@ func (s *session) decide(b *record.Batch, class record.Class) (dropped int) {
 // record returns the rule that drops record i, or -1, and the class that a rule
 // gives it, if any, and which.
 func (s *session) record(b *record.Batch, i int) (fate int32, class record.Class, by int) {
-	p, safe, by := s.p, false, -1
-	if !p.decides {
-		return -1, "", -1
-	}
-	for j := range p.rules {
-		r := &p.rules[j]
+	safe, by := false, -1
+	for _, j := range s.active {
+		r := &s.p.rules[j]
 		removes := r.verdict == drops || r.verdict == samples
-		if r.verdict == stays && r.class == "" || removes && safe || class != "" && r.verdict == stays {
+		if removes && safe || class != "" && r.verdict == stays {
 			continue
 		}
 		if m := s.matchers[j]; m != nil && !m.MatchRow(b, i) {

@@ -38,7 +38,6 @@ type Policy struct {
 	classes map[record.Class]Retention
 	byEvent bool // retention counts from the event time alone
 	def     record.Class
-	decides bool // some rule drops, keeps, samples or classifies
 	marks   bool // some rule that changes or sets has a condition
 	sets    bool
 	left    map[string]bool // what detectors leave of a value that is all secret
@@ -163,7 +162,6 @@ func (c *Config) all() []Rule {
 func (p *Policy) add(r rule) {
 	n := len(p.rules)
 	p.rules = append(p.rules, r)
-	p.decides = p.decides || r.verdict != stays || r.class != ""
 	p.sets = p.sets || r.set != nil
 	p.marks = p.marks || r.set != nil || r.change != nil && r.when != nil
 	if r.change == nil {

@@ -43,6 +43,10 @@ func (b *Batch) Number() {
 	numberers.Put(n)
 }
 
+// Constant reports whether the column has values and all of them are equal. It
+// compares whole stretches of bytes, and no value with another.
+func (c *Column) Constant() bool { return len(c.Rows) > 0 && c.constant() }
+
 // constant reports whether all values of a column are equal.
 func (c *Column) constant() bool {
 	if c.Kind != String {
