@@ -178,7 +178,7 @@ func (s *Scanner) Field(name string) Field {
 	w := buf[:copy(buf[:], last[max(0, len(last)-len(buf)):])]
 	f.ev = evidenceOf(w)
 	f.phone, f.card = f.ev == ofPhone && !foldEqual(w, "call") && !foldEqual(w, "cell") && !foldEqual(w, "sms"), f.ev == ofCard
-	f.who = strings.HasSuffix(name, "userIdentity.accessKeyId")
+	f.who = strings.HasSuffix(name, "userIdentity.accessKeyId") || strings.HasSuffix(name, "userIdentity.principalId") || strings.HasSuffix(name, "user.extra.accessKeyId")
 	f.version = len(w) >= 7 && foldEqual(w[len(w)-7:], "version")
 	f.kube, f.plain = kubeBody(name)
 	if s.set.Has(K8sSecret) {
