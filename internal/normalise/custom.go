@@ -176,7 +176,7 @@ func (c *customs) read(line []byte, o *facts.Out) bool {
 		}
 		f.Write(&c.access, o)
 		if !whole {
-			o.Partial()
+			o.PartialOf("columns")
 		}
 		return true
 	}

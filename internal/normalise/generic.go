@@ -15,7 +15,7 @@ import (
 func (n *Normaliser) generic(o *jsonscan.Object, l *layout, platform string) {
 	n.out.Format, n.out.Status = "json", facts.OK
 	if platform != "" {
-		n.out.Partial() // declared to be a platform's, and is not
+		n.out.PartialOf("platform") // declared to be a platform's, and is not
 	}
 	body := l.body(o)
 	when, ns := l.time(o)

@@ -133,6 +133,9 @@ func (n *Normaliser) Append(b *record.Batch, raw *record.Raw, opt *Options) erro
 	}
 	n.out.Put(field.ParseFormat, n.out.Format)
 	n.out.Put(field.ParseStatus, n.out.Status.String())
+	if n.out.Odd != "" && n.out.Status == facts.Partial {
+		n.out.Put(field.ParseError, n.out.Odd)
+	}
 	if opt.Source != "" {
 		n.out.Put(field.LogSource, opt.Source)
 	}
@@ -240,7 +243,7 @@ func (n *Normaliser) line(p []byte, platform string) {
 				inner = bytes.TrimRight(unwrap(p).rest, "\r\n")
 			}
 		}
-		if !n.lines.read(inner, &n.out) && !n.syslogged(inner) && !n.any.Text(inner, &n.out) {
+		if !n.lines.read(inner, &n.out) && !n.syslogged(inner) && !n.anyText(inner, w.stamped, &n.out) {
 			n.out.Format, n.out.Status = "text", facts.None
 		}
 		n.out.Str(field.Body, p)
@@ -266,6 +269,7 @@ type wrapper struct {
 	stream   []byte // of a CRI line
 	partial  bool   // CRI: the line goes on
 	prefixed bool
+	stamped  []byte // rest with the time before it, which the program may have written itself
 	pod      []byte // that kubectl named, and its container
 	place    []byte
 }
@@ -292,9 +296,21 @@ func unwrap(p []byte) wrapper {
 		return w
 	}
 	if after[0] == '{' || after[0] == '[' || after[0] == '"' {
-		w.rest, w.time, w.prefixed = after, ns, true
+		w.rest, w.time, w.prefixed, w.stamped = after, ns, true, w.rest
 	}
 	return w
+}
+
+// anyText reads a line of any program. A time that may be kubectl's or the
+// program's own ([main] stands behind it in either) is the program's when the line
+// says more with it.
+func (n *Normaliser) anyText(inner, stamped []byte, o *facts.Out) bool {
+	if len(stamped) > 0 {
+		if line := bytes.TrimRight(stamped, "\r\n"); n.any.Text(line, o) {
+			return true
+		}
+	}
+	return n.any.Text(inner, o)
 }
 
 // kubectl reads [pod/NAME/CONTAINER] and the space behind it.

@@ -73,13 +73,13 @@ func (n *Normaliser) byTable(o *jsonscan.Object, l *layout, t *tabled) bool {
 			if m.Kind == jsonscan.String {
 				continue
 			}
-			n.out.Partial()
+			n.out.PartialOf(m.Name.Text)
 		}
 		// Of several members that one slot stands for Finish sees the first alone.
 		if r != nil && (!r.Takes() || s.Member(r.Slot()) == m) {
 			done, odd := r.Put(&n.out, m)
 			if odd {
-				n.out.Partial()
+				n.out.PartialOf(m.Name.Text)
 			}
 			if done {
 				continue

@@ -72,6 +72,7 @@ type Pipeline struct {
 	now      func() time.Time
 	log      *slog.Logger
 	meter    *meter
+	parsed   *understood
 	workers  sync.Pool // *worker
 }
 
@@ -80,7 +81,7 @@ func New(opt Options) (*Pipeline, error) {
 	if opt.Appender == nil {
 		return nil, fault.Errorf(fault.Internal, "pipeline without an appender")
 	}
-	p := &Pipeline{appender: opt.Appender, policy: opt.Policy, limits: opt.Limits, now: opt.Now, log: opt.Logger, meter: newMeter(opt.Metrics)}
+	p := &Pipeline{appender: opt.Appender, policy: opt.Policy, limits: opt.Limits, now: opt.Now, log: opt.Logger, meter: newMeter(opt.Metrics), parsed: newUnderstood(opt.Metrics)}
 	if p.policy == nil {
 		def, err := policy.New(policy.Config{})
 		if err != nil {
@@ -338,6 +339,7 @@ func (w *worker) flush(ctx context.Context) error {
 		return err
 	}
 	w.p.meter.count(&w.main)
+	w.p.parsed.count(&w.main)
 	w.p.meter.effects(done)
 	w.p.meter.stages(normalised, applied.Sub(started), time.Since(applied))
 	for _, t := range w.main.Times() {

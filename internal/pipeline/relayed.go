@@ -52,6 +52,7 @@ func (r *relayed) Append(ctx context.Context, b *record.Batch) error {
 		r.p.meter.disbelieved.Add(float64(times))
 		r.p.meter.reclassed.Add(float64(classes))
 		r.p.meter.effects(done)
+		r.p.parsed.count(b)
 	}
 	return nil
 }

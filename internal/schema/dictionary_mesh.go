@@ -75,5 +75,6 @@ var intakeFields = []Field{
 	{Name: "overflow", Type: Text, Meaning: "JSON object of what did not fit: fields beyond the limit, and earlier values of a repeated key."},
 	{Name: "parse.format", Type: Text, Meaning: "Layout that matched."},
 	{Name: "parse.status", Type: Text, Values: "ok, partial, none", Meaning: "How much of the record was understood."},
+	{Name: "parse.error", Type: Text, Meaning: "What did not fit in a record that was understood in part: a column or a member by the name that the layout has for it, never a value."},
 	{Name: "parse.escaped", Type: Boolean, Meaning: "True when bytes that are not UTF-8 were rewritten as \\xHH."},
 }

@@ -61,7 +61,7 @@ func (l *Line) Text(line []byte, o *facts.Out) bool {
 		o.Time = w.time
 	}
 	if w.level == nil && w.logger == nil && w.thread == nil && w.pid == nil {
-		o.Partial() // a time alone
+		o.PartialOf("level") // a time alone
 	}
 	o.Severity(w.level)
 	if w.logger == nil {

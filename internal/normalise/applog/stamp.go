@@ -13,9 +13,11 @@ import (
 // named the latest in which the time is at most a day after now.
 //
 //	2006-01-02T15:04:05.000Z    ISO 8601, RFC 3339, Python (comma), PostgreSQL (zone by name)
+//	2006-01-02  5:04:05         MariaDB, whose hours have no leading zero
 //	2006/01/02 15:04:05         Go, nginx
 //	06/01/02 15:04:05           log4j's short date (Spark)
 //	060102 150405               HDFS
+//	060102 15:04:05             MySQL before 5.7, MariaDB, Tornado
 //	20060102-15:04:05:000       also with a space or T
 //	01-02 15:04:05.000          Android; with a dot Proxifier
 //	02/Jan/2006:15:04:05 -0700  common log format
@@ -24,6 +26,8 @@ import (
 //	Mon Jan  2 15:04:05 2006    ctime; Apache, with a fraction before the year
 //	1136214245.123              epoch with a fraction
 //	15:04:05.000                no day
+//
+// A zone may stand behind it, as a number or by name (zone).
 func stamp(b []byte, now int64) (ns int64, n int) {
 	if len(b) < 8 {
 		return 0, 0
@@ -32,9 +36,12 @@ func stamp(b []byte, now int64) (ns int64, n int) {
 		return letters(b, now)
 	}
 	if ns, n = facts.Stamp(b); n > 0 {
-		return ns, n + zoneName(b[n:])
+		return zoned(b, ns, n)
 	}
 	switch {
+	case len(b) > 18 && b[4] == '-' && b[7] == '-' && b[10] == ' ' && b[11] == ' ':
+		ns, n = dated(b, number(b[:4]), number(b[5:7]), number(b[8:10]), 10, ' ')
+		return ns, n
 	case b[2] == ':' && b[5] == ':':
 		n = clock(b, &ns)
 		return 0, n
@@ -69,6 +76,8 @@ func digits(b []byte) (ns int64, n int) {
 			return loose(b)
 		}
 		return ns, n
+	case n == 6 && len(b) > 14 && b[6] == ' ' && (b[9] == ':' || b[7] == ' '):
+		return dated(b, 2000+number(b[:2]), number(b[2:4]), number(b[4:6]), 6, ' ')
 	case n == 6 && len(b) > 13 && b[6] == ' ' && b[13] == ' ' && number(b[7:13]) >= 0:
 		t := [8]byte{b[7], b[8], ':', b[9], b[10], ':', b[11], b[12]}
 		if of := clock(t[:], &ns); of == 0 {
@@ -144,11 +153,16 @@ func dated(b []byte, y, m, d, at int, sep byte) (ns int64, n int) {
 	if !ok || at >= len(b) || b[at] != sep {
 		return 0, 0
 	}
-	if n = clock(b[at+1:], &ns); n == 0 {
+	if t := b[at+1:]; len(t) > 7 && t[0] == ' ' && t[2] == ':' { // the hour has no leading zero
+		padded := [8]byte{'0', t[1], t[2], t[3], t[4], t[5], t[6], t[7]}
+		n = clock(padded[:], &ns)
+	} else {
+		n = clock(t, &ns)
+	}
+	if n == 0 {
 		return 0, 0
 	}
-	n += at + 1
-	return day + ns, n + zoneName(b[n:])
+	return zoned(b, day+ns, n+at+1)
 }
 
 func yearless(b []byte, m, d, at int, now int64) (ns int64, n int) {
@@ -215,14 +229,4 @@ func loose(b []byte) (ns int64, n int) {
 		return 0, 0
 	}
 	return day + (part[0]*3600+part[1]*60+part[2])*1e9 + part[3]*1e6, n
-}
-
-// zoneName returns how many bytes a name of UTC takes behind a time.
-func zoneName(b []byte) int {
-	for _, name := range [...]string{" UTC", " GMT", " Z", " +0000"} {
-		if n := len(name); bytes.HasPrefix(b, []byte(name)) && (len(b) == n || b[n] == ' ' || b[n] == ']') {
-			return n
-		}
-	}
-	return 0
 }

@@ -158,7 +158,7 @@ func (a *Amazon) requested(o *facts.Out, i int) {
 	if host, ok := o.Request(bytes.TrimRight(v, " ")); ok && len(host) > 0 {
 		o.Server(host)
 	} else if !ok {
-		o.Partial()
+		o.PartialOf("request")
 	}
 }
 

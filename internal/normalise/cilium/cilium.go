@@ -133,13 +133,13 @@ func constant(dst, b []byte) []byte {
 func (l *MonitorLine) identities(b []byte, o *facts.Out) {
 	_, b, ok := bytes.Cut(b, []byte("identity "))
 	if !ok {
-		o.Partial()
+		o.PartialOf("identity")
 		return
 	}
 	source, rest, _ := bytes.Cut(b, []byte("->"))
 	end := bytes.IndexAny(rest, " :,")
 	if end < 0 {
-		o.Partial()
+		o.PartialOf("identity")
 		return
 	}
 	identity(o, field.MeshSourceIdentityID, source)
@@ -263,7 +263,7 @@ func action(o *facts.Out, v []byte) {
 	case "audit":
 		what, verdict = "audit", "AUDIT"
 	default:
-		o.Partial()
+		o.PartialOf("action")
 		return
 	}
 	o.Derive(field.MeshVerdict, verdict)

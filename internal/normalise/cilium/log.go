@@ -33,7 +33,7 @@ func (l *LogLine) Text(line []byte, o *facts.Out) bool {
 		switch string(p.Key) {
 		case "time", "ts":
 			if ns, ok := facts.Time(v); !ok {
-				o.Partial()
+				o.PartialOf("time")
 			} else if !o.Fixed {
 				o.Time = ns
 			}

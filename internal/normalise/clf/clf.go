@@ -325,7 +325,7 @@ func (l *Line) write(o *facts.Out, format string) {
 		}
 	}
 	if l.partial {
-		o.Partial()
+		o.PartialOf("columns")
 	}
 	if !o.Fixed && facts.Plausible(l.time) {
 		o.Time = l.time

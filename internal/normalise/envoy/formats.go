@@ -42,7 +42,7 @@ func (l *Line) Text(line []byte, o *facts.Out) bool {
 	}
 	l.access.Write(o, declared)
 	if !whole {
-		o.Partial()
+		o.PartialOf(l.access.misfit)
 	}
 	return true
 }

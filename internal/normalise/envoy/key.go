@@ -145,6 +145,19 @@ var Platforms = []string{"envoy", "istio", "consul", "kuma", "appmesh", "osm", "
 // Family reports whether a platform's access logs are Envoy's.
 func Family(platform string) bool { return platform != "" && slices.Contains(Platforms, platform) }
 
+// columns are the keys' names as Istio writes them, to say which one did not fit.
+var columns = func() (list [numKeys]string) {
+	for name, k := range keys {
+		if strings.ContainsFunc(name, func(r rune) bool { return r == ':' || r == '-' || r >= 'A' && r <= 'Z' }) {
+			continue
+		}
+		if best := list[k]; best == "" || len(name) < len(best) || len(name) == len(best) && name < best {
+			list[k] = name
+		}
+	}
+	return list
+}()
+
 // KeyOf returns the operator that a JSON name stands for, or None.
 func KeyOf(name string) Key { return keys[name] }
 
@@ -179,7 +192,10 @@ type Access struct {
 	other bool          // a name is spelt as Istio never spells it
 	line  bool          // read from text
 	odd   bool          // a value is of no type that an operator has
-	text  [numKeys]jsonscan.Member
+	// misfit is the name of what is odd, or the column of a text line that could not
+	// be told from its neighbours.
+	misfit string
+	text   [numKeys]jsonscan.Member
 	// started is the start time, where its text is not read again.
 	started int64
 	own     []ownField // what has no slot
@@ -201,13 +217,14 @@ func (a *Access) Reset() {
 	a.slot = [numKeys]*jsonscan.Member{}
 	a.null = [numKeys]bool{}
 	a.count, a.other, a.line, a.odd, a.own, a.mesh = 0, false, false, false, a.own[:0], ""
+	a.misfit = ""
 }
 
 // Set puts a JSON member into a slot. It reports false when the slot is taken or
 // the value can be no operator's: then the member is an ordinary one.
 func (a *Access) Set(k Key, m *jsonscan.Member) bool {
 	if m.Kind == jsonscan.Bool {
-		a.odd = true
+		a.odd, a.misfit = true, m.Name.Text
 		return false
 	}
 	if a.slot[k] != nil {

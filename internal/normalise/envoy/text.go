@@ -211,6 +211,7 @@ func (a *Access) right(s []byte, kuma bool) (whole bool) {
 	for i := len(quoted) - 1; i >= 0; i-- {
 		start := lastQuoted(s[:max(len(s)-1, 0)])
 		if start < 0 {
+			a.misfit = columns[quoted[i]]
 			return false
 		}
 		a.put(quoted[i], s[start+2:len(s)-1])
@@ -218,6 +219,7 @@ func (a *Access) right(s []byte, kuma bool) (whole bool) {
 	}
 	xff, rest := column(s)
 	if len(rest) < 2 || rest[0] != '"' || rest[len(rest)-1] != '"' {
+		a.misfit = columns[UserAgent]
 		return false
 	}
 	a.put(ForwardedFor, xff)
@@ -225,6 +227,7 @@ func (a *Access) right(s []byte, kuma bool) (whole bool) {
 	n := 0
 	for len(tail) > 0 {
 		if n == len(tailKeys) {
+			a.misfit = "rest of the line"
 			return false
 		}
 		var c []byte
@@ -232,5 +235,9 @@ func (a *Access) right(s []byte, kuma bool) (whole bool) {
 		a.put(tailKeys[n], c)
 		n++
 	}
-	return n == 0 || n >= 5 && !kuma
+	if n == 0 || n >= 5 && !kuma {
+		return true
+	}
+	a.misfit = columns[tailKeys[n-1]]
+	return false
 }

@@ -15,7 +15,7 @@ import (
 func (a *Access) Write(o *facts.Out, declared string) {
 	o.Status = facts.OK
 	if a.odd {
-		o.Partial()
+		o.PartialOf(a.misfit)
 	}
 	a.request(o)
 	a.response(o)
@@ -145,7 +145,7 @@ func (a *Access) others(o *facts.Out) {
 // leave keeps a value that is not what its operator should be: in JSON under
 // its own name; text keeps it in the body.
 func (a *Access) leave(o *facts.Out, k Key) {
-	o.Partial()
+	o.PartialOf(columns[k])
 	m := a.slot[k]
 	if m.Name == nil {
 		return
@@ -416,7 +416,7 @@ func (a *Access) peers(o *facts.Out) {
 		switch {
 		case !ok:
 			o.Str(field.NetworkPeerAddress, v)
-			o.Partial()
+			o.PartialOf(columns[DownstreamRemote])
 		case peer.Port == 0:
 			client, known = peer, true
 		default:

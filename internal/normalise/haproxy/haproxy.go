@@ -175,7 +175,7 @@ func (x *exchange) tcp(s []byte, o *facts.Out) bool {
 	o.Derive(field.NetworkTransport, "tcp")
 	x.HAProxy.Write(o)
 	if len(s) > 0 {
-		o.Partial()
+		o.PartialOf("rest of the line")
 	}
 	return true
 }
@@ -234,12 +234,12 @@ func (l *Line) headers(o *facts.Out, f field.ID, v []byte) {
 // columns of httpslog.
 func (l *Line) request(s []byte, o *facts.Out) {
 	if len(s) == 0 || s[0] != '"' {
-		o.Partial()
+		o.PartialOf("request")
 		return
 	}
 	end := bytes.LastIndexByte(s, '"')
 	if end == 0 {
-		o.Partial()
+		o.PartialOf("request")
 		end = len(s)
 	}
 	if host, ok := l.line(s[1:end], o); ok && len(host) > 0 {
@@ -256,7 +256,7 @@ func (l *Line) request(s []byte, o *facts.Out) {
 	}
 	version, cipher := facts.CutByte(tls, '/')
 	if n := bytes.Count(errors, []byte("/")); n != 4 && n != 3 || len(cipher) == 0 {
-		o.Partial()
+		o.PartialOf("tls")
 		return
 	}
 	if !facts.Absent(sni) {

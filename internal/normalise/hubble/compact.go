@@ -274,7 +274,7 @@ func (l *flowLine) end(o *facts.Out, side int) {
 	}
 	addr, ok := facts.SplitAddress(e.name)
 	if !ok {
-		o.Partial()
+		o.PartialOf("endpoint")
 		return
 	}
 	if addr.Port > 0 {

@@ -76,6 +76,9 @@ func (f *Flow) own(o *facts.Out, k Key) {
 
 // leave keeps a slot that is not what it should be.
 func (f *Flow) leave(o *facts.Out, k Key) {
+	if m := f.slot[k]; m != nil {
+		o.PartialOf(OwnName(m.Name.Text))
+	}
 	o.Partial()
 	f.own(o, k)
 }

@@ -128,7 +128,7 @@ func (a *access) write(o *facts.Out) {
 		o.Derive(field.MeshDirection, "outbound")
 		o.Derive(field.MeshReporter, "source")
 	case len(a.slot[direction]) > 0:
-		o.Partial()
+		o.PartialOf("direction")
 	}
 	a.identities(o)
 	a.addresses(o)
@@ -149,7 +149,7 @@ func (a *access) write(o *facts.Out) {
 		if ns, ok := facts.Span(v); ok {
 			o.Int(field.MeshDurationNS, ns)
 		} else {
-			o.Partial()
+			o.PartialOf("duration")
 		}
 	}
 	a.http(o)
@@ -173,7 +173,7 @@ func (a *access) addresses(o *facts.Out) {
 				o.Int(field.NetworkPeerPort, addr.Port)
 			}
 		} else {
-			o.Partial()
+			o.PartialOf("src.addr")
 		}
 	}
 	to, hop := a.slot[dstHBONE], a.slot[dstAddr]
@@ -256,8 +256,10 @@ func (a *access) number(o *facts.Out, k table.Slot, to field.ID) {
 	}
 	if n, ok := facts.Uint(v); ok {
 		o.Int(to, n)
+	} else if k == bytesSent {
+		o.PartialOf("bytes_sent")
 	} else {
-		o.Partial()
+		o.PartialOf("bytes_recv")
 	}
 }
 

@@ -124,7 +124,7 @@ func (l *Line) object(b []byte, o *facts.Out) {
 		l.names = jsonscan.NewNames(nil)
 	}
 	if l.pairs.Scan(b, l.names) != nil {
-		o.Partial()
+		o.PartialOf("pairs")
 		return
 	}
 	for i := range l.pairs.Members {

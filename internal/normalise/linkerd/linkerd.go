@@ -104,6 +104,7 @@ func (a *Access) leave(o *facts.Out, k Key) {
 	if m.Name == nil {
 		return
 	}
+	o.PartialOf(m.Name.Text)
 	name := o.Own(m.Name.Text)
 	switch m.Kind {
 	case jsonscan.Int:
@@ -260,7 +261,7 @@ func (a *Access) Text(line []byte, o *facts.Out) bool {
 	}
 	a.Write(o, Apache)
 	if !whole {
-		o.Partial()
+		o.PartialOf("columns")
 	}
 	return true
 }

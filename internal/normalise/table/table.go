@@ -175,7 +175,7 @@ func (s *Slots) Only(at Slot) []byte {
 // with the rule Take whose value it could not use.
 func (s *Slots) Leave(o *facts.Out, at Slot) {
 	if m := s.members[at]; m != nil {
-		o.Partial()
+		o.PartialOf(m.Name.Text)
 		Keep(o, m)
 	}
 }
