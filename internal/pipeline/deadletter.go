@@ -47,20 +47,35 @@ func (w *worker) refuse(i, size int, raw *record.Raw, r *normalise.Refusal) {
 
 func deadBody(p []byte) []byte {
 	cut := p[:min(len(p), maxDeadBody)]
+	whole := len(cut) == len(p)
 	if !utf8.Valid(cut) {
 		cut = jsonscan.EscapeUTF8(nil, cut, `\x`)
 	}
-	if len(cut) <= maxDeadBody {
-		return cut
+	if len(cut) > maxDeadBody {
+		cut, whole = cut[:maxDeadBody], false
 	}
-	cut = cut[:maxDeadBody]
-	for n := 1; n < utf8.UTFMax && len(cut) > 0; n++ { // no half character at the end
+	for n := 1; n < utf8.UTFMax && len(cut) > 0 && !whole; n++ { // no half character at the end
 		if r, size := utf8.DecodeLastRune(cut); r != utf8.RuneError || size > 1 {
 			break
 		}
 		cut = cut[:len(cut)-1]
 	}
+	if !whole {
+		cut = wholeWords(cut)
+	}
 	return cut
+}
+
+// wholeWords cuts off what may be the first part of a word: of half a credential
+// policy would not know what it is.
+func wholeWords(p []byte) []byte {
+	for i := len(p) - 1; i > len(p)-4096 && i >= 0; i-- {
+		switch b := p[i]; {
+		case b <= ' ', b == '"', b == '\'', b == ',', b == ';', b == '{', b == '}', b == '[', b == ']', b == '<', b == '>', b == '&', b == '|':
+			return p[:i+1]
+		}
+	}
+	return p
 }
 
 func bytesText(n int) string { return strconv.Itoa(n) + " bytes" }
