@@ -35,7 +35,12 @@ func (n *Normaliser) generic(o *jsonscan.Object, l *layout, platform string) {
 	}
 	if body >= 0 {
 		n.envelop(o, body, when)
+		received := n.out.Now
+		if when >= 0 {
+			n.out.Now = ns // the year of a time in the message that names none
+		}
 		n.message(o, body, l.level < 0)
+		n.out.Now = received
 	}
 	if when < 0 {
 		return
@@ -68,7 +73,7 @@ func (n *Normaliser) message(o *jsonscan.Object, body int, wrapped bool) {
 		n.object(&n.inner, n.out.Declared)
 		return
 	}
-	if n.lines.read(inner, &n.out) || n.syslogged(inner) || wrapped && n.any.Text(inner, &n.out) {
+	if n.lines.read(inner, &n.out) || n.syslogged(inner) || wrapped && n.anyText(inner, w.stamped, &n.out) {
 		text = bytes.TrimRight(text, "\r\n")
 	} else {
 		n.out.Format, n.out.Status = format, status

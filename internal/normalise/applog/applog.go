@@ -22,15 +22,17 @@ import (
 
 // The names of the text formats.
 const (
-	textFormat   = "applog-text"
-	klogFormat   = "klog-text"
-	logfmtFormat = "logfmt"
+	textFormat    = "applog-text"
+	uvicornFormat = "uvicorn-access"
+	klogFormat    = "klog-text"
+	logfmtFormat  = "logfmt"
 )
 
 // Formats are the text layouts that this package reads.
 var Formats = []facts.Format{
 	{Name: klogFormat, Platform: "klog", Kind: facts.App, Of: "klog and glog: Kubernetes' own components and many controllers"},
 	{Name: logfmtFormat, Platform: "logfmt", Kind: facts.App, Of: "key=value pairs: logrus, go-kit, slog's text handler, Grafana's programs"},
+	{Name: uvicornFormat, Platform: "uvicorn", Kind: facts.Access, Of: "uvicorn's access log, as it writes it on its own"},
 	{Name: textFormat, Platform: "app", Kind: facts.App, Of: "a line that begins with a time or a severity, as log4j, logback, Python, zap's console and most others write it"},
 }
 
@@ -38,6 +40,7 @@ var Formats = []facts.Format{
 type Line struct {
 	words words
 	text  []byte // unquoted
+	plain []byte // without colours
 }
 
 // Text implements facts.Line.
@@ -50,6 +53,12 @@ func (l *Line) Text(line []byte, o *facts.Out) bool {
 		return true
 	}
 	w := &l.words
+	if line = l.uncoloured(line); len(line) == 0 {
+		return false
+	}
+	if uvicorn(line, o) {
+		return true
+	}
 	if h, ok := machineHeader(line); ok {
 		*w = words{time: h.time, timed: true, level: h.level, logger: h.logger}
 		o.DeriveBytes(field.HostName, h.node)
@@ -60,7 +69,10 @@ func (l *Line) Text(line []byte, o *facts.Out) bool {
 	if w.time != 0 && !o.Fixed && o.Time == 0 && facts.Plausible(w.time) {
 		o.Time = w.time
 	}
-	if w.level == nil && w.logger == nil && w.thread == nil && w.pid == nil {
+	if w.timed && !w.severe() {
+		w.postgres(line, o)
+	}
+	if w.level == nil && w.logger == nil && w.thread == nil && w.pid == nil && w.tid == nil {
 		o.PartialOf("level") // a time alone
 	}
 	o.Severity(w.level)
@@ -77,6 +89,7 @@ func (l *Line) Text(line []byte, o *facts.Out) bool {
 	if n, ok := facts.Uint(w.tid); ok {
 		o.Int(field.ThreadID, n)
 	}
+	o.DeriveBytes(field.EventCode, w.code)
 	return true
 }
 
@@ -89,6 +102,7 @@ type words struct {
 	candidate                  []byte // a name before the severity
 	marked                     bool   // it is set off as a name
 	dashed                     bool   // a dash stood before the word
+	code                       []byte // of what happened
 	strangers, numbers, tokens int
 	brackets                   int
 }
@@ -106,6 +120,9 @@ func (w *words) read(line []byte, now int64) bool {
 	s := line[:min(len(line), maxHead)]
 	if len(s) > 4 && s[1] == ',' && s[2] == ' ' && s[3] == '[' { // Ruby: I, [time #pid]  INFO -- name: message
 		s = s[3:]
+	}
+	if rest, ok := bytes.CutPrefix(s, []byte("[Nest] ")); ok { // NestJS: [Nest] pid  - 01/02/2006, 3:04:05 PM     LOG [name] message
+		return w.nest(rest)
 	}
 	for w.tokens = 0; w.tokens < maxTokens; w.tokens++ {
 		s = w.separators(s)
@@ -148,7 +165,7 @@ func (w *words) token(s []byte, now int64) (rest []byte, more bool) {
 	if !w.timed {
 		if ns, n := stamp(s, now); n > 0 && (n == len(s) || !wordByte(s[n])) {
 			w.time, w.timed = ns, true
-			return s[n:], true
+			return bytes.TrimPrefix(s[n:], []byte(":")), true // 15:04:05,000:LEVEL:message
 		}
 	}
 	switch s[0] {
@@ -173,11 +190,19 @@ func (w *words) token(s []byte, now int64) (rest []byte, more bool) {
 
 func (w *words) word(word, rest []byte) ([]byte, bool) {
 	bare := bytes.TrimSuffix(word, []byte(":"))
+	if i := bytes.LastIndexByte(bare, '.'); i > 0 && w.timed && w.level == nil && len(bare) < len(word) && facts.IsLevel(bare[i+1:]) && bare[i+1] < 'a' {
+		w.logger, w.level = bare[:i], bare[i+1:] // Monolog: CHANNEL.LEVEL: message
+		return rest, false
+	}
 	switch {
 	case w.level == nil && w.isLevel(bare):
 		w.level = bare
 		return rest, w.timed || len(rest) > 0
 	case number(bare) >= 0 && len(bare) < 11 && w.timed:
+		if w.level == nil && w.numbers == 0 && command(rest) {
+			w.tid = bare
+			return rest, false
+		}
 		return rest, w.number(bare)
 	case !w.timed && w.level == nil:
 		return rest, w.stranger(word)
@@ -253,7 +278,14 @@ func (w *words) bracket(s []byte, now int64) (rest []byte, more bool) {
 	}
 	in, rest := bytes.TrimSpace(s[1:end]), s[end+1:]
 	if !w.timed {
-		if ns, n := stamp(in, now); n > 0 {
+		ns, n := stamp(in, now)
+		if n == 0 && len(in) > 10 && in[1] == ' ' && in[0] < 'a' && facts.Level(in[:1]) != 0 { // [I 060102 15:04:05 web:2271] of Tornado
+			if ns, n = stamp(in[2:], now); n > 0 {
+				w.level, n = in[:1], n+2
+				w.logger = lastWord(in[n:])
+			}
+		}
+		if n > 0 {
 			w.time, w.timed = ns, true
 			if after := bytes.TrimLeft(in[n:], " "); len(after) > 1 && after[0] == '#' { // Ruby
 				w.pid = after[1:]
@@ -266,8 +298,19 @@ func (w *words) bracket(s []byte, now int64) (rest []byte, more bool) {
 	switch {
 	case w.level == nil && facts.IsLevel(in):
 		w.level = in
+		w.server(in)
+	case w.level == nil && w.timed && len(in) == 1 && in[0] < 'a' && facts.Level(in) != 0: // Gitea
+		w.level = in
+	case bytes.HasPrefix(in, []byte("MY-")) && w.tid != nil:
+		w.code = in
+	case w.code != nil && w.logger == nil && name(in): // the subsystem of MySQL
+		w.logger = in
 	case number(in) >= 0 && len(in) < 11 && len(in) > 0:
 		w.number(in)
+	case w.level != nil && w.logger == nil && !w.dashed && bytes.IndexByte(in, '.') > 0 && name(in):
+		w.logger = in // a class: threads have no dots
+	case ported(in):
+		return rest, false // a client of the message
 	case w.brackets < 2 && w.timed:
 		w.thread = in // of an application's name and a thread, the last
 		w.brackets++

@@ -1,7 +1,6 @@
 package applog
 
 import (
-	"bytes"
 	"time"
 
 	"github.com/meshtrail/meshtrail/internal/normalise/facts"

@@ -30,6 +30,7 @@ const (
 	ConsulAuditStage
 	ConsulTokenAccessorID
 	ContainerID
+	DBNamespace
 	DestinationAddress
 	DestinationPort
 	DNSAnswers
@@ -48,6 +49,7 @@ const (
 	EventProvider
 	EventReason
 	FilePath
+	GroupName
 	HAProxyRequestHeaders
 	HAProxyResponseHeaders
 	HostID
@@ -256,6 +258,7 @@ var names = [Count]string{
 	ConsulAuditStage:                 "consul.audit.stage",
 	ConsulTokenAccessorID:            "consul.token.accessor_id",
 	ContainerID:                      "container.id",
+	DBNamespace:                      "db.namespace",
 	DestinationAddress:               "destination.address",
 	DestinationPort:                  "destination.port",
 	DNSAnswers:                       "dns.answers",
@@ -274,6 +277,7 @@ var names = [Count]string{
 	EventProvider:                    "event.provider",
 	EventReason:                      "event.reason",
 	FilePath:                         "file.path",
+	GroupName:                        "group.name",
 	HAProxyRequestHeaders:            "haproxy.http.request.captured_headers",
 	HAProxyResponseHeaders:           "haproxy.http.response.captured_headers",
 	HostID:                           "host.id",
