@@ -47,6 +47,10 @@ var shapes = []struct {
 	{"auditd-syscall", false, `type=SYSCALL msg=audit(1492000940.864:1095517): arch=c000003e syscall=62 success=yes exit=0 a0=1fde a1=1 a2=0 a3=8 items=0 ppid=1 pid=8158 auid=1000 uid=1000 gid=1001 euid=0 suid=1000 fsuid=1000 egid=1001 sgid=1001 fsgid=1001 tty=(none) ses=790 comm="bash" exe=2F7573722F62696E2F62617368 key="kill_signals"` + "\x1dARCH=x86_64 SYSCALL=kill AUID=\"alice\" UID=\"alice\""},
 	{"auditd-user", false, `type=USER_LOGIN msg=audit(1481077043.193:421): pid=1298 uid=0 auid=1000 ses=1 subj=system_u:system_r:sshd_t:s0 msg='op=login acct=616C696365 exe="/usr/sbin/sshd" hostname=host.example addr=192.0.2.97 terminal=/dev/pts/0 res=success'`},
 	{"laurel", true, `{"ID":"1688048710.843:30826","SYSCALL":{"arch":"0xc000003e","syscall":59,"success":"yes","exit":0,"items":3,"ppid":3839,"pid":11021,"auid":1000,"uid":0,"euid":0,"tty":"(none)","comm":"nft","exe":"/usr/sbin/nft","key":"sbin_susp","SYSCALL":"execve","AUID":"alice","UID":"root"},"EXECVE":{"argc":3,"ARGV":["/usr/sbin/nft","-j","list"]}}`},
+	{"sshd", false, `Nov 21 10:00:01 web1 sshd[702]: Failed password for invalid user oracle from 203.0.113.8 port 51516 ssh2`},
+	{"pam", false, `Nov 21 10:00:13 web1 sshd[714]: pam_unix(sshd:session): session opened for user alice(uid=1000) by (uid=0)`},
+	{"sudo", false, `Nov 21 10:00:21 web1 sudo[8]:    alice : TTY=pts/0 ; PWD=/home/alice ; USER=root ; COMMAND=/usr/bin/sh -c a`},
+	{"netfilter", false, `Nov 21 10:00:00 fw1 kernel: [ 1234.567890] [UFW BLOCK] IN=eth0 OUT= MAC=01:00:5e:00:00:01:c0:ff:ee:c0:ff:ee:08:00 SRC=203.0.113.9 DST=192.0.2.1 LEN=60 TOS=0x00 PREC=0x00 TTL=53 ID=54321 DF PROTO=TCP SPT=44321 DPT=22 WINDOW=29200 RES=0x00 SYN URGP=0 `},
 	{"docker-json", true, `{"log":"{\"level\":\"error\",\"msg\":\"inner\",\"n\":1}\n","stream":"stderr","time":"2026-03-01T10:00:00.5Z"}`},
 	{"cri-text", false, `2026-03-01T10:00:00.8Z stdout F plain application text of one line`},
 }

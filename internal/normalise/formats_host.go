@@ -5,6 +5,8 @@ import (
 
 	"github.com/meshtrail/meshtrail/internal/normalise/auditd"
 	"github.com/meshtrail/meshtrail/internal/normalise/facts"
+	"github.com/meshtrail/meshtrail/internal/normalise/login"
+	"github.com/meshtrail/meshtrail/internal/normalise/netfilter"
 	"github.com/meshtrail/meshtrail/internal/normalise/table"
 )
 
@@ -15,7 +17,9 @@ var (
 
 	hostTexts = []text{
 		{platforms: []string{"auditd"}, begins: "tna[ABCDEFGHIKLMNOPRSTUV", fresh: func() facts.Line { return new(auditd.Line) }},
+		{platforms: login.Platforms, fresh: func() facts.Line { return new(login.Line) }},
+		{platforms: []string{"netfilter"}, fresh: func() facts.Line { return new(netfilter.Line) }},
 	}
 
-	hostFormats = slices.Concat(auditd.Formats)
+	hostFormats = slices.Concat(auditd.Formats, login.Formats, netfilter.Formats)
 )

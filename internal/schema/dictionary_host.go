@@ -9,6 +9,7 @@ var hostFields = []Field{
 	{Name: "auth.key.fingerprint", Type: Text, Meaning: "Kind and fingerprint of the key or certificate that a login was tried with."},
 	{Name: "event.count", Type: Integer, Meaning: "How often the same happened, of one record that stands for several."},
 	{Name: "file.path", Type: Text, Sensitivity: Personal, Meaning: "File that was acted on.", Aliases: names(auditd, "name", "path")},
+	{Name: "group.name", Type: Text, Meaning: "Group that was changed, or that somebody was added to or taken from."},
 	{Name: "observer.ingress.interface.name", Type: Text, Meaning: "Network interface by which the packet came in.", Aliases: names(netfilter, "IN")},
 	{Name: "observer.egress.interface.name", Type: Text, Meaning: "Network interface by which the packet goes out.", Aliases: names(netfilter, "OUT")},
 	{Name: "observer.vendor", Type: Text, Meaning: "Who made the product that reports."},

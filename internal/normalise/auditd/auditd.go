@@ -11,7 +11,8 @@
 //
 // What a field says is kept decoded: auditd writes values that hold spaces, quotes
 // or control characters in hexadecimal, and command lines with NUL between words.
-// Keys without a canonical name are auditd.KEY. Numbers of system calls are named
+// Keys without a canonical name are auditd.KEY, but for pointers, capabilities and
+// the many identities of a process, which stay in the body. Numbers of system calls are named
 // for x86-64, 64-bit ARM and RISC-V.
 //
 // It never panics on bytes from outside and keeps nothing beyond a call.

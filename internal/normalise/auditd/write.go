@@ -205,6 +205,16 @@ func (l *Line) own(pair *kv.Pair, o *facts.Out) {
 	switch string(pair.Key) {
 	case "res", "success", "result", "op", "operation", "msg":
 		return // derived
+	case "a0", "a1", "a2", "a3", "items", "item", "suid", "fsuid", "egid", "sgid", "fsgid", "compat", "ip", "rdev", "cap_fp", "cap_fi", "cap_fe", "cap_fver", "cap_frootid":
+		return // pointers, and what hardly ever differs: the body has them
+	case "arch", "syscall":
+		if syscall(l.pairs.arch, l.pairs.syscall) != nil {
+			return // named
+		}
+	case "ses", "old-auid", "old-ses":
+		if unset(pair.Value) {
+			return
+		}
 	}
 	v := pair.Value
 	switch string(pair.Key) {

@@ -23,6 +23,9 @@ func (o *Out) Denied(engine string) {
 // Has reports whether the record has a text in the field.
 func (o *Out) Has(f field.ID) bool { c := o.Cols.strs[f]; return c != nil && o.B.Holds(c) }
 
+// HasInt is Has for a whole number.
+func (o *Out) HasInt(f field.ID) bool { c := o.Cols.ints[f]; return c != nil && o.B.Holds(c) }
+
 // StrOf is Str for a value that may be absent.
 func (o *Out) StrOf(f field.ID, v []byte) {
 	if !Absent(v) {

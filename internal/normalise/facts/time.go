@@ -260,21 +260,24 @@ func spanUnit(b []byte) (ns int64, n int) {
 // there is none. It names no year and no zone: the year is the latest in which
 // the time is at most a day after now, the zone UTC.
 func MonthStamp(b []byte, now int64) (ns int64, n int) {
-	if len(b) < 15 || b[3] != ' ' || b[6] != ' ' || b[9] != ':' || b[12] != ':' {
+	n = 15
+	if len(b) >= 14 && b[5] == ' ' { // a day of one digit, and nothing before it
+		n = 14
+	}
+	if len(b) < n || b[3] != ' ' || b[n-9] != ' ' || b[n-6] != ':' || b[n-3] != ':' {
 		return 0, 0
 	}
 	mo := Month(b[:3])
 	d, ok := two(b, 4)
-	if b[4] == ' ' {
-		d, ok = int(b[5])-'0', b[5]-'0' < 10
+	if b[4] == ' ' || n == 14 {
+		d, ok = int(b[n-10])-'0', b[n-10]-'0' < 10
 	}
-	h, ok1 := two(b, 7)
-	mi, ok2 := two(b, 10)
-	s, ok3 := two(b, 13)
+	h, ok1 := two(b, n-8)
+	mi, ok2 := two(b, n-5)
+	s, ok3 := two(b, n-2)
 	if mo == 0 || !ok || !ok1 || !ok2 || !ok3 || d < 1 || d > 31 || h > 23 || mi > 59 || s > 60 {
 		return 0, 0
 	}
-	n = 15
 	frac, scale := int64(0), int64(1e9)
 	if n+1 < len(b) && b[n] == '.' && b[n+1]-'0' < 10 {
 		for n++; n < len(b) && b[n]-'0' < 10; n++ {
