@@ -75,11 +75,15 @@ func (l *Line) Text(line []byte, o *facts.Out) bool {
 	if w.level == nil && w.logger == nil && w.thread == nil && w.pid == nil && w.tid == nil {
 		o.PartialOf("level") // a time alone
 	}
-	o.Severity(w.level)
+	if w.level != nil {
+		o.Severity(w.level)
+	} else if w.symbol != "" {
+		o.Severity([]byte(w.symbol))
+	}
 	if w.logger == nil {
 		w.logger = lastLogger(line)
 	}
-	if w.logger != nil && !place(o, w.logger) {
+	if w.logger != nil && !function(o, w.logger) && !place(o, w.logger) {
 		o.DeriveBytes(field.LogLogger, w.logger)
 	}
 	o.DeriveBytes(field.ThreadName, w.thread)
@@ -103,6 +107,7 @@ type words struct {
 	marked                     bool   // it is set off as a name
 	dashed                     bool   // a dash stood before the word
 	code                       []byte // of what happened
+	symbol                     string // the severity, of those that are written as another sign
 	strangers, numbers, tokens int
 	brackets                   int
 }
@@ -120,6 +125,9 @@ func (w *words) read(line []byte, now int64) bool {
 	s := line[:min(len(line), maxHead)]
 	if len(s) > 4 && s[1] == ',' && s[2] == ' ' && s[3] == '[' { // Ruby: I, [time #pid]  INFO -- name: message
 		s = s[3:]
+	}
+	if w.lettered(s) {
+		return true
 	}
 	if rest, ok := bytes.CutPrefix(s, []byte("[Nest] ")); ok { // NestJS: [Nest] pid  - 01/02/2006, 3:04:05 PM     LOG [name] message
 		return w.nest(rest)
@@ -195,8 +203,17 @@ func (w *words) word(word, rest []byte) ([]byte, bool) {
 		return rest, false
 	}
 	switch {
+	case len(word) == 1 && w.timed && w.level == nil && w.pid != nil && w.numbers == 0 && redisLevel(word[0]) != "":
+		w.symbol = redisLevel(word[0])
+		return rest, false
 	case w.level == nil && w.isLevel(bare):
 		w.level = bare
+		if len(rest) > 1 && rest[0] == '\t' { // zap's console
+			if i := bytes.IndexByte(rest[1:], '\t') + 1; i > 1 && len(rest) > i+1 && rest[i+1] != '{' && name(rest[1:i]) {
+				w.logger = rest[1:i]
+				return rest[i:], false
+			}
+		}
 		return rest, w.timed || len(rest) > 0
 	case number(bare) >= 0 && len(bare) < 11 && w.timed:
 		if w.level == nil && w.numbers == 0 && command(rest) {
@@ -215,6 +232,10 @@ func (w *words) word(word, rest []byte) ([]byte, bool) {
 		return rest, len(word) == len(bare) || piped
 	}
 	// Behind the severity: the logger, when it is marked as one.
+	if len(w.level) == 1 && bytes.HasPrefix(bytes.TrimLeft(rest, " "), []byte("[")) && bytes.IndexFunc(bare, notCapital) < 0 { // MongoDB
+		w.logger = bare
+		return rest, true
+	}
 	if len(bare) < len(word) && name(bare) || name(bare) && (bytes.HasPrefix(rest, []byte(" - ")) || bytes.HasPrefix(rest, []byte(" -- ")) || bytes.IndexByte(bare, '.') > 0 || rested(rest, " : ")) {
 		w.logger = bare
 	}
@@ -254,7 +275,7 @@ func (w *words) number(v []byte) bool {
 // stranger is a word before the time: a file's name, a node's, a label.
 func (w *words) stranger(word []byte) bool {
 	w.strangers++
-	redis := len(word) > 2 && word[len(word)-2] == ':' && number(word[:len(word)-2]) >= 0 // PID:ROLE
+	redis := w.redis(word)
 	return w.strangers < 2 && (redis || bytes.IndexByte(word, '.') > 0 && bytes.IndexByte(word, '=') < 0)
 }
 
@@ -287,15 +308,12 @@ func (w *words) bracket(s []byte, now int64) (rest []byte, more bool) {
 		}
 		if n > 0 {
 			w.time, w.timed = ns, true
-			if after := bytes.TrimLeft(in[n:], " "); len(after) > 1 && after[0] == '#' { // Ruby
-				w.pid = after[1:]
-			} else if facts.IsLevel(after) {
-				w.level = after
-			}
-			return rest, true
+			return rest, w.behind(in[n:])
 		}
 	}
 	switch {
+	case !w.timed && w.tokens == 0 && w.redis(in):
+		return rest, true
 	case w.level == nil && facts.IsLevel(in):
 		w.level = in
 		w.server(in)
@@ -307,6 +325,9 @@ func (w *words) bracket(s []byte, now int64) (rest []byte, more bool) {
 		w.logger = in
 	case number(in) >= 0 && len(in) < 11 && len(in) > 0:
 		w.number(in)
+	case len(w.level) == 1 && w.logger != nil && w.thread == nil: // the context of MongoDB
+		w.thread = in
+		return rest, false
 	case w.level != nil && w.logger == nil && !w.dashed && bytes.IndexByte(in, '.') > 0 && name(in):
 		w.logger = in // a class: threads have no dots
 	case ported(in):

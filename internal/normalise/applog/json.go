@@ -41,6 +41,42 @@ func with(own keys) keys {
 // last.
 var Tables = []*table.Table{
 	{
+		Format: app("mongodb-json", "MongoDB since 4.4"),
+		All:    [][]string{{"t.$date"}, {"s"}, {"c"}, {"id"}, {"ctx"}, {"msg"}},
+		Keys: keys{"t.$date": table.Time(), "s": table.Take(level), "c": table.Text(field.LogLogger), "id": table.Text(field.EventCode), "ctx": table.Text(field.ThreadName),
+			"msg": table.Message(), "attr.remote": table.Take(caller)},
+		Finish: func(o *facts.Out, s *table.Slots) {
+			switch v := s.Text(level); {
+			case len(v) == 2 && v[0] == 'D' && v[1]-'0' < 10: // D1 to D5
+				o.Severity(v[:1])
+			case len(v) == 1:
+				o.Severity(v)
+			default:
+				s.Leave(o, level)
+			}
+			if v := s.Text(caller); v != nil {
+				o.Peer(v, nil)
+				s.Leave(o, caller)
+			}
+		},
+	},
+	{
+		Format: app("gcp-app-json", "structured logs for Google Cloud's agent"),
+		All:    [][]string{{"severity"}, {"message"}, {"logging.googleapis.com/trace", "logging.googleapis.com/spanId", "logging.googleapis.com/labels", "logging.googleapis.com/sourceLocation.file", "timestamp.seconds", "timestampSeconds"}},
+		Keys: keys{"time": table.Time(), "timestamp": table.Time(), "timestamp.seconds": table.Take(seconds), "timestamp.nanos": table.Take(nanos), "timestampSeconds": table.Take(seconds), "timestampNanos": table.Take(nanos),
+			"severity": table.Severity(), "message": table.Message(), "logging.googleapis.com/trace": table.Take(trace), "logging.googleapis.com/spanId": table.Text(field.SpanID),
+			"logging.googleapis.com/sourceLocation.file": table.Text(field.CodeFilePath), "logging.googleapis.com/sourceLocation.line": table.Int(field.CodeLineNumber),
+			"logging.googleapis.com/sourceLocation.function": table.Text(field.CodeFunctionName)},
+		Finish: func(o *facts.Out, s *table.Slots) {
+			if v := s.Text(trace); v != nil && !o.TraceID(v[bytes.LastIndexByte(v, '/')+1:]) {
+				s.Leave(o, trace)
+			}
+			if s.Member(seconds) != nil {
+				instant(o, s)
+			}
+		},
+	},
+	{
 		Format: app("klog-json", "klog and Kubernetes' components with --logging-format=json"),
 		All:    [][]string{{"ts"}, {"caller"}, {"msg"}, {"v", "err"}}, None: []string{"level"},
 		Keys: with(keys{"ts": table.Time(), "caller": table.Take(caller), "msg": table.Message(), "logger": table.Text(field.LogLogger), "err": table.Text(field.ExceptionMessage).At(level)}),

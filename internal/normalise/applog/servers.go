@@ -167,6 +167,131 @@ func uvicorn(line []byte, o *facts.Out) bool {
 	return true
 }
 
+// redis takes PID:ROLE, or the PID alone of versions before 3, for what stands
+// before the time of Redis. It reports whether a word is one.
+func (w *words) redis(word []byte) bool {
+	if n := len(word); n > 2 && word[n-2] == ':' {
+		word = word[:n-2]
+	}
+	if len(word) == 0 || len(word) > 10 || number(word) < 0 {
+		return false
+	}
+	w.pid = word
+	return true
+}
+
+// redisLevel returns the severity that Redis writes as a sign (serverLogRaw of
+// server.c), or "".
+func redisLevel(c byte) string {
+	switch c {
+	case '.':
+		return "debug"
+	case '-':
+		return "verbose"
+	case '*':
+		return "notice"
+	case '#':
+		return "warning"
+	}
+	return ""
+}
+
+// notCapital is true of what no component of MongoDB before 4.4 is written with:
+// TIME LEVEL COMPONENT [CONTEXT] message.
+func notCapital(r rune) bool { return r < 'A' || r > 'Z' }
+
+// behind reads what stands behind a time within its bracket, and reports whether
+// what follows the bracket may still be none of the message:
+//
+//	[TIME #PID]                Ruby
+//	[TIME: LEVEL/PROCESS]      Celery
+//	[TIME LEVEL LOGGER]        Rust's env_logger
+func (w *words) behind(s []byte) bool {
+	if w.level != nil {
+		return false
+	}
+	celery := bytes.HasPrefix(s, []byte(": "))
+	s = bytes.TrimLeft(s, ": ")
+	if len(s) > 1 && s[0] == '#' {
+		w.pid = s[1:]
+		return true
+	}
+	end := bytes.IndexAny(s, " /")
+	if end < 0 {
+		end = len(s)
+	}
+	if !facts.IsLevel(s[:end]) {
+		return true
+	}
+	w.level, s = s[:end], s[end:]
+	switch {
+	case celery && len(s) > 1:
+		w.thread = s[1:]
+	default:
+		w.logger = lastWord(s)
+		if len(s) == 0 {
+			return true
+		}
+	}
+	return false
+}
+
+// lettered reads the heads that begin with a severity of four letters:
+//
+//	info: Category[14]               .NET's console
+//	INFO[0001] message               logrus on a terminal, with seconds since the start or a time
+func (w *words) lettered(s []byte) bool {
+	if len(s) < 8 {
+		return false
+	}
+	switch string(s[:4]) {
+	case "trce", "dbug", "info", "warn", "fail", "crit":
+		rest, ok := bytes.CutPrefix(s[4:], []byte(": "))
+		end := bytes.IndexByte(rest, '[')
+		if !ok || end < 1 || !name(rest[:end]) {
+			return false
+		}
+		id, _ := facts.CutByte(rest[end+1:], ']')
+		if number(id) < 0 {
+			return false
+		}
+		w.level, w.logger, w.code = s[:4], rest[:end], id
+		return true
+	case "TRAC", "DEBU", "INFO", "WARN", "ERRO", "FATA", "PANI":
+		end := bytes.IndexByte(s, ']')
+		if s[4] != '[' || end < 9 || end > 40 {
+			return false
+		}
+		in := s[5:end]
+		if number(in) < 0 {
+			ns, n := stamp(in, 0)
+			if n != len(in) {
+				return false
+			}
+			w.time, w.timed = ns, true
+		}
+		w.level = s[:4]
+		return true
+	}
+	return false
+}
+
+// function reads NAME:FUNCTION:LINE of loguru.
+func function(o *facts.Out, v []byte) bool {
+	i := bytes.IndexByte(v, ':')
+	j := bytes.LastIndexByte(v, ':')
+	if i < 1 || j <= i+1 || bytes.IndexByte(v[i+1:j], ':') >= 0 {
+		return false
+	}
+	n, ok := facts.Uint(v[j+1:])
+	if ok {
+		o.DeriveBytes(field.LogLogger, v[:i])
+		o.DeriveBytes(field.CodeFunctionName, v[i+1:j])
+		o.Int(field.CodeLineNumber, n)
+	}
+	return ok
+}
+
 // ported reports whether a text is an address and a port.
 func ported(b []byte) bool {
 	i := bytes.LastIndexByte(b, ':')

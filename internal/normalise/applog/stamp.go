@@ -22,6 +22,7 @@ import (
 //	02/Jan/2006:15:04:05 -0700  common log format
 //	02 Jan 2006 15:04:05.000    Redis; with dashes Tomcat, BIND
 //	Jan  2 15:04:05             syslog
+//	Jan 02, 2006 3:04:05 PM     java.util.logging
 //	Mon Jan  2 15:04:05 2006    ctime; Apache, with a fraction before the year
 //	1136214245.123              epoch with a fraction
 //	15:04:05.000                no day
@@ -58,7 +59,7 @@ func stamp(b []byte, now int64) (ns int64, n int) {
 		return yearless(b, number(b[:2]), number(b[3:5]), 5, now)
 	case b[2] == '/':
 		return facts.ClockStamp(b)
-	case (b[2] == ' ' || b[2] == '-') && len(b) > 20 && (b[6] == ' ' || b[6] == '-'):
+	case (b[2] == ' ' || b[2] == '-') && len(b) >= 20 && (b[6] == ' ' || b[6] == '-'):
 		return dated(b, number(b[7:11]), facts.Month(b[3:6]), number(b[:2]), 11, ' ')
 	}
 	return digits(b)
@@ -100,6 +101,9 @@ func digits(b []byte) (ns int64, n int) {
 // letters reads the notations that begin with the name of a month or a day.
 func letters(b []byte, now int64) (ns int64, n int) {
 	if facts.Month(b) != 0 && b[3] == ' ' {
+		if len(b) > 20 && b[6] == ',' {
+			return halves(b)
+		}
 		return facts.MonthStamp(b, now)
 	}
 	if len(b) < 24 || !weekday(b[:3]) || b[3] != ' ' {
@@ -116,6 +120,37 @@ func letters(b []byte, now int64) (ns int64, n int) {
 		return 0, 0
 	}
 	return day + ns - t.Truncate(24*time.Hour).UnixNano(), n + 5
+}
+
+// halves reads Jan 02, 2006 3:04:05 PM.
+func halves(b []byte) (ns int64, n int) {
+	if b[7] != ' ' || b[12] != ' ' || len(b) < 23 {
+		return 0, 0
+	}
+	day, ok := date(number(b[8:12]), facts.Month(b), number(b[4:6]))
+	t := b[13:]
+	var padded [8]byte
+	if t[1] == ':' {
+		padded[0] = '0'
+		copy(padded[1:], t[:7])
+		n = 7
+	} else {
+		copy(padded[:], t)
+		n = 8
+	}
+	half := t[n:]
+	if !ok || clock(padded[:], &ns) == 0 || len(half) < 3 || half[0] != ' ' || half[2] != 'M' || half[1] != 'A' && half[1] != 'P' {
+		return 0, 0
+	}
+	switch hour := ns / 3600e9; {
+	case hour == 12 && half[1] == 'A':
+		ns -= 12 * 3600e9
+	case hour < 12 && half[1] == 'P':
+		ns += 12 * 3600e9
+	case hour > 12:
+		return 0, 0
+	}
+	return day + ns, 13 + n + 3
 }
 
 func weekday(b []byte) bool {

@@ -10,6 +10,8 @@ var levels = map[string]int64{
 	"error": 17, "err": 17, "eror": 17, "severe": 17, "e": 17,
 	"critical": 18, "crit": 18, "alert": 19,
 	"erro": 17, "noti": 10, "aler": 19, "emer": 21, // RabbitMQ
+	"dbug": 5, "fail": 17, // .NET
+	"trac": 1, "fata": 21, "pani": 21, // logrus
 	"fatal": 21, "panic": 21, "emerg": 21, "emergency": 21, "dpanic": 19, "ftl": 21, "f": 21,
 }
 
