@@ -5,7 +5,7 @@ package schema
 // the records of one call are found together.
 var callFields = []Field{
 	{Name: "mesh.call.id", Type: Text,
-		Meaning: "16 hexadecimal digits that all records of one call share, whoever wrote them: the client's proxy, the server's, a waypoint. Of a request it is the CRC-64 (ECMA) of its id or trace, method, host and path; of a connection, of its two addresses."},
+		Meaning: "16 hexadecimal digits that the records of one connection share, whichever side wrote them: the CRC-64 (ECMA) of its two addresses. Records of one request share http.request.header.x-request-id."},
 	{Name: "mesh.failure.class", Type: Text,
 		Values:  "timeout, connect, refused, tls, dns, reset, no_route, no_upstream, overload, rate_limit, policy, protocol, canceled, injected",
 		Meaning: "Why the exchange failed or was cut short, in the proxy's own words brought to one class; absent when nothing failed within the mesh."},

@@ -82,14 +82,11 @@ func (a *Access) name(o *facts.Out, declared string, t *target) {
 // has reports whether an operator is there, with or without a value.
 func (a *Access) has(k Key) bool { return a.slot[k] != nil || a.null[k] }
 
-// call derives what the records of one call have in common.
+// call derives what the records of one connection have in common. Those of a
+// request have its id: a sum of what is there already would cost every record
+// eight bytes that no codec makes smaller, and as much again in the index.
 func (a *Access) call(o *facts.Out, t *target) {
-	if t.mesh == "" && a.mesh == "" && !t.inbound && !t.outbound && a.slot[MeshID] == nil {
-		return
-	}
-	if a.http() {
-		host, _ := facts.SplitAddress(a.str(Authority))
-		o.CallOfRequest(a.str(RequestID), a.trace(), a.str(Method), host.Host, a.str(Path))
+	if a.http() || t.mesh == "" && a.mesh == "" && !t.inbound && !t.outbound && a.slot[MeshID] == nil {
 		return
 	}
 	source, destination := a.str(UpstreamLocal), a.str(UpstreamHost)
@@ -105,24 +102,6 @@ func (a *Access) call(o *facts.Out, t *target) {
 		return
 	}
 	o.CallOfConnection(source, destination)
-}
-
-// trace returns the text of the trace that the record belongs to, or nil.
-func (a *Access) trace() []byte {
-	if v := a.str(Traceparent); len(v) >= 55 {
-		return v[3:35]
-	}
-	for _, k := range [...]Key{B3TraceID, TraceID} {
-		if v := a.str(k); v != nil {
-			return v
-		}
-	}
-	if v := a.str(UberTraceID); v != nil {
-		v, _ = facts.CutByte(v, ':')
-		return v
-	}
-	v, _ := facts.CutByte(a.str(B3), '-')
-	return v
 }
 
 // others writes what has no slot.
