@@ -138,7 +138,7 @@ Prove:
 	root.AddCommand(
 		inGroup("run", newDemo(t), newInit(t), newServe(t), newAgent(t))...,
 	)
-	root.AddCommand(inGroup("ask", newQuery(t), newTail(t), newStats(t), newFields(t), newValues(t), newParse(t))...)
+	root.AddCommand(inGroup("ask", newQuery(t), newTail(t), newStats(t), newFields(t), newValues(t), newUnparsed(t), newConsistency(t), newParse(t))...)
 	root.AddCommand(inGroup("write", newExplain(t), newFmt(t), newLint(t))...)
 	root.AddCommand(inGroup("prove", newVerify(t), newReport(t))...)
 	root.AddCommand(inGroup("admin", newCheck(t), newPolicy(t), newReveal(t), newToken(t), newSeal(t), newCompletion(t), newVersion(t))...)

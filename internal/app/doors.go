@@ -37,7 +37,7 @@ func (s *server) doors(root httpd.Route, search *elastic.Door) ([]httpd.Route, e
 	routes = append(routes, native.OpenAPI()...)
 	routes = append(routes, native.Admin(native.AdminOptions{
 		Audit: s.audit, Version: s.o.Version, Started: s.started,
-		Seal: s.sealAll, Sources: s.store.Sources, Intake: s.sources.List, Store: s.store.Status, StoreOf: s.store.StatusOf, Checkpoint: s.ledger.Checkpoint,
+		Seal: s.sealAll, Sources: s.store.Sources, Intake: s.sources.List, Unparsed: s.intake.Unparsed().Shapes, Store: s.store.Status, StoreOf: s.store.StatusOf, Checkpoint: s.ledger.Checkpoint,
 	})...)
 	routes = append(routes, loki.Routes(loki.Options{Engine: s.query, Tail: s.tail, Revision: s.o.Version, Ready: s.alive})...)
 	routes = append(routes, search.Routes()...)

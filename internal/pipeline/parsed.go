@@ -96,8 +96,21 @@ func statusOf(s []byte) string {
 // tallies appends how many of n records have which layout and status. What they
 // hold is the batch's.
 func tallies(dst []tally, format, status *record.Column, n int) []tally {
-	if len(format.Entries) == 1 && len(format.Codes) == 0 && len(status.Entries) == 1 && len(status.Codes) == 0 {
+	fs, ss := len(format.Entries), len(status.Entries)
+	switch {
+	case fs == 1 && ss == 1:
 		return append(dst, tally{format.Bytes(0), status.Bytes(0), n})
+	case fs > 0 && ss > 0 && fs*ss <= maxTallies: // Append has numbered the values
+		var counts [maxTallies]int
+		for i := range n {
+			counts[code(format, i)*ss+code(status, i)]++
+		}
+		for k, c := range counts[:fs*ss] {
+			if c > 0 {
+				dst = append(dst, tally{format.Bytes(int(format.Entries[k/ss])), status.Bytes(int(status.Entries[k%ss])), c})
+			}
+		}
+		return dst
 	}
 	at := -1
 	for i := range n {
@@ -108,6 +121,14 @@ func tallies(dst []tally, format, status *record.Column, n int) []tally {
 		dst[at].n++
 	}
 	return dst
+}
+
+// code returns the number of value i of a column whose values are numbered.
+func code(c *record.Column, i int) int {
+	if len(c.Codes) == 0 {
+		return 0
+	}
+	return int(c.Codes[i])
 }
 
 func (t *tally) is(format, status []byte) bool {

@@ -31,7 +31,7 @@ type Shape struct {
 	// Shape is the text with its numbers, hexadecimal ids and quoted parts
 	// collapsed; of JSON its names.
 	Shape string
-	// Count is how many records had it, at most, and Count less Over at least.
+	// Count is about how many records had it, of which Over may be of other shapes.
 	Count, Over uint64
 	First, Last int64 // ns, when they came in
 	// Example is one of them as policy left it, cut. Class is its class.
@@ -50,6 +50,7 @@ type Unparsed struct {
 	order list.List // of *shapesOf; front: sent longest ago
 	text  []byte
 	key   []byte
+	turn  int // batches looked at
 }
 
 type shapeSource struct {
@@ -102,13 +103,21 @@ func (u *Unparsed) look(b *record.Batch, format, status *record.Column, odd int)
 		}
 	}
 	step := (odd + maxLooks - 1) / maxLooks
+	u.turn++
+	first := u.turn % step // not always the same, or a rare shape is never met
+	left := odd
 	seen := 0
 	for i := range b.Len() {
 		if string(status.Bytes(i)) == "ok" {
 			continue
 		}
-		if seen%step == 0 {
-			look.at(i, uint64(min(step, odd-seen)))
+		if seen%step == first {
+			n := step
+			if seen+step >= odd { // the last one stands for all that are left
+				n = left
+			}
+			look.at(i, uint64(n))
+			left -= n
 		}
 		seen++
 	}

@@ -11,6 +11,7 @@ import (
 	"github.com/meshtrail/meshtrail/internal/audit"
 	"github.com/meshtrail/meshtrail/internal/httpd"
 	"github.com/meshtrail/meshtrail/internal/ledger"
+	"github.com/meshtrail/meshtrail/internal/pipeline"
 	"github.com/meshtrail/meshtrail/internal/receive/sources"
 	"github.com/meshtrail/meshtrail/internal/record"
 	"github.com/meshtrail/meshtrail/internal/store"
@@ -18,23 +19,28 @@ import (
 
 // AdminOptions are what the administrator's routes need of a server.
 type AdminOptions struct {
-	Audit      audit.Recorder
-	Version    string
-	Started    time.Time
-	Seal       func(ctx context.Context) error
-	Sources    func() []store.SourceTotals
-	Intake     func() []sources.Status // nil: unknown
+	Audit   audit.Recorder
+	Version string
+	Started time.Time
+	Seal    func(ctx context.Context) error
+	Sources func() []store.SourceTotals
+	Intake  func() []sources.Status // nil: unknown
+	// Unparsed returns the shapes of a tenant's records that no parser understood
+	// whole; nil: unknown.
+	Unparsed   func(record.TenantID) []pipeline.Shape
 	Store      func() store.Status
 	StoreOf    func(record.TenantID) store.Status
 	Checkpoint func() ledger.Checkpoint
 }
 
-// Admin returns the routes that look after a server: seal, sources and status.
+// Admin returns the routes that look after a server: seal, sources, what was not understood of
+// what they sent, and status.
 func Admin(o AdminOptions) []httpd.Route {
 	a := admin{o}
 	return []httpd.Route{
 		{Pattern: "POST /api/v1/seal", Need: access.Admin, Handle: a.seal},
 		{Pattern: "GET /api/v1/sources", Need: access.Evidence, Handle: a.sources},
+		{Pattern: "GET /api/v1/unparsed", Need: access.Evidence, Handle: a.unparsed},
 		{Pattern: "GET /api/v1/status", Need: access.LogsRead, Handle: a.status},
 	}
 }

@@ -24,6 +24,7 @@ import (
 	"github.com/meshtrail/meshtrail/internal/fault"
 	"github.com/meshtrail/meshtrail/internal/httpd"
 	"github.com/meshtrail/meshtrail/internal/ledger"
+	"github.com/meshtrail/meshtrail/internal/pipeline"
 	"github.com/meshtrail/meshtrail/internal/query"
 	"github.com/meshtrail/meshtrail/internal/query/querytest"
 	"github.com/meshtrail/meshtrail/internal/receive/sources"
@@ -108,6 +109,12 @@ func newContract(t *testing.T) (*contract, []httpd.Route, *querytest.Store) {
 					{Tenant: "acme", Source: "s", Receiver: "syslog", Lossy: true, Records: 3, Bytes: 30, Rejected: []words.Count{{Name: "queue_full", N: 1}}, First: noon, Last: noon, Lag: time.Second, MaxLag: time.Minute},
 					{Tenant: "acme", Source: "quiet", Every: time.Minute, Silent: true, Since: noon},
 					{Tenant: "other", Source: "secret"},
+				}
+			},
+			Unparsed: func(tenant words.TenantID) []pipeline.Shape {
+				return []pipeline.Shape{
+					{Source: "s", Format: "text", Status: "none", Shape: "took 0ms", Count: 3, Over: 1, First: 1, Last: 2, Example: "took 12ms", Class: "app"},
+					{Source: "s", Format: "text", Status: "none", Class: "audit", Example: "not for alice"},
 				}
 			},
 		}),
@@ -273,6 +280,7 @@ func TestContract(t *testing.T) {
 	c.ask("GET", "/api/v1/facets", 400)
 	c.ask("GET", "/api/v1/facets", 400, "fields", "n", "limit", "1001")
 	c.ask("GET", "/api/v1/fields", 200, "from", "-1h", "to", "now")
+	c.ask("GET", "/api/v1/consistency", 200, "from", "-1h", "to", "now")
 	c.ask("GET", "/api/v1/values", 200, with("field", "n", "limit", "1")...)
 	c.ask("GET", "/api/v1/values", 400)
 	both("/api/v1/metric", 200, "query", `sum by (n) (rate({}[1m]))`, "from", "-5m", "to", "now", "step", "1m", "lang", "logql")
@@ -291,6 +299,7 @@ func TestContract(t *testing.T) {
 	c.ask("GET", "/api/openapi.json", 200)
 	c.ask("GET", "/api/v1/status", 200)
 	c.ask("GET", "/api/v1/sources", 200)
+	c.ask("GET", "/api/v1/unparsed", 200)
 	c.ask("POST", "/api/v1/seal", 200)
 	c.ask("GET", "/api/v1/reports/soc2", 503, "format", "json", "from", "-1h", "to", "now")
 	for _, r := range routes {

@@ -59,6 +59,7 @@ func Reading(o ReadingOptions) []httpd.Route {
 		{Pattern: "POST /api/v1/query", Need: access.LogsRead, Handle: a.query, Stream: true},
 		{Pattern: "GET /api/v1/tail", Need: access.LogsRead, Handle: a.tail, Stream: true},
 		{Pattern: "GET /api/v1/histogram", Need: access.LogsRead, Handle: a.histogram},
+		{Pattern: "GET /api/v1/consistency", Need: access.LogsRead, Handle: a.consistency},
 		{Pattern: "GET /api/v1/fields", Need: access.LogsRead, Handle: a.fields},
 		{Pattern: "GET /api/v1/values", Need: access.LogsRead, Handle: a.values},
 		{Pattern: "GET /api/v1/export", Need: access.LogsRead, Handle: a.export, Stream: true},
