@@ -49,7 +49,7 @@ func (ErrorLog) Text(line []byte, o *facts.Out) bool {
 	if i := bytes.IndexByte(what, ':'); i >= 0 {
 		module, level = what[:i], what[i+1:]
 	}
-	if !severity(level) || module != nil && !facts.Token(module) {
+	if !severity(level) || len(module) > 0 && !facts.Token(module) {
 		return false
 	}
 	o.Format, o.Status = "apache-error", facts.OK

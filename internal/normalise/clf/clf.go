@@ -150,6 +150,9 @@ func (a *access) before(p []byte) bool {
 		return false
 	}
 	p = p[:len(p)-1]
+	if bytes.IndexByte(p, ',') > 0 && a.listed(p) {
+		return true
+	}
 	first, rest := facts.CutByte(p, ' ')
 	if first[len(first)-1] == ',' { // a list of addresses, as its header has it
 		i := bytes.Index(p, []byte(" - "))
@@ -181,10 +184,40 @@ func (a *access) before(p []byte) bool {
 		a.host, a.user = first, known(third)
 		return hostLike(first)
 	case string(ident) == "-" || bytes.IndexByte(user, ' ') < 0: // VHOST HOST IDENT USER
+		if id, name := facts.CutByte(user, ' '); len(id) == 32 && len(name) > 0 && facts.Hex(id) { // BunkerWeb: … - REQUEST-ID USER
+			a.id, user = id, name
+		}
 		a.vhost, a.host, a.user = first, second, known(user)
 		return hostLike(first) && hostLike(second)
 	}
 	return false
+}
+
+// listed reads VHOST LIST - USER and VHOST LIST HOST IDENT USER, of which LIST is
+// the addresses that a request was forwarded for, perhaps in quotes.
+func (a *access) listed(p []byte) bool {
+	vhost, rest := facts.CutByte(p, ' ')
+	i := bytes.LastIndex(rest, []byte(" - "))
+	if i < 0 || !hostLike(vhost) || vhost[len(vhost)-1] == ',' {
+		return false
+	}
+	list, host := rest[:i], []byte(nil)
+	last := bytes.LastIndexByte(list, ',')
+	if last < 0 {
+		return false
+	}
+	if j := bytes.IndexByte(bytes.TrimLeft(list[last+1:], " "), ' '); j >= 0 {
+		j = len(list) - len(bytes.TrimLeft(list[last+1:], " ")) + j
+		list, host = list[:j], list[j+1:]
+	}
+	if n := len(list); n > 1 && list[0] == '"' && list[n-1] == '"' {
+		list = list[1 : n-1]
+	}
+	if !addresses(list) || host != nil && !hostLike(host) {
+		return false
+	}
+	a.vhost, a.host, a.forwarded, a.user = vhost, host, list, known(rest[i+3:])
+	return true
 }
 
 func known(b []byte) []byte {

@@ -55,8 +55,13 @@ func EpochFloat(f float64) (ns int64, ok bool) {
 // Time reads RFC 3339 (a space or T, any fraction, a zone, or none: UTC) or an
 // epoch number as text.
 func Time(b []byte) (ns int64, ok bool) {
-	if ns, n := Stamp(b); n == len(b) && n > 0 {
-		return ns, Plausible(ns)
+	if ns, n := Stamp(b); n > 0 {
+		if n == len(b) {
+			return ns, Plausible(ns)
+		}
+		seconds, ok := zoneBehind(b[n:])
+		ns -= seconds * 1e9
+		return ns, ok && Plausible(ns)
 	}
 	return epochText(b)
 }
@@ -128,6 +133,28 @@ func Stamp(b []byte) (ns int64, n int) {
 
 // scales turn a fraction of so many digits into nanoseconds.
 var scales = [...]int64{1e9, 1e8, 1e7, 1e6, 1e5, 1e4, 1e3, 1e2, 1e1, 1}
+
+// zoneBehind reads all of what stands behind a time and a space: UTC, +0200,
+// +02:00, and +0200 CEST as Go's time.Time prints it.
+func zoneBehind(b []byte) (seconds int64, ok bool) {
+	if len(b) < 2 || b[0] != ' ' {
+		return 0, false
+	}
+	b = b[1:]
+	if string(b) == "UTC" || string(b) == "GMT" || string(b) == "Z" {
+		return 0, true
+	}
+	seconds, n := zone(b, 0)
+	if n < 5 {
+		return 0, false
+	}
+	for i, c := range b[n:] {
+		if i == 0 && c != ' ' || i > 0 && c-'A' >= 26 && c-'0' >= 10 && c != '+' && c != '-' || i > 6 {
+			return 0, false
+		}
+	}
+	return seconds, true
+}
 
 // zone reads Z, ±hh:mm or ±hhmm at n; without one the time is UTC.
 func zone(b []byte, n int) (seconds int64, end int) {

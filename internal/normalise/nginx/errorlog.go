@@ -20,7 +20,7 @@ var Formats = []facts.Format{
 // ErrorLog reads lines of the error log (ngx_log_error_core and
 // ngx_http_log_error_handler):
 //
-//	2006/01/02 15:04:05 [LEVEL] PID#TID: *CONNECTION MESSAGE, client: A, server: S, request: "R", upstream: "U", host: "H", referrer: "R"
+//	2006/01/02 15:04:05 [LEVEL] PID#TID: *CONNECTION MESSAGE, client: A, server: S, request: "R", upstream: "U", host: "H", referrer: "R", login: "L"
 //
 // The time is local and names no zone: it is taken for UTC. Nothing is escaped, so
 // a value ends where the next name, in this order, begins.
@@ -88,9 +88,10 @@ const (
 	upstream
 	host
 	referrer
+	login
 )
 
-var names = [...]string{", client: ", ", server: ", ", request: ", ", subrequest: ", ", upstream: ", ", host: ", ", referrer: "}
+var names = [...]string{", client: ", ", server: ", ", request: ", ", subrequest: ", ", upstream: ", ", host: ", ", referrer: ", ", login: "}
 
 func (c *context) read(s []byte) {
 	if i := bytes.Index(s, []byte(", bytes from/to client:")); i >= 0 { // of package stream
@@ -116,7 +117,17 @@ func (c *context) read(s []byte) {
 }
 
 func (c *context) write(o *facts.Out) {
-	o.Peer(c.value[client], nil)
+	peer := c.value[client]
+	if rest, ok := bytes.CutPrefix(c.message, []byte("client ")); ok && len(peer) == 0 { // of mail and stream: client A:P connected to A:P
+		if a, to, ok := bytes.Cut(rest, []byte(" connected to ")); ok {
+			peer = a
+			o.Server(to)
+		}
+	}
+	o.Peer(peer, nil)
+	if v := c.value[login]; !facts.Absent(v) {
+		o.Str(field.UserName, v)
+	}
 	authority := c.value[host]
 	if v := c.value[request]; len(v) > 0 {
 		if h, ok := o.Request(v); ok && len(authority) == 0 {
@@ -214,6 +225,8 @@ func (c *context) decide(o *facts.Out) {
 		decision(o, "deny", "basic_auth")
 	case has("client SSL certificate verify error"), has("client sent no required SSL certificate"):
 		decision(o, "deny", "mtls")
+	case has("client login failed:"):
+		decision(o, "deny", "mail_auth")
 	case has("auth request unexpected status"):
 		decision(o, "error", "ext_authz")
 	case bytes.Contains(m, []byte("ModSecurity: ")):

@@ -59,7 +59,7 @@ var okta = &table.Table{
 
 var github = &table.Table{
 	Format: facts.Format{Name: "github-audit", Platform: "github", Kind: facts.Audit, Of: "the audit log of a GitHub organisation or enterprise"},
-	All:    [][]string{{"action"}, {"actor"}, {"_document_id", "created_at"}, {"@timestamp", "created_at"}, {"org", "business", "repo", "user", "actor_location.country_code"}},
+	All:    [][]string{{"action"}, {"actor"}, {"_document_id", "created_at", "operation_type", "repository", "business", "org_id", "external_identity_nameid"}, {"@timestamp", "created_at"}, {"org", "business", "repo", "user", "actor_location.country_code"}},
 	Keys: map[string]table.Rule{
 		"@timestamp": table.Time(), "action": table.Text(field.EventAction).At(action), "_document_id": table.Text(field.LogRecordUID), "actor": table.Text(field.UserName),
 		"actor_id": table.Text(field.UserID), "actor_ip": table.Text(field.ClientAddress), "user_agent": table.Text(field.UserAgentOriginal), "created_at": table.Time(),

@@ -34,6 +34,7 @@ const (
 	subject
 	logged
 	originDuration
+	started
 )
 
 // Tables are the JSON layouts.
@@ -41,7 +42,7 @@ var Tables = []*table.Table{{
 	Format: facts.Format{Name: "traefik-json", Platform: "traefik", Mesh: "traefik", Kind: facts.Access, Of: "Traefik's access log, json"},
 	All:    [][]string{{"ClientAddr", "ClientHost"}, {"RequestMethod", "RequestPath"}, {"DownstreamStatus", "OriginStatus", "Duration", "DownstreamContentSize"}},
 	Keys: map[string]table.Rule{
-		"StartUTC": table.Time(), "time": table.Take(logged),
+		"StartUTC": table.Time(), "StartLocal": table.Take(started), "time": table.Take(logged),
 		"ClientAddr": table.Take(clientAddr), "ClientHost": table.Take(clientHost), "ClientPort": table.Take(clientPort),
 		"ClientUsername": table.Text(field.UserName),
 		"RequestAddr":    table.Take(requestAddr), "RequestHost": table.Take(requestHost), "RequestPort": table.Take(requestPort),
@@ -51,6 +52,7 @@ var Tables = []*table.Table{{
 		"OriginStatus": table.Take(originStatus), "OriginContentSize": table.Int(field.MeshUpstreamResponseSize), "OriginDuration": table.Take(originDuration),
 		"Duration": table.Nanos(field.MeshDurationNS), "Overhead": table.Nanos(field.MeshProcessingNS), "RetryAttempts": table.Take(retries),
 		"RouterName": table.Text(field.MeshRoute), "ServiceName": table.Text(field.MeshUpstreamCluster).At(service), "ServiceAddr": table.Text(field.MeshUpstreamAddress),
+		"FrontendName": table.Text(field.MeshRoute), "BackendName": table.Text(field.MeshUpstreamCluster), "BackendAddr": table.Text(field.MeshUpstreamAddress), // 1.x
 		"TLSVersion": table.Take(version), "TLSCipher": table.Text(field.TLSCipher), "TLSClientSubject": table.Text(field.TLSClientSubject).At(subject),
 		"entryPointName": table.Text(field.MeshListener), "TraceId": table.TraceID(), "SpanId": table.Text(field.SpanID),
 		"level": table.Severity(), "msg": table.Text(field.Body),
@@ -63,6 +65,13 @@ var Tables = []*table.Table{{
 
 func finish(o *facts.Out, s *table.Slots) {
 	o.Derive(field.MeshReporter, "gateway")
+	if v := s.Text(started); v != nil { // the same as StartUTC, which may have been dropped, with a zone
+		if ns, ok := facts.Time(v); ok && o.Time == 0 && !o.Fixed {
+			o.Time = ns
+		} else {
+			table.Keep(o, s.Member(started))
+		}
+	}
 	if v := s.Text(logged); v != nil { // when it was logged: the end
 		if ns, ok := facts.Time(v); ok && o.Time == 0 && !o.Fixed {
 			o.Time = ns
