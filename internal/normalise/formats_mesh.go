@@ -22,7 +22,7 @@ var (
 
 	meshTexts = []text{
 		{platforms: []string{"istio"}, begins: "2diwe", fresh: func() facts.Line { return new(istio.Line) }},
-		{platforms: []string{"linkerd"}, begins: "[2", fresh: func() facts.Line { return new(linkerd.ProxyLog) }},
+		{platforms: []string{"linkerd"}, begins: "[2TDIWE", fresh: func() facts.Line { return new(linkerd.ProxyLog) }},
 		{platforms: []string{"consul", "hclog"}, begins: "2 [", fresh: func() facts.Line { return new(consul.Line) }},
 		{platforms: []string{"kuma"}, begins: "2", fresh: func() facts.Line { return new(kuma.Line) }},
 		{platforms: []string{"cilium", "hubble"}, begins: "JFMASOND2[", fresh: func() facts.Line { return new(hubble.Text) }},

@@ -218,7 +218,10 @@ func (n *Normaliser) object(o *jsonscan.Object, platform string) {
 // line writes a payload that was not declared to be JSON.
 func (n *Normaliser) line(p []byte, platform string) {
 	w := unwrap(p)
-	n.out.DeriveBytes(field.K8sPodName, w.pod)
+	if len(w.pod) > 0 {
+		n.out.DeriveBytes(field.K8sPodName, w.pod)
+		n.out.Pod = w.pod
+	}
 	n.out.DeriveBytes(field.K8sContainerName, w.place)
 	if len(w.stream) > 0 {
 		n.out.DeriveBytes(field.LogIostream, w.stream)
@@ -274,13 +277,16 @@ type wrapper struct {
 	place    []byte
 }
 
-// unwrap reads, in this order and each at most once, what docker compose, kubectl
-// logs --prefix ([pod/NAME/CONTAINER]), CRI (RFC3339Nano stdout|stderr P|F) and
+// unwrap reads, in this order and each at most once, what kubectl logs --prefix
+// ([pod/NAME/CONTAINER]), stern (NAME CONTAINER), docker compose, CRI (RFC3339Nano stdout|stderr P|F) and
 // kubectl logs --timestamps put before a line.
 func unwrap(p []byte) wrapper {
 	w := wrapper{rest: p}
 	if bytes.HasPrefix(p, []byte("[pod/")) {
 		w.kubectl()
+		p = w.rest
+	} else if len(p) > 0 && p[0]-'a' < 26 {
+		w.stern()
 		p = w.rest
 	}
 	if i := bytes.IndexByte(p, '|'); i > 0 && i < 64 && i+1 < len(p) && p[i+1] == ' ' && p[i-1] == ' ' && composeName(p[:i]) {
@@ -324,6 +330,24 @@ func (w *wrapper) kubectl() {
 		return
 	}
 	w.pod, w.place, w.rest, w.prefixed = pod, container, rest, true
+}
+
+// stern reads POD CONTAINER and the space behind each, when the first is named as
+// a controller names its pods and an object, a bracket or a date follows.
+func (w *wrapper) stern() {
+	i := bytes.IndexByte(w.rest[:min(len(w.rest), 256)], ' ')
+	if i < 8 || i+3 > len(w.rest) {
+		return
+	}
+	pod, after := w.rest[:i], w.rest[i+1:]
+	j := bytes.IndexByte(after[:min(len(after), 64)], ' ')
+	if j < 2 || j+5 > len(after) || !plainWord(pod) || !plainWord(after[:j]) || len(facts.PodWorkload(pod)) == len(pod) {
+		return
+	}
+	switch rest := after[j+1:]; {
+	case rest[0] == '{', rest[0] == '[', rest[0] == '2' && rest[1] == '0' && rest[2]-'0' < 10:
+		w.pod, w.place, w.rest, w.prefixed = pod, after[:j], rest, true
+	}
 }
 
 func composeName(b []byte) bool {

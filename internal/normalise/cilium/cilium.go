@@ -107,7 +107,9 @@ func dropped(o *facts.Out, reason []byte) {
 	default:
 		var scratch [64]byte
 		o.DeriveBytes(field.MeshDropReason, constant(scratch[:0], reason))
-		return
+		if !bytes.HasPrefix(reason, []byte("Policy denied (")) { // (L3) and (L4) before 1.6
+			return
+		}
 	}
 	o.Decision("deny", "network-policy")
 }

@@ -308,7 +308,7 @@ func (a *Access) decide(o *facts.Out, flags []byte) (class string) {
 		return decision(o, "rate_limited", "ratelimit", "rate_limit")
 	case hasFlag(flags, "RLSE"):
 		return decision(o, "error", "ratelimit", "policy")
-	case string(details) == "filter_chain_not_found" && hasFlag(flags, "NR"):
+	case string(details) == "filter_chain_not_found" && hasFlag(flags, "NR") && a.slot[ServerName] == nil: // with one a gateway was asked for a name that it does not serve
 		o.Derive(field.MeshMTLS, "none")
 		return decision(o, "deny", "mtls", "policy")
 	case bytes.Contains(a.str(Failure), []byte("CERTIFICATE_VERIFY_FAILED")):

@@ -16,11 +16,14 @@ import (
 //	BYTES BYTES MS MS                                Envoy's default
 //	DETAILS BYTES …                                  Envoy with details
 //	DETAILS TERMINATION "FAILURE" BYTES …            Istio since 1.9
-//	"MIXER" "FAILURE" BYTES …                        Istio 1.3 to 1.8
+//	"MIXER" "FAILURE" BYTES …                        Istio 1.3 to 1.7
+//	"FAILURE" BYTES …                                Istio 1.8
 //
 // Header values are not escaped, so a quote within a user agent cannot be told
 // from its end. Columns after it are therefore read from the right, where no
-// value can hold a space, and the user agent is what remains.
+// value can hold a space, and the user agent is what remains. Of a line that was
+// cut before its last column the columns are read from the left: the user agent
+// ends at its first quote then, and the column that the cut fell in is not taken.
 func (a *Access) Text(line []byte) (matched, whole bool) {
 	a.Reset()
 	a.line = true
@@ -53,13 +56,13 @@ func (a *Access) Text(line []byte) (matched, whole bool) {
 	if !ok {
 		return false, false
 	}
-	s, ok = a.middle(s)
+	s, quotedMiddle, ok := a.middle(s)
 	if !ok {
 		return false, false
 	}
 	whole = a.right(s, kuma)
-	if !whole && (a.slot[PolicyStatus] != nil || a.null[PolicyStatus]) {
-		return false, false // two quoted columns are no proof of Istio's old layout
+	if !whole && quotedMiddle {
+		return false, false // quoted columns are no proof of Istio's old layouts
 	}
 	return true, whole
 }
@@ -144,16 +147,20 @@ func number(s []byte) bool {
 	return ok
 }
 
-// middle reads the flags and what stands between them and the first header.
-func (a *Access) middle(s []byte) (rest []byte, ok bool) {
+// middle reads the flags and what stands between them and the first header, and
+// reports whether that began with a quote.
+func (a *Access) middle(s []byte) (rest []byte, quoted, ok bool) {
 	flags, s := column(s)
 	if !flagList(flags) {
-		return s, false
+		return s, false, false
 	}
 	a.put(Flags, flags)
-	quoted := len(s) > 0 && s[0] == '"'
+	quoted = len(s) > 0 && s[0] == '"'
 	c, next := column(s)
 	switch {
+	case quoted && (len(next) == 0 || next[0] != '"'):
+		a.put(Failure, c)
+		s = next
 	case quoted:
 		a.put(PolicyStatus, c)
 		c, s = column(next)
@@ -170,11 +177,11 @@ func (a *Access) middle(s []byte) (rest []byte, ok bool) {
 	}
 	for _, k := range [...]Key{BytesReceived, BytesSent, Duration, UpstreamTime} {
 		if c, s = column(s); !number(c) && !facts.Absent(c) {
-			return s, false
+			return s, quoted, false
 		}
 		a.put(k, c)
 	}
-	return s, len(s) > 0 && s[0] == '"'
+	return s, quoted, len(s) > 0 && s[0] == '"'
 }
 
 // flagList reports whether b is - or Envoy's flags: capital letters, digits,
@@ -197,6 +204,32 @@ var (
 	kumaKeys  = [...]Key{B3TraceID, RequestID, Authority, SourceService, DestinationService, DownstreamRemote, UpstreamHost}
 )
 
+// left reads the quoted columns of a line that was cut within them, but for the one
+// that the cut fell in.
+func (a *Access) left(s []byte, quoted []Key) {
+	for i := range len(quoted) + 2 {
+		k := ForwardedFor
+		if i == 1 {
+			k = UserAgent
+		} else if i > 1 {
+			k = quoted[i-2]
+		}
+		a.misfit = columns[k]
+		if len(s) < 2 || s[0] != '"' {
+			return
+		}
+		end := quoteEnd(s[1:])
+		if end < 0 {
+			if s[len(s)-1] == '"' {
+				a.put(k, s[1:len(s)-1])
+			}
+			return
+		}
+		a.put(k, s[1:1+end])
+		s = s[end+3:]
+	}
+}
+
 // right reads the quoted columns and the unquoted tail, from the right. It
 // reports whether every column was where the layout says.
 func (a *Access) right(s []byte, kuma bool) (whole bool) {
@@ -208,23 +241,16 @@ func (a *Access) right(s []byte, kuma bool) (whole bool) {
 	if kuma {
 		quoted = kumaKeys[:]
 	}
-	for i := len(quoted) - 1; i >= 0; i-- {
-		start := lastQuoted(s[:max(len(s)-1, 0)])
-		if start < 0 {
-			a.misfit = columns[quoted[i]]
-			return false
-		}
-		a.put(quoted[i], s[start+2:len(s)-1])
-		s = s[:start]
-	}
-	xff, rest := column(s)
-	if len(rest) < 2 || rest[0] != '"' || rest[len(rest)-1] != '"' {
-		a.misfit = columns[UserAgent]
+	n := bytes.Count(s, []byte(`" "`)) + 1
+	if bytes.HasSuffix(s, []byte(` "`)) || n < len(quoted)+2 {
+		a.left(s, quoted)
 		return false
 	}
-	a.put(ForwardedFor, xff)
-	a.put(UserAgent, rest[1:len(rest)-1])
-	n := 0
+	if !a.fromEnd(s, quoted) && n == len(quoted)+2 {
+		a.left(s, quoted)
+		a.misfit = ""
+	}
+	n = 0
 	for len(tail) > 0 {
 		if n == len(tailKeys) {
 			a.misfit = "rest of the line"
@@ -235,9 +261,35 @@ func (a *Access) right(s []byte, kuma bool) (whole bool) {
 		a.put(tailKeys[n], c)
 		n++
 	}
-	if n == 0 || n >= 5 && !kuma {
-		return true
+	if n > 0 && (n < 5 || kuma) {
+		a.misfit = columns[tailKeys[n-1]]
 	}
-	a.misfit = columns[tailKeys[n-1]]
-	return false
+	return a.misfit == ""
+}
+
+// fromEnd reads the quoted columns from the right: quotes that the layout has not
+// are the user agent's. It is false, and nothing read, when a column behind that
+// has a space.
+func (a *Access) fromEnd(s []byte, quoted []Key) bool {
+	var value [len(kumaKeys)][]byte
+	for i := len(quoted) - 1; i >= 0; i-- {
+		start := lastQuoted(s[:max(len(s)-1, 0)])
+		if start < 0 || bytes.IndexByte(s[start+2:len(s)-1], ' ') >= 0 {
+			a.misfit = columns[quoted[i]]
+			return false
+		}
+		value[i] = s[start+2 : len(s)-1]
+		s = s[:start]
+	}
+	xff, rest := column(s)
+	if len(rest) < 2 || rest[0] != '"' || rest[len(rest)-1] != '"' {
+		a.misfit = columns[UserAgent]
+		return false
+	}
+	a.put(ForwardedFor, xff)
+	a.put(UserAgent, rest[1:len(rest)-1])
+	for i, k := range quoted {
+		a.put(k, value[i])
+	}
+	return true
 }

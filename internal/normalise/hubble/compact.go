@@ -332,6 +332,9 @@ func (t *Text) event(l *flowLine, o *facts.Out) {
 		} else if bytes.HasSuffix(kind, []byte(" INGRESS")) {
 			o.Derive(field.MeshDirection, "inbound")
 		}
+	case l.matched():
+		o.Derive(field.MeshFlowType, "L3_L4")
+		o.Derive(field.MeshFlowEvent, "5")
 	case l.layer7():
 		o.Derive(field.MeshFlowType, "L7")
 		_, half := facts.CutByte(kind, '-')
@@ -351,6 +354,16 @@ func (t *Text) event(l *flowLine, o *facts.Out) {
 		o.Derive(field.MeshFlowType, "L3_L4")
 		o.Str(field.MeshFlowObservationPoint, t.constant(kind))
 	}
+}
+
+// matched reports whether the type is what a policy's verdict matched on, which is
+// how versions before 0.9 print the events of verdicts.
+func (l *flowLine) matched() bool {
+	switch string(l.kind) {
+	case "L3-Only", "L3-L4", "L4-Only", "L3-Proto", "Proto-Only", "all", "none":
+		return true
+	}
+	return false
 }
 
 func (l *flowLine) layer7() bool {
@@ -399,8 +412,12 @@ func (l *flowLine) decide(o *facts.Out) {
 		what = "deny"
 	case "AUDIT", "AUDITED":
 		what = "audit"
+	case "FORWARDED", "REDIRECTED":
+		if l.matched() {
+			what = "allow"
+		}
 	case "DROPPED":
-		if l.layer7() || bytes.HasPrefix(l.kind, []byte("Policy denied")) || string(l.kind) == "Authentication required" {
+		if l.layer7() || l.matched() || bytes.HasPrefix(l.kind, []byte("Policy denied")) || string(l.kind) == "Authentication required" {
 			what = "deny"
 		}
 	}

@@ -94,16 +94,22 @@ func slotOf(key []byte) table.Slot {
 type access struct {
 	slot    [count][]byte
 	scratch []byte
+	cut     bool // the line ends within a quoted value
 }
 
 // read reads the pairs of a line. What is none of the access log's is kept under
 // its own name.
 func (a *access) read(pairs []byte, o *facts.Out) {
 	a.slot = [count][]byte{}
-	a.scratch = a.scratch[:0]
+	a.scratch, a.cut = a.scratch[:0], false
 	s := kv.Scan(pairs, kv.Words)
 	for p, ok := s.Next(); ok; p, ok = s.Next() {
 		v := p.Value
+		if len(v) > 0 && v[0] == '"' {
+			a.cut = true
+			o.PartialOf(string(p.Key))
+			continue
+		}
 		if p.Escaped {
 			n := len(a.scratch)
 			a.scratch = kv.Unescape(a.scratch, v)
@@ -243,7 +249,7 @@ func (a *access) identities(o *facts.Out) {
 		o.Derive(field.MeshMTLS, "mutual")
 	}
 	why := a.slot[failure]
-	opened := len(a.slot[dstHBONE]) == 0 && (len(why) == 0 || bytes.HasPrefix(why, []byte(rejection)))
+	opened := !a.cut && len(a.slot[dstHBONE]) == 0 && (len(why) == 0 || bytes.HasPrefix(why, []byte(rejection)))
 	if len(source) == 0 && len(destination) == 0 && opened {
 		o.Derive(field.MeshMTLS, "none")
 	}

@@ -67,6 +67,7 @@ type proxyLine struct {
 	level, spans, target, rest []byte
 	thread                     int64
 	time                       int64 // ns, 0 for a line of the proxy
+	bare                       bool  // begins with the level
 }
 
 func proxyHead(b []byte) (h proxyLine, ok bool) {
@@ -76,6 +77,8 @@ func proxyHead(b []byte) (h proxyLine, ok bool) {
 			return h, false
 		}
 		b = bytes.TrimLeft(b[n:], " ")
+	} else if b[0]-'0' > 9 { // copied without the uptime
+		h.bare = true
 	} else {
 		ns, n := facts.Stamp(b)
 		if n == 0 || n >= len(b) || b[n] != ' ' || b[n-1] != 'Z' || !facts.Plausible(ns) {
@@ -98,7 +101,7 @@ func proxyHead(b []byte) (h proxyLine, ok bool) {
 		b = bytes.TrimLeft(rest, " ")
 	}
 	h.origin(b)
-	return h, h.time == 0 || bytes.HasPrefix(h.target, []byte("linkerd"))
+	return h, h.time == 0 && (!h.bare || h.thread > 0) || bytes.HasPrefix(h.target, []byte("linkerd"))
 }
 
 // uptime returns the length of [SECONDS.MICROS s] with spaces before the seconds,
@@ -283,6 +286,8 @@ func (e *event) spanField(span, key, v []byte) {
 	switch string(key) {
 	case "client.addr", "peer.addr":
 		e.peer = v
+	case "target.addr": // of accept, before 2.11
+		e.proxied = v
 	case "port":
 		if string(span) == "server" {
 			e.port = v
@@ -310,7 +315,7 @@ func (e *event) spanField(span, key, v []byte) {
 func (e *event) write(o *facts.Out) {
 	o.DeriveBytes(field.LogLogger, e.target)
 	switch {
-	case e.inbound:
+	case e.inbound || !e.outbound && bytes.HasPrefix(e.target, []byte("linkerd_app_inbound")): // the latter alone: the admin server's
 		o.Derive(field.MeshDirection, "inbound")
 		o.Derive(field.MeshReporter, "destination")
 	case e.outbound:
@@ -449,10 +454,13 @@ func (e *event) refused(o *facts.Out) {
 	case bytes.Contains(why, []byte("unauthorized connection on ")):
 		o.Decision("deny", "rbac")
 		_, on, _ := bytes.Cut(why, []byte("unauthorized connection on "))
-		on, _, _ = bytes.Cut(bytes.TrimPrefix(on, []byte("server ")), []byte(" "))
+		on, server := bytes.CutPrefix(on, []byte("server "))
+		on, _, _ = bytes.Cut(on, []byte(" "))
 		if i := bytes.IndexAny(on, "/:"); i > 0 { // a colon before 2.12
 			o.DeriveBytes(field.MeshPolicyKind, on[:i])
 			o.DeriveBytes(field.MeshPolicyName, on[i+1:])
+		} else if server { // of 2.11
+			o.DeriveBytes(field.MeshPolicyName, on)
 		}
 	case bytes.Contains(why, []byte("rate limit exceeded")):
 		o.Decision("rate_limited", "ratelimit")
