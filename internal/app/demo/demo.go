@@ -1,5 +1,6 @@
-// Package demo shows Meshtrail at work: it simulates three service meshes and
-// posts what their proxies would log to a running server, through the same door
+// Package demo shows Meshtrail at work: it simulates service meshes, an ingress
+// controller, the audit logs of a cluster and a cloud and a node's log-in daemon,
+// and posts what they would log to a running server, through the same door
 // as every shipper (the Elasticsearch bulk API over HTTP), so that what is shown
 // is what intake really does.
 //

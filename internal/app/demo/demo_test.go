@@ -15,6 +15,7 @@ import (
 	"go.uber.org/goleak"
 
 	"github.com/meshtrail/meshtrail/internal/fault"
+	"github.com/meshtrail/meshtrail/internal/pipeline"
 )
 
 func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
@@ -92,36 +93,47 @@ func TestThePastHoldsEveryPlatformAndBothStories(t *testing.T) {
 	if len(s.docs) < 15*60*6 {
 		t.Errorf("%d records", len(s.docs))
 	}
-	counts := map[string]int{}
+	var lines, out bytes.Buffer
+	enc := json.NewEncoder(&lines)
 	for _, d := range s.docs {
-		message, _ := d["message"].(string)
-		flow, _ := d["flow"].(map[string]any)
-		switch {
-		case d["response_code_details"] == "rbac_access_denied_matched_policy[none]":
-			counts["rbac"]++
-		case d["response_flags"] == "UH":
-			counts["outage"]++
-		case d["start_time"] != nil:
-			counts["istio json"]++
-		case strings.HasPrefix(message, "["):
-			counts["istio text"]++
-		case d["client.id"] != nil:
-			counts["linkerd"]++
-		case flow["verdict"] == "DROPPED":
-			counts["dropped"]++
-		case flow != nil:
-			counts["hubble"]++
-		case message != "":
-			counts["application"]++
-		default:
-			t.Fatalf("unknown document %v", d)
+		if err := enc.Encode(d); err != nil {
+			t.Fatal(err)
 		}
 	}
-	for _, kind := range []string{"rbac", "outage", "istio json", "istio text", "linkerd", "hubble", "dropped", "application"} {
-		if counts[kind] < 15 {
+	if err := pipeline.Parse(&lines, "", &out); err != nil {
+		t.Fatal(err)
+	}
+	counts := map[string]int{}
+	for line := range bytes.Lines(out.Bytes()) {
+		var r map[string]any
+		if err := json.Unmarshal(line, &r); err != nil {
+			t.Fatal(err)
+		}
+		if r["parse.status"] != "ok" {
+			t.Fatalf("not understood: %s", line)
+		}
+		counts[r["parse.format"].(string)]++
+		if r["mesh.response_code_details"] == "rbac_access_denied_matched_policy[none]" {
+			counts["rbac"]++
+		}
+		if r["mesh.response_flags"] == "UH" {
+			counts["outage"]++
+		}
+		if r["mesh.verdict"] == "DROPPED" {
+			counts["dropped"]++
+		}
+		if d := r["mesh.policy.decision"]; d == "deny" {
+			counts["denied by "+r["parse.format"].(string)]++
+		}
+	}
+	for kind, least := range map[string]int{"rbac": 15, "outage": 15, "dropped": 15, "istio-json": 500, "istio-text": 500, "linkerd-json": 500, "hubble-flow": 500,
+		"consul-json": 50, "kuma-text": 50, "istio-ztunnel": 50, "nginx-ingress": 50, "k8s-audit": 50, "cloudtrail": 15, "json": 100,
+		"denied by istio-json": 15, "denied by istio-ztunnel": 2, "denied by k8s-audit": 5, "denied by cloudtrail": 1} {
+		if counts[kind] < least {
 			t.Errorf("%d records of kind %s", counts[kind], kind)
 		}
 	}
+	t.Log(counts)
 }
 
 func TestTheSameSeedMakesTheSameTraffic(t *testing.T) {

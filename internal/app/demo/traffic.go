@@ -25,14 +25,16 @@ func (w *world) at(t time.Time, what incident) []doc {
 		return []doc{w.knock(t)}
 	}
 	switch n := w.r.IntN(100); {
-	case n < 34:
+	case n < 28:
 		return []doc{w.istioJSON(t, what)}
-	case n < 52:
+	case n < 42:
 		return []doc{w.istioText(t)}
-	case n < 76:
+	case n < 60:
 		return []doc{w.linkerdJSON(t)}
-	case n < 92:
+	case n < 74:
 		return []doc{w.hubbleJSON(t)}
+	case n < 92:
+		return []doc{w.elsewhere(t)}
 	default:
 		return []doc{w.application(t, what)}
 	}
