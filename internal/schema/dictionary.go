@@ -4,7 +4,7 @@ package schema
 
 // fields is the dictionary, in the order in which fields are shown. The order is
 // not part of any format. docs/schema.md is rendered from it.
-var fields = concat(recordFields, placeFields, httpFields, networkFields, peopleFields, auditFields, meshFields, callFields, webFields, spanFields, appFields, proxyFields, senderFields, hostFields, intakeFields)
+var fields = mapped(concat(recordFields, placeFields, httpFields, networkFields, peopleFields, auditFields, meshFields, callFields, webFields, spanFields, appFields, proxyFields, senderFields, hostFields, intakeFields))
 
 func concat(lists ...[]Field) []Field {
 	var out []Field

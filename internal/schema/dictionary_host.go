@@ -6,7 +6,7 @@ package schema
 var hostFields = []Field{
 	{Name: "auditd.event.id", Type: Text, Meaning: "Time and serial number of the event of Linux's audit that the record is a part of: its lines share it. Unique within a machine.", Aliases: names(auditd, "ID")},
 	{Name: "auth.method", Type: Text, Meaning: "How the person or account proved itself: password, publickey, keyboard-interactive/pam, …"},
-	{Name: "auth.key.fingerprint", Type: Text, Meaning: "Kind and fingerprint of the key or certificate that a login was tried with."},
+	{Name: "auth.key.fingerprint", Type: Text, Sensitivity: Personal, Meaning: "Kind and fingerprint of the key or certificate that a login was tried with."},
 	{Name: "event.count", Type: Integer, Meaning: "How often the same happened, of one record that stands for several."},
 	{Name: "file.path", Type: Text, Sensitivity: Personal, Meaning: "File that was acted on.", Aliases: names(auditd, "name", "path")},
 	{Name: "group.name", Type: Text, Meaning: "Group that was changed, or that somebody was added to or taken from."},

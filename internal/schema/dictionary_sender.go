@@ -30,7 +30,7 @@ var senderFields = []Field{
 	{Name: "k8s.audit.decision", Type: Text, Values: "allow, forbid", Meaning: "What the authorizer decided."},
 
 	{Name: "fluent.tag", Type: Text, Meaning: "Tag by which Fluentd and Fluent Bit route the record."},
-	{Name: "fluent.metadata", Type: Text, Meaning: "Metadata that Fluent Bit sent with the record, as JSON."},
+	{Name: "fluent.metadata", Type: Text, Sensitivity: Personal, Meaning: "Metadata that Fluent Bit sent with the record, as JSON."},
 	{Name: "full_message", Type: Text, Sensitivity: Personal, Meaning: "GELF's long message; its short one is the body."},
 	{Name: "ddsource", Type: Text, Meaning: "Datadog's source: the technology that the record comes from."},
 	{Name: "ddtags", Type: Text, Meaning: "Datadog's tags that became no fields, comma-separated."},
@@ -38,7 +38,7 @@ var senderFields = []Field{
 	{Name: "com.splunk.source", Type: Text, Meaning: "Splunk's source: the file, stream or input that the record comes from."},
 	{Name: "com.splunk.sourcetype", Type: Text, Meaning: "Splunk's source type: the format of the record.", Aliases: names(usual, "sourcetype")},
 	{Name: "com.splunk.index", Type: Text, Meaning: "Splunk's index that the sender named."},
-	{Name: "com.splunk.fields", Type: Text, Meaning: "Splunk's indexed fields when they could not be told apart, as they were sent."},
+	{Name: "com.splunk.fields", Type: Text, Sensitivity: Personal, Meaning: "Splunk's indexed fields when they could not be told apart, as they were sent."},
 	{Name: "elastic.index", Type: Text, Meaning: "Index or data stream of Elasticsearch that the sender named.", Aliases: names(usual, "_index")},
 	{Name: "elastic.id", Type: Text, Meaning: "Identity of the document, as the sender gave it.", Aliases: names(usual, "_id")},
 	{Name: "cloud.account.id", Type: Text, Meaning: "Account of the cloud that the record comes from."},

@@ -24,6 +24,9 @@ type Field struct {
 	// Also lists the columns in which JSON that no parser knows keeps the same
 	// thing in the same unit; they answer for the field, after it.
 	Also []string
+	// OTel is OpenTelemetry's name where it is not Name, ECS that of the Elastic Common
+	// Schema, OCSF the path of an attribute of OCSF's classes; "" where there is none.
+	OTel, ECS, OCSF string
 }
 
 // An Alias is what a platform, or the language of its users, calls a field.

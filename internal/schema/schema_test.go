@@ -131,6 +131,7 @@ func TestDocs(t *testing.T) {
 		if err := os.WriteFile(path, []byte(want), 0o644); err != nil {
 			t.Fatal(err)
 		}
+		updateVersion(t)
 	}
 	got, err := os.ReadFile(path)
 	if err != nil {
@@ -143,9 +144,9 @@ func TestDocs(t *testing.T) {
 
 func render() string {
 	var b strings.Builder
-	b.WriteString(`# Fields
+	fmt.Fprintf(&b, `# Fields
 
-This page is rendered from the dictionary in internal/schema (go test ./internal/schema -update).
+This page is rendered from the dictionary in internal/schema (go test ./internal/schema -update), version %d.
 
 A record is an event time and fields. Where intake knows the platform, fields
 carry the names below: OpenTelemetry semantic conventions and, for what those
@@ -157,6 +158,12 @@ alias's unit: duration > 250 and mesh_duration_ns > 250ms are one question. A
 stored field of exactly the asked name always counts first. Durations are stored
 in nanoseconds, sizes in bytes; what is unknown is absent.
 
+Under "elsewhere" stand the names of other vocabularies: OTel where OpenTelemetry
+has another name or place for it, ECS for the Elastic Common Schema, OCSF for the
+path of an attribute; = is the same name. Which class of OCSF the records of a
+layout are stands in [platforms.md](platforms.md). The same is served at
+/api/v1/schema. Personal fields may identify a person, secret ones are removed.
+
 A record that has a column of the last list, because no parser knew its shape,
 answers for the field as well.
 
@@ -164,11 +171,11 @@ answers for the field as well.
 
 | label | field |
 |---|---|
-`)
+`, Version)
 	for _, l := range StreamLabels() {
 		fmt.Fprintf(&b, "| %s | %s |\n", l.Label, l.Field)
 	}
-	b.WriteString("\n## Dictionary\n\n| field | type | meaning | sensitivity | aliases | also read from |\n|---|---|---|---|---|---|\n")
+	b.WriteString("\n## Dictionary\n\n| field | type | meaning | sensitivity | elsewhere | aliases | also read from |\n|---|---|---|---|---|---|---|\n")
 	for _, f := range Fields() {
 		typ := string(f.Type)
 		if f.Unit != NoUnit {
@@ -190,7 +197,17 @@ answers for the field as well.
 		for _, c := range f.Also {
 			also = append(also, "`"+c+"`")
 		}
-		fmt.Fprintf(&b, "| `%s` | %s | %s | %s | %s | %s |\n", f.Name, typ, text, f.Sensitivity, strings.Join(aliases, ", "), strings.Join(also, ", "))
+		var elsewhere []string
+		for _, m := range [...]struct{ in, name string }{{"OTel", f.OTel}, {"ECS", f.ECS}, {"OCSF", f.OCSF}} {
+			switch m.name {
+			case "":
+			case f.Name:
+				elsewhere = append(elsewhere, m.in+" =")
+			default:
+				elsewhere = append(elsewhere, m.in+" `"+m.name+"`")
+			}
+		}
+		fmt.Fprintf(&b, "| `%s` | %s | %s | %s | %s | %s | %s |\n", f.Name, typ, text, f.Sensitivity, strings.Join(elsewhere, ", "), strings.Join(aliases, ", "), strings.Join(also, ", "))
 	}
 	return b.String()
 }

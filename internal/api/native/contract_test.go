@@ -281,6 +281,7 @@ func TestContract(t *testing.T) {
 	c.ask("GET", "/api/v1/facets", 400, "fields", "n", "limit", "1001")
 	c.ask("GET", "/api/v1/fields", 200, "from", "-1h", "to", "now")
 	c.ask("GET", "/api/v1/consistency", 200, "from", "-1h", "to", "now")
+	c.ask("GET", "/api/v1/schema", 200)
 	c.ask("GET", "/api/v1/values", 200, with("field", "n", "limit", "1")...)
 	c.ask("GET", "/api/v1/values", 400)
 	both("/api/v1/metric", 200, "query", `sum by (n) (rate({}[1m]))`, "from", "-5m", "to", "now", "step", "1m", "lang", "logql")

@@ -60,6 +60,7 @@ func Reading(o ReadingOptions) []httpd.Route {
 		{Pattern: "GET /api/v1/tail", Need: access.LogsRead, Handle: a.tail, Stream: true},
 		{Pattern: "GET /api/v1/histogram", Need: access.LogsRead, Handle: a.histogram},
 		{Pattern: "GET /api/v1/consistency", Need: access.LogsRead, Handle: a.consistency},
+		{Pattern: "GET /api/v1/schema", Need: access.LogsRead, Handle: a.schema},
 		{Pattern: "GET /api/v1/fields", Need: access.LogsRead, Handle: a.fields},
 		{Pattern: "GET /api/v1/values", Need: access.LogsRead, Handle: a.values},
 		{Pattern: "GET /api/v1/export", Need: access.LogsRead, Handle: a.export, Stream: true},
