@@ -33,6 +33,7 @@ import (
 	"context"
 	"log/slog"
 	"path/filepath"
+	"regexp"
 	"slices"
 	"strings"
 	"time"
@@ -71,6 +72,17 @@ type Config struct {
 	Start string `yaml:"start"`
 	// Format of the lines: auto (default), cri, docker or none.
 	Format Format `yaml:"format"`
+	// Multiline says which lines are joined to one record: auto (default), the lines
+	// of a stack trace of the JVM, .NET, Node.js, Python, Go, Ruby, PHP or Rust with
+	// the line before it, as far as they are provably of one; or off. Lines of the two
+	// streams of a container are told apart.
+	Multiline string `yaml:"multiline"`
+	// MultilineStart is a regular expression (RE2) instead: a line that it matches
+	// begins a record, all others go on with the one before.
+	MultilineStart string `yaml:"multiline_start"`
+	// MultilineWait is how long a record of several lines at the end of a file may go
+	// on (default 1 s). Other lines never wait.
+	MultilineWait time.Duration `yaml:"multiline_wait"`
 	// Platform of the lines, when they are all of one; "" detects it.
 	Platform string `yaml:"platform"`
 	// Attributes are fields that every record gets.
@@ -121,12 +133,16 @@ func (c Config) WithDefaults() Config {
 	if c.Format == "" {
 		c.Format = Auto
 	}
+	if c.Multiline == "" {
+		c.Multiline = "auto"
+	}
 	num(&c.Record, 1<<20-16<<10)
 	num(&c.Batch, 1<<20)
 	num(&c.Lanes, 2)
 	dur(&c.Poll, 100*time.Millisecond)
 	dur(&c.Rescan, time.Second)
 	dur(&c.Flush, 5*time.Second)
+	dur(&c.MultilineWait, time.Second)
 	dur(&c.CloseAfter, 30*time.Second)
 	return c
 }
@@ -153,6 +169,17 @@ func (c Config) Validate() error {
 	case "", Auto, CRI, Docker, None:
 	default:
 		return fault.Errorf(fault.Invalid, "format %q is not auto, cri, docker or none", c.Format)
+	}
+	if c.Multiline != "" && c.Multiline != "auto" && c.Multiline != "off" {
+		return fault.Errorf(fault.Invalid, "multiline %q is neither auto nor off", c.Multiline)
+	}
+	if c.MultilineStart != "" {
+		if c.Multiline == "off" {
+			return fault.Errorf(fault.Invalid, "multiline is off and multiline_start says how to join")
+		}
+		if _, err := regexp.Compile(c.MultilineStart); err != nil || len(c.MultilineStart) > 1024 {
+			return fault.WithHint(fault.Errorf(fault.Invalid, "multiline_start %.60q is no regular expression of at most 1024 bytes", c.MultilineStart), `for example ^\d{4}-\d\d-\d\d`)
+		}
 	}
 	if c.Record > 16<<20 || c.Batch > 16<<20 || c.Lanes > 64 {
 		return fault.Errorf(fault.Invalid, "record_bytes and batch_bytes are at most 16 MiB, lanes at most 64")
@@ -184,7 +211,11 @@ type Tailer struct {
 	count *counters
 	set   *fileSet
 	lanes []*lane
+	start *regexp.Regexp // of Config.MultilineStart
 }
+
+// joiner returns the joiner of a parser.
+func (t *Tailer) joiner() joiner { return joiner{off: t.o.Multiline == "off", start: t.start} }
 
 // New opens the checkpoint, making one if there is none. It reads no log yet.
 func New(o Options) (*Tailer, error) {
@@ -204,6 +235,9 @@ func New(o Options) (*Tailer, error) {
 		return nil, err
 	}
 	t := &Tailer{o: o, log: log, point: point, count: newCounters(o.Metrics, o.Name)}
+	if o.MultilineStart != "" {
+		t.start = regexp.MustCompile(o.MultilineStart) // which Validate compiled
+	}
 	t.set = newFileSet(t)
 	for i := range o.Lanes {
 		t.lanes = append(t.lanes, newLane(t, i))

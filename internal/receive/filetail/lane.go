@@ -124,7 +124,7 @@ func (l *lane) batch(ctx context.Context, f *file) error {
 }
 
 func (l *lane) parser(set *receive.Set) *parser {
-	return &parser{format: l.t.o.Format, record: l.t.o.Record, set: set, joins: l.joins}
+	return &parser{format: l.t.o.Format, record: l.t.o.Record, set: set, joins: l.joins, join: l.t.joiner()}
 }
 
 // gather adds what f has to the batch and holds f until the batch is durable.
@@ -187,7 +187,7 @@ func (l *lane) take(f *file, p *parser) ([]byte, error) {
 		if taken == 0 && want < l.region && int64(len(data)) < size-off {
 			continue // a long line: all of it
 		}
-		if taken == 0 && len(data) > 0 && (full || l.waited(f, data, now)) {
+		if taken == 0 && len(data) > 0 && (full || l.waited(f, data, now, p.ended)) {
 			taken = p.parse(data, true)
 		}
 		l.buf = buf[:start+taken]
@@ -197,8 +197,9 @@ func (l *lane) take(f *file, p *parser) ([]byte, error) {
 
 // waited reports whether what is unfinished at f's offset has waited long
 // enough: a line that stopped growing, or a split line whose next part did not
-// come although other lines did.
-func (l *lane) waited(f *file, data []byte, now time.Time) bool {
+// come although other lines did. Whole lines that may be a part of a stack trace
+// wait shorter.
+func (l *lane) waited(f *file, data []byte, now time.Time, whole bool) bool {
 	if f.stuck.IsZero() || f.stuckOff != f.off.Load() {
 		f.stuck, f.stuckOff = now, f.off.Load()
 	}
@@ -206,7 +207,7 @@ func (l *lane) waited(f *file, data []byte, now time.Time) bool {
 	if bytes.IndexByte(data, '\n') >= 0 {
 		since = f.stuck
 	}
-	return now.Sub(since) >= l.t.o.Flush
+	return now.Sub(since) >= l.t.o.Flush || whole && now.Sub(f.grown) >= l.t.o.MultilineWait
 }
 
 // truncated begins a file again and counts what is known to be lost.

@@ -36,15 +36,21 @@ type parser struct {
 	set    *receive.Set
 	labels *labels
 	joins  [streams]join
-	clean  int // raws up to here need nothing that comes later
-	pieces int // records with log.partial
+	join   joiner
+	at     int  // where the line begins that is read
+	taken  int  // bytes up to here need nothing that comes later
+	clean  int  // raws of them
+	pieces int  // records with log.partial
+	joined int  // records of several lines
+	ended  bool // what was not taken is whole lines
 }
 
 // join is a line that its runtime split.
 type join struct {
-	text []byte
-	time int64
-	open bool
+	text  []byte
+	time  int64
+	start int // of its first part
+	open  bool
 }
 
 // parse appends the records of data and returns how many bytes they are made
@@ -54,40 +60,49 @@ type join struct {
 //
 // A range that parse took without force gives the same records with force.
 func (p *parser) parse(data []byte, force bool) (taken int) {
-	p.clean = len(p.set.Raws)
+	p.taken, p.clean = 0, len(p.set.Raws)
 	pos := 0
 	for pos < len(data) {
 		n := bytes.IndexByte(data[pos:], '\n')
 		if n < 0 {
 			break
 		}
+		p.at = pos
 		p.line(data[pos : pos+n])
 		pos += n + 1
-		if !p.joining() {
-			taken, p.clean = pos, len(p.set.Raws)
+		if !p.joining() && !p.join.grouping() {
+			p.taken, p.clean = pos, len(p.set.Raws)
 		}
 	}
 	tail := data[pos:]
+	p.ended = len(tail) == 0 && !p.joining()
+	if !p.joining() && (!p.join.holding() || len(tail) >= p.record) {
+		p.endAll()
+		p.taken, p.clean = pos, len(p.set.Raws)
+	}
 	for len(tail) >= p.record && !p.joining() {
 		cut := runeCut(tail, p.record)
 		p.piece(tail[:cut], 0, noStream)
 		tail, pos = tail[cut:], pos+cut
-		taken, p.clean = pos, len(p.set.Raws)
+		p.taken, p.clean = pos, len(p.set.Raws)
 	}
 	if force {
+		p.endAll()
 		if len(tail) > 0 { // as it is: a wrapper that was cut off tells nothing
 			p.piece(tail, 0, noStream)
 		}
 		for s := range p.joins {
 			p.flush(s, true)
 		}
+		p.endAll()
 		return len(data)
 	}
 	p.set.Raws = p.set.Raws[:p.clean]
 	for s := range p.joins {
 		p.joins[s].open, p.joins[s].text = false, p.joins[s].text[:0]
 	}
-	return taken
+	p.join.drop()
+	return p.taken
 }
 
 func (p *parser) joining() bool { return p.joins[0].open || p.joins[1].open || p.joins[2].open }
@@ -109,9 +124,11 @@ func (p *parser) line(b []byte) {
 	if n := len(b); n > 0 && b[n-1] == '\r' {
 		b = b[:n-1]
 	}
-	if len(b) > 0 { // an empty line says nothing
-		p.whole(b, 0, noStream)
+	if len(b) == 0 { // an empty line says nothing
+		p.empty(noStream)
+		return
 	}
+	p.add(b, 0, noStream, p.at)
 }
 
 // whole adds a line, in pieces if it is too long.
@@ -156,12 +173,15 @@ func (p *parser) part(c wrapped) {
 	j := &p.joins[c.stream]
 	if !c.partial && !j.open {
 		if len(c.text) > 0 {
-			p.whole(c.text, c.time, c.stream)
+			p.add(c.text, c.time, c.stream, p.at)
+		} else {
+			p.empty(c.stream)
 		}
 		return
 	}
 	if !j.open {
-		j.open, j.time = true, c.time
+		p.before()
+		j.open, j.time, j.start = true, c.time, p.at
 	}
 	j.text = append(j.text, c.text...)
 	for len(j.text) > p.record {
@@ -185,7 +205,7 @@ func (p *parser) flush(stream int, partial bool) {
 		if partial {
 			p.piece(text, j.time, stream)
 		} else {
-			p.whole(text, j.time, stream)
+			p.add(text, j.time, stream, j.start)
 		}
 	}
 	j.open, j.text = false, j.text[:0]

@@ -92,6 +92,10 @@ func FuzzParse(f *testing.F) {
 	f.Add([]byte("one\ntwo\r\n\nthree"), 10, 0)
 	f.Add([]byte("1970-01-01T00:00:00.000000005Z stdout P on\n1970-01-01T00:00:00.000000005Z stderr F two\n1970-01-01T00:00:00.000000005Z stdout F e\n"), 12, 1)
 	f.Add([]byte(`{"log":"a\u00e9","stream":"stdout","time":"1970-01-01T00:00:00Z"}`+"\n"), 5, 2)
+	for _, text := range traces {
+		f.Add([]byte(text+"next\n"+text), 900, 0)
+		f.Add([]byte(ofCRI(text, "stderr")+ofCRI("a\n", "stdout")+ofCRI(text, "stdout")), 60, 0)
+	}
 	formats := []Format{Auto, CRI, Docker, None}
 	f.Fuzz(func(t *testing.T, data []byte, limit, format int) {
 		limit = 8 + limit&1023

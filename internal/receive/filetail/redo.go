@@ -39,7 +39,7 @@ func (t *Tailer) redoOne(ctx context.Context, in *intent, files map[string]fileS
 			continue
 		}
 		l := makeLabels(st.Path, t.o.Attributes)
-		p := parser{format: t.o.Format, record: t.o.Record, set: set, labels: &l}
+		p := parser{format: t.o.Format, record: t.o.Record, set: set, labels: &l, join: t.joiner()}
 		p.parse(data, true)
 		done.Files = append(done.Files, next)
 	}
