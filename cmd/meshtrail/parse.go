@@ -22,11 +22,12 @@ for each record as intake would keep it: names of the schema, parse.format (the
 layout that matched) and parse.status (ok, partial or none). Nothing is stored
 and no server is asked.
 
-A format is Envoy's text_format or json_format, as formats of the configuration
-have it (docs/platforms.md): lines of it are read by it.`,
+A format is Envoy's text_format or json_format, or NGINX's log_format, as formats
+of the configuration have it (docs/platforms.md): lines of it are read by it.`,
 		Example: `  kubectl logs deploy/web -c istio-proxy | meshtrail parse | jq .
   meshtrail parse --source hubble flows.json
-  meshtrail parse --format '%START_TIME(%s)% %RESPONSE_CODE% "%REQ(:PATH)%"' access.log`,
+  meshtrail parse --format '%START_TIME(%s)% %RESPONSE_CODE% "%REQ(:PATH)%"' access.log
+  meshtrail parse --format '$remote_addr [$time_local] "$request" $status $request_time' access.log`,
 		RunE: func(_ *cobra.Command, args []string) error {
 			if len(args) == 0 {
 				args = []string{"-"}
@@ -44,7 +45,7 @@ have it (docs/platforms.md): lines of it are read by it.`,
 		},
 	}
 	cmd.Flags().StringVar(&platform, "source", "", "platform of the lines, such as istio or nginx: docs/platforms.md (default: told by their shape)")
-	cmd.Flags().StringVar(&format, "format", "", "access log format of Envoy that the lines may be of: a text_format, or a json_format as JSON")
+	cmd.Flags().StringVar(&format, "format", "", "access log format that the lines may be of: Envoy's text_format, or json_format as JSON, or NGINX's log_format")
 	return cmd
 }
 
@@ -55,7 +56,9 @@ func oneFormat(format, platform string) (*pipeline.Formats, error) {
 		return nil, nil
 	}
 	one := pipeline.Format{Name: "format", Platform: platform, Text: format}
-	if trimmed := strings.TrimSpace(format); strings.HasPrefix(trimmed, "{") {
+	if !strings.Contains(format, "%") && strings.Contains(format, "$") { // Envoy's has operators, NGINX's variables
+		one.Text, one.NGINX = "", format
+	} else if trimmed := strings.TrimSpace(format); strings.HasPrefix(trimmed, "{") {
 		if err := json.Unmarshal([]byte(trimmed), &one.JSON); err == nil {
 			one.Text = ""
 		} else {

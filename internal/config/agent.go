@@ -40,7 +40,7 @@ type Agent struct {
 	Spool AgentSpool `yaml:"spool"`
 	// Inputs are what the agent reads.
 	Inputs AgentInputs `yaml:"inputs"`
-	// Formats are access log formats of Envoy's that operators wrote themselves.
+	// Formats are access log formats of Envoy or NGINX that operators wrote themselves.
 	Formats []pipeline.Format `yaml:"formats"`
 	// Policy is applied before anything is written.
 	Policy policy.Config `yaml:"policy"`

@@ -50,7 +50,7 @@ type Config struct {
 	Certificates []identity.CertificateConfig `yaml:"certificates"`
 	// Sources says of which sources silence is told.
 	Sources []sources.Expectation `yaml:"sources"`
-	// Formats are access log formats of Envoy's that operators wrote themselves.
+	// Formats are access log formats of Envoy or NGINX that operators wrote themselves.
 	Formats []pipeline.Format `yaml:"formats"`
 	// Policy decides what is kept of a record, and for how long.
 	Policy policy.Config `yaml:"policy"`

@@ -11,32 +11,44 @@ import (
 	"github.com/meshtrail/meshtrail/internal/normalise/envoy"
 	"github.com/meshtrail/meshtrail/internal/normalise/facts"
 	"github.com/meshtrail/meshtrail/internal/normalise/jsonscan"
+	"github.com/meshtrail/meshtrail/internal/normalise/nginx"
+	"github.com/meshtrail/meshtrail/internal/normalise/table"
 )
 
 // maxCustom bounds the layouts that an operator may declare.
 const maxCustom = 64
 
-// A CustomFormat is an access log format of Envoy's that an operator wrote: what
-// Envoy's own configuration has, and which records it is tried on.
+// A CustomFormat is an access log format of Envoy's or NGINX's that an operator
+// wrote: what the proxy's own configuration has, and which records it is tried on.
 type CustomFormat struct {
 	// Name is what parse.format of its records holds; no layout of Formats has it.
 	Name string `yaml:"name"`
-	// Platform is whose proxy writes it: envoy if empty, istio, consul, kuma, …
+	// Platform is whose proxy writes it: envoy if empty, istio, consul, kuma, …; of
+	// a log_format nginx.
 	Platform string `yaml:"platform"`
 	// Sources are the sources whose records may be of it, * for any text; empty is
 	// all. A record whose sender declares another platform is never of it.
 	Sources []string `yaml:"sources"`
-	// Text and JSON are Envoy's text_format and json_format; exactly one is set.
-	Text string         `yaml:"text_format"`
-	JSON map[string]any `yaml:"json_format"`
+	// Text and JSON are Envoy's text_format and json_format, NGINX is a log_format of
+	// NGINX: its text, or the directive. Exactly one is set.
+	Text  string         `yaml:"text_format"`
+	JSON  map[string]any `yaml:"json_format"`
+	NGINX string         `yaml:"log_format"`
 }
 
 // Custom is the compiled formats of an operator. It is immutable and safe for
 // concurrent use.
 type Custom struct {
-	list    []*envoy.Format
+	list    []customFormat
 	sources [][]string
 	json    bool // some are of JSON
+}
+
+// customFormat is one compiled format, of Envoy or of NGINX.
+type customFormat struct {
+	platform string
+	envoy    *envoy.Format
+	nginx    *nginx.Format
 }
 
 var customName = regexp.MustCompile(`^[a-z0-9]([a-z0-9._-]{0,62}[a-z0-9])?$`)
@@ -66,10 +78,17 @@ func CompileFormats(list []CustomFormat) (*Custom, error) {
 		}
 		seen[f.Name] = true
 		platform := f.Platform
-		if platform == "" {
+		switch {
+		case platform == "" && f.NGINX != "":
+			platform = "nginx"
+		case platform == "":
 			platform = "envoy"
 		}
-		if !envoy.Family(platform) {
+		if f.NGINX != "" {
+			if platform != "nginx" {
+				bad("platform", "leave it out, or write nginx", "a log_format is NGINX's, not %q's", platform)
+			}
+		} else if !envoy.Family(platform) {
 			bad("platform", "formats are Envoy's: envoy, istio, consul, kuma, appmesh, osm, gloo, contour, emissary, envoy-gateway", "no proxy of %q is known to be Envoy", platform)
 		}
 		for _, s := range f.Sources {
@@ -81,8 +100,18 @@ func CompileFormats(list []CustomFormat) (*Custom, error) {
 		var err error
 		part := "text_format"
 		switch {
-		case (f.Text != "") == (f.JSON != nil):
-			bad("text_format", "one of them is what Envoy's configuration has", "either text_format or json_format")
+		case f.NGINX != "" && f.Text == "" && f.JSON == nil:
+			of, err := nginx.CompileFormat(f.NGINX)
+			if err != nil {
+				bad("log_format", fault.HintOf(err), "%w", err)
+				continue
+			}
+			of.Name = f.Name
+			c.list, c.sources = append(c.list, customFormat{platform: platform, nginx: of}), append(c.sources, f.Sources)
+			c.json = c.json || of.JSON()
+			continue
+		case (f.Text != "") == (f.JSON != nil) || f.NGINX != "":
+			bad("text_format", "one of them is what the proxy's configuration has", "either text_format or json_format or log_format")
 			continue
 		case f.Text != "":
 			compiled, err = envoy.CompileText(f.Text)
@@ -101,7 +130,7 @@ func CompileFormats(list []CustomFormat) (*Custom, error) {
 			continue
 		}
 		compiled.Name, compiled.Platform = f.Name, platform
-		c.list, c.sources = append(c.list, compiled), append(c.sources, f.Sources)
+		c.list, c.sources = append(c.list, customFormat{platform: platform, envoy: compiled}), append(c.sources, f.Sources)
 		c.json = c.json || compiled.JSON()
 	}
 	if len(errs) > 0 {
@@ -150,6 +179,7 @@ type customs struct {
 	asked  bool
 	mask   uint64
 	access envoy.Access
+	nginx  nginx.Access
 }
 
 // begin finds out which formats the records of a source may be of.
@@ -161,15 +191,22 @@ func (c *customs) begin(source string) {
 
 // may reports whether a record may be of a format.
 func (c *customs) may(i int, o *facts.Out) bool {
-	return c.mask&(1<<i) != 0 && (o.Declared == "" || o.Declared == c.list[i].Platform)
+	return c.mask&(1<<i) != 0 && (o.Declared == "" || o.Declared == c.list[i].platform)
 }
 
 // read reads a line of one of the formats, and reports whether it is one.
 func (c *customs) read(line []byte, o *facts.Out) bool {
-	for i, f := range c.list {
+	for i := range c.list {
 		if !c.may(i, o) {
 			continue
 		}
+		if of := c.list[i].nginx; of != nil {
+			if of.Text(&c.nginx, line, o) {
+				return true
+			}
+			continue
+		}
+		f := c.list[i].envoy
 		matched, whole := f.Text(&c.access, line)
 		if !matched {
 			continue
@@ -187,16 +224,21 @@ func (c *customs) read(line []byte, o *facts.Out) bool {
 type customShape struct {
 	format  int
 	members []envoy.Member
+	rules   []*table.Rule // of NGINX
 }
 
 // shapes returns the formats that an object's names allow.
 func (c *customs) shapes(o *jsonscan.Object) (list []customShape) {
-	for i, f := range c.list {
-		if !f.JSON() {
-			continue
-		}
-		if members, ok := f.Members(o); ok {
-			list = append(list, customShape{i, members})
+	for i := range c.list {
+		switch f := &c.list[i]; {
+		case f.nginx != nil && f.nginx.JSON():
+			if rules, ok := f.nginx.Rules(o); ok {
+				list = append(list, customShape{format: i, rules: rules})
+			}
+		case f.envoy != nil && f.envoy.JSON():
+			if members, ok := f.envoy.Members(o); ok {
+				list = append(list, customShape{format: i, members: members})
+			}
 		}
 	}
 	return list
@@ -211,7 +253,11 @@ func (n *Normaliser) customObject(o *jsonscan.Object, l *layout) bool {
 		if !c.may(s.format, &n.out) {
 			continue
 		}
-		f, a := c.list[s.format], &c.access
+		if of := c.list[s.format].nginx; of != nil {
+			of.Object(&c.nginx, o, s.rules, &n.out, n.member)
+			return true
+		}
+		f, a := c.list[s.format].envoy, &c.access
 		f.Begin(a)
 		for i := range s.members {
 			if m := &o.Members[i]; !s.members[i].Set(a, m) {
