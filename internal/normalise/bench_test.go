@@ -51,6 +51,10 @@ var shapes = []struct {
 	{"pam", false, `Nov 21 10:00:13 web1 sshd[714]: pam_unix(sshd:session): session opened for user alice(uid=1000) by (uid=0)`},
 	{"sudo", false, `Nov 21 10:00:21 web1 sudo[8]:    alice : TTY=pts/0 ; PWD=/home/alice ; USER=root ; COMMAND=/usr/bin/sh -c a`},
 	{"netfilter", false, `Nov 21 10:00:00 fw1 kernel: [ 1234.567890] [UFW BLOCK] IN=eth0 OUT= MAC=01:00:5e:00:00:01:c0:ff:ee:c0:ff:ee:08:00 SRC=203.0.113.9 DST=192.0.2.1 LEN=60 TOS=0x00 PREC=0x00 TTL=53 ID=54321 DF PROTO=TCP SPT=44321 DPT=22 WINDOW=29200 RES=0x00 SYN URGP=0 `},
+	{"cef", false, `CEF:0|Shop|Wall|1.2|100|worm stopped|10|src=10.0.0.1 spt=1232 dst=2.1.2.2 dpt=443 proto=TCP act=Blocked suser=alice rt=1760000000123 request=https://shop.example/a?b\=1 requestMethod=GET cs1=rule 7 cs1Label=Rule Name`},
+	{"leef", false, "LEEF:1.0|Vendor|Product|1.0|15345|src=192.0.2.0\tdst=172.50.123.1\tsev=5\tcat=anomaly\tsrcPort=81\tdstPort=21\tusrName=joe.black"},
+	{"journald-json", true, `{"__CURSOR":"s=a;i=1","__REALTIME_TIMESTAMP":"1760000000123456","_BOOT_ID":"b1","PRIORITY":"6","SYSLOG_FACILITY":"4","SYSLOG_IDENTIFIER":"sshd","_HOSTNAME":"web1","_MACHINE_ID":"m1","_PID":"77","_COMM":"sshd","_EXE":"/usr/sbin/sshd","_SYSTEMD_UNIT":"ssh.service","_TRANSPORT":"syslog","MESSAGE":"Failed password for root from 203.0.113.9 port 51517 ssh2"}`},
+	{"journald-export", false, "_CMDLINE=python3 /app/a.py"},
 	{"docker-json", true, `{"log":"{\"level\":\"error\",\"msg\":\"inner\",\"n\":1}\n","stream":"stderr","time":"2026-03-01T10:00:00.5Z"}`},
 	{"cri-text", false, `2026-03-01T10:00:00.8Z stdout F plain application text of one line`},
 }
