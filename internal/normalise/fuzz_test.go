@@ -110,7 +110,7 @@ func understood(k, s string, r *record.Record) bool {
 			return true
 		}
 	}
-	for _, suffix := range []string{"address", "cluster", "Cluster", "host", "Host", "duration", "time", "_bytes", "_ns", "code", "received", "sent", "count", "status", "_raw", "byte", "number", "san", "id", "direction", "verdict", "Type", "status_number", "traceid", "Time", "Timestamp", "published", "_at", "query_name", "requestURI", "Addr", "Protocol", "_protocol", "request", "Uri", "_uri", "frontend", "UTC", "Path"} {
+	for _, suffix := range []string{"address", "cluster", "Cluster", "host", "Host", "duration", "time", "_bytes", "_ns", "code", "received", "sent", "count", "status", "_raw", "byte", "number", "san", "id", "direction", "verdict", "Type", "status_number", "traceid", "Time", "Timestamp", "published", "_at", "query_name", "requestURI", "Addr", "Protocol", "_protocol", "request", "Uri", "_uri", "frontend", "UTC", "TIMESTAMP", "Path"} {
 		if len(k) >= len(suffix) && k[len(k)-len(suffix):] == suffix {
 			return true
 		}

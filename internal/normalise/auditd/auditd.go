@@ -2,8 +2,8 @@
 // line of an event at a time:
 //
 //	[node=NODE ]type=TYPE msg=audit(SECONDS.MILLIS:SERIAL): k=v …[0x1D K=V …]   auditd's files and plug-ins
-//	type=NUMBER audit(SECONDS.MILLIS:SERIAL): k=v …                              the kernel's own log, program kernel
-//	TYPE k=v …                                                                   systemd's journal, program audit
+//	audit: type=NUMBER audit(SECONDS.MILLIS:SERIAL): k=v …                       the kernel's own log
+//	TYPE k=v …                                                                   systemd's journal, program audit; AppArmor's of any
 //	{"ID":"SECONDS.MILLIS:SERIAL","SYSCALL":{…},…}                               laurel (github.com/threathunters-io/laurel)
 //
 // An event is often several lines (SYSCALL, EXECVE, CWD, PATH, PROCTITLE). Nothing
@@ -60,12 +60,10 @@ func (l *Line) Text(line []byte, o *facts.Out) bool {
 	switch {
 	case node != nil:
 		return false
-	case string(o.Program) == "audit":
+	case string(o.Program) == "audit", bytes.HasPrefix(b, []byte("AVC apparmor=")):
 		return l.journal(b, o)
-	case string(o.Program) == "kernel" || len(b) > 12 && b[0] == '[':
-		return l.kernel(b, o)
 	}
-	return false
+	return l.kernel(b, o)
 }
 
 // typed reads TYPE msg=audit(…): …, and NUMBER audit(…): ….
