@@ -53,6 +53,10 @@ type Segment struct {
 	JournalAfter uint64 `json:"journalAfter"`
 	JournalUpto  uint64 `json:"journalUpto"`
 	SealedAt     int64  `json:"sealedAt"`
+	// MinSchema and MaxSchema are the versions of the dictionary of fields that the
+	// records were written under; 0 does not say.
+	MinSchema int `json:"minSchema,omitempty"`
+	MaxSchema int `json:"maxSchema,omitempty"`
 }
 
 // An Epoch leaf is written at least every 60 s, even if nothing happened: the

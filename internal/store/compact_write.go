@@ -99,6 +99,12 @@ func (s *Store) writeCompacted(ctx context.Context, c *compaction) (f *sealedFil
 		return nil, 0, err
 	}
 	meta := segment.Meta{Tenant: first.Tenant, Class: first.Class, Day: first.Day, KeyID: first.KeyID, Key: key}
+	for i, x := range open { // a block that is encoded anew may hold records of any input
+		if i == 0 {
+			meta.MinSchema, meta.MaxSchema = x.reader.MinSchema, x.reader.MaxSchema
+		}
+		meta.MinSchema, meta.MaxSchema = min(meta.MinSchema, x.reader.MinSchema), max(meta.MaxSchema, x.reader.MaxSchema)
+	}
 	s.name(&meta)
 	f = &sealedFile{dir: folderOf(first)}
 	f.leaf.Path = path.Join(f.dir, meta.ID.String()+suffix)

@@ -22,6 +22,7 @@ import (
 	"github.com/meshtrail/meshtrail/internal/crypt"
 	"github.com/meshtrail/meshtrail/internal/fault"
 	"github.com/meshtrail/meshtrail/internal/ledger"
+	"github.com/meshtrail/meshtrail/internal/schema"
 	"github.com/meshtrail/meshtrail/internal/store/block"
 	"github.com/meshtrail/meshtrail/internal/store/memtable"
 	"github.com/meshtrail/meshtrail/internal/store/segment"
@@ -208,7 +209,7 @@ func (b *writing) write(p memtable.Part, views []*memtable.View) error {
 	if err != nil {
 		return fmt.Errorf("get data key of %s: %w", folder(p), err)
 	}
-	meta := segment.Meta{Tenant: tenant, Class: class, Day: day, KeyID: keyID, Key: key}
+	meta := segment.Meta{Tenant: tenant, Class: class, Day: day, KeyID: keyID, Key: key, MinSchema: schema.Version, MaxSchema: schema.Version}
 	s.name(&meta)
 	f := &sealedFile{dir: folder(p)}
 	f.leaf.Path = path.Join(f.dir, meta.ID.String()+suffix)
@@ -277,7 +278,7 @@ func (s *Store) leafOf(path string, meta segment.Meta, sum *segment.Summary) led
 		Tenant: meta.Tenant, Class: meta.Class, Day: meta.Day, Size: sum.Size, Root: hex.EncodeToString(sum.Root[:]),
 		Records: sum.Records, MinTime: sum.MinTime, MaxTime: sum.MaxTime, MinIngest: sum.MinIngest, MaxIngest: sum.MaxIngest,
 		FirstOrd: sum.FirstOrd, LastOrd: sum.LastOrd, KeyID: meta.KeyID, KeyCommitment: hex.EncodeToString(sum.KeyCommitment[:]),
-		SealedAt: s.o.Now().UnixNano(),
+		SealedAt: s.o.Now().UnixNano(), MinSchema: sum.MinSchema, MaxSchema: sum.MaxSchema,
 	}
 }
 

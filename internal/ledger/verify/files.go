@@ -43,6 +43,11 @@ func (r *run) segments(ctx context.Context) {
 			r.rep.Segments.Verified++
 			r.rep.Segments.Bytes += s.Size
 			r.rep.Segments.Records += s.Records
+			if n := &r.rep.Segments; n.Verified == 1 {
+				n.MinSchema, n.MaxSchema = s.MinSchema, s.MaxSchema
+			} else {
+				n.MinSchema, n.MaxSchema = min(n.MinSchema, s.MinSchema), max(n.MaxSchema, s.MaxSchema)
+			}
 		}
 		if done += s.Size; r.o.Progress != nil {
 			r.o.Progress(done, total)

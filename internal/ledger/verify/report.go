@@ -107,6 +107,10 @@ type Segments struct {
 	Verified int    `json:"verified"`
 	Bytes    int64  `json:"bytes"`
 	Records  uint64 `json:"records"` // of the verified ones
+	// MinSchema and MaxSchema are the versions of the dictionary of fields that their
+	// records were written under, as the leaves say; 0 for those that do not say.
+	MinSchema int `json:"minSchema"`
+	MaxSchema int `json:"maxSchema"`
 	// Compacted ones were replaced by others that hold the same records.
 	Compacted int `json:"compacted"`
 	// Destroyed ones have a certificate.

@@ -15,6 +15,7 @@ import (
 const (
 	maxBlocks    = 1 << 20
 	maxDirectory = 256 << 20
+	maxSchema    = 1 << 20 // versions of the dictionary
 )
 
 // Directory says what a segment holds.
@@ -24,6 +25,9 @@ type Directory struct {
 	MinTime, MaxTime     int64
 	MinIngest, MaxIngest int64
 	FirstOrd, LastOrd    uint64
+	// MinSchema and MaxSchema are the versions of the dictionary of fields that the
+	// records were written under; 0 does not say.
+	MinSchema, MaxSchema int
 	Columns              []Column // by name, then kind; the first may be the Rest
 	Blocks               []Block
 
@@ -63,6 +67,7 @@ func (d *Directory) encode() []byte {
 		b = binary.AppendVarint(b, t)
 	}
 	b = binary.AppendUvarint(binary.AppendUvarint(b, d.FirstOrd), d.LastOrd)
+	b = binary.AppendUvarint(binary.AppendUvarint(b, uint64(d.MinSchema)), uint64(d.MaxSchema))
 	b = binary.AppendUvarint(b, uint64(len(d.Blocks)))
 	for i := range d.Blocks {
 		k := &d.Blocks[i]
@@ -86,7 +91,8 @@ func (d *Directory) encode() []byte {
 	return block.AppendBlob(nil, d.index.append(b))
 }
 
-func decodeDirectory(data []byte) (*Directory, error) {
+// decodeDirectory reads the directory of a file of a version.
+func decodeDirectory(data []byte, version int) (*Directory, error) {
 	plain, err := block.DecodeBlob(data, maxDirectory)
 	if err != nil {
 		return nil, err
@@ -98,6 +104,9 @@ func decodeDirectory(data []byte) (*Directory, error) {
 		*t = in.Varint()
 	}
 	d.FirstOrd, d.LastOrd = in.Uvarint(), in.Uvarint()
+	if version >= 3 {
+		d.MinSchema, d.MaxSchema = int(in.Max(maxSchema)), int(in.Max(maxSchema))
+	}
 	n := in.Count(maxBlocks, 1)
 	d.Blocks = make([]Block, n)
 	rows := uint64(0)
@@ -136,6 +145,15 @@ func decodeDirectory(data []byte) (*Directory, error) {
 		return nil, corrupt("%d records in %d blocks of %d rows", d.Records, n, rows)
 	}
 	return d, nil
+}
+
+// written notes under which versions of the dictionary a block was written.
+func (d *Directory) written(from, to int) {
+	if len(d.Blocks) == 0 {
+		d.MinSchema, d.MaxSchema = from, to
+		return
+	}
+	d.MinSchema, d.MaxSchema = min(d.MinSchema, from), max(d.MaxSchema, to)
 }
 
 // merge adds the columns of block n.

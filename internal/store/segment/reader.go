@@ -72,7 +72,7 @@ func Open(file io.ReaderAt, size int64, keys func(id string) (*crypt.Key, error)
 	r := &Reader{ID: h.ID, KeyID: keyID, root: cf.Root(), commitment: commitment, file: file, sealer: crypt.NewSealer(key), cache: cache, end: size}
 	plain, err := r.sealer.Open(nil, in.Rest(), aad(nil, chunkDirectory, uidOf(r.ID, 0), 0))
 	if err == nil {
-		r.Directory, err = decodeDirectory(plain)
+		r.Directory, err = decodeDirectory(plain, int(version))
 	}
 	if err != nil {
 		return nil, fmt.Errorf("open directory of segment %s: %w", r.ID, err)

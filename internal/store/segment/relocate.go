@@ -58,6 +58,7 @@ func (w *Writer) relocate(r *Reader, b int) error {
 	}
 	k, d := r.Blocks[b], &w.dir
 	k.Offset = off
+	d.written(r.MinSchema, r.MaxSchema)
 	d.Blocks = append(d.Blocks, k)
 	d.Records += uint64(k.Rows)
 	d.MinTime, d.MaxTime = min(d.MinTime, k.MinTime), max(d.MaxTime, k.MaxTime)

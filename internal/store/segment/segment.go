@@ -34,7 +34,7 @@ import (
 
 // Version of the segment format that a Writer writes, in the chunk file's header
 // and in the footer. A Reader reads every version from 1 on.
-const Version = 2
+const Version = 3
 
 // sealVersion is how chunks are sealed; part of their additional data. It is the
 // same in all versions of the format, or no block could move between them.

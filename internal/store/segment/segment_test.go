@@ -274,6 +274,7 @@ func TestGolden(t *testing.T) {
 	}
 	f("v1.seg", 1, 5)
 	f("v2.seg", 2, 5)
+	f("v3.seg", 3, 5)
 }
 
 // TestSameInputSameBytes writes twice under one key and one source of nonces.
@@ -323,9 +324,9 @@ func FuzzDirectory(f *testing.F) {
 	}
 	f.Add(open(f, old, 0).Directory.encode())
 	f.Fuzz(func(t *testing.T, data []byte) {
-		d, err := decodeDirectory(data)
+		d, err := decodeDirectory(data, Version)
 		if err == nil {
-			_, err = decodeDirectory(d.encode())
+			_, err = decodeDirectory(d.encode(), Version)
 		}
 		if err != nil && !fault.Is(err, fault.Corrupt) {
 			t.Fatalf("error %v of kind %v", err, fault.KindOf(err))
@@ -346,4 +347,57 @@ func BenchmarkPrepare(b *testing.B) {
 		}
 	}
 	b.ReportMetric(float64(b.Elapsed().Nanoseconds())/float64(b.N*16_000), "ns/record")
+}
+
+// TestDictionaryVersions: a segment says under which versions of the dictionary its
+// records were written, and so does what it is merged into; one of an earlier
+// format does not.
+func TestDictionaryVersions(t *testing.T) {
+	made := func(from, to int, donors ...*Reader) *Reader {
+		t.Helper()
+		var buf bytes.Buffer
+		w, err := NewWriter(&buf, Meta{ID: ID{byte(from), byte(to)}, Tenant: "acme", Class: "app", Day: "2026-11-20", KeyID: "key-1", Key: testKey(), MinSchema: from, MaxSchema: to})
+		if err != nil {
+			t.Fatal(err)
+		}
+		for _, r := range donors {
+			if err := w.Relocate(r, 0); err != nil {
+				t.Fatal(err)
+			}
+		}
+		if len(donors) == 0 {
+			p, err := w.Prepare(0, input(rand.New(rand.NewPCG(3, 1)), 20, 1))
+			if err != nil {
+				t.Fatal(err)
+			}
+			if err := w.Add(p); err != nil {
+				t.Fatal(err)
+			}
+		}
+		sum, err := w.Finish()
+		if err != nil {
+			t.Fatal(err)
+		}
+		r := open(t, buf.Bytes(), 0)
+		if sum.MinSchema != r.MinSchema || sum.MaxSchema != r.MaxSchema {
+			t.Errorf("the summary says %d to %d, the file %d to %d", sum.MinSchema, sum.MaxSchema, r.MinSchema, r.MaxSchema)
+		}
+		return r
+	}
+	check := func(r *Reader, from, to int) {
+		t.Helper()
+		if r.MinSchema != from || r.MaxSchema != to {
+			t.Errorf("%d to %d, want %d to %d", r.MinSchema, r.MaxSchema, from, to)
+		}
+	}
+	three, five := made(3, 3), made(5, 5)
+	check(three, 3, 3)
+	check(made(1, 9, three, five), 3, 5) // it prepared nothing itself
+	data, err := os.ReadFile("testdata/v2.seg")
+	if err != nil {
+		t.Fatal(err)
+	}
+	old := open(t, data, 0)
+	check(old, 0, 0)
+	check(made(9, 9, five, old), 0, 5)
 }

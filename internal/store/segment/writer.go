@@ -22,6 +22,9 @@ type Meta struct {
 	Tenant, Class, Day string
 	KeyID              string
 	Key                *crypt.Key
+	// MinSchema and MaxSchema are the versions of the dictionary that the records of
+	// prepared blocks were written under.
+	MinSchema, MaxSchema int
 	// Sealer seals the chunks; nil means crypt.NewSealer(Key).
 	Sealer *crypt.Sealer
 }
@@ -163,6 +166,7 @@ func (w *Writer) Add(p *Prepared) error {
 		return err
 	}
 	d := &w.dir
+	d.written(w.meta.MinSchema, w.meta.MaxSchema)
 	d.Blocks = append(d.Blocks, Block{
 		UID: p.uid, Offset: off, Header: len(p.header), Rows: p.rows, Raw: p.raw,
 		MinTime: p.minTime, MaxTime: p.maxTime,
