@@ -7,6 +7,7 @@ import (
 	"github.com/meshtrail/meshtrail/internal/normalise/facts"
 	"github.com/meshtrail/meshtrail/internal/normalise/field"
 	"github.com/meshtrail/meshtrail/internal/normalise/jsonscan"
+	"github.com/meshtrail/meshtrail/internal/normalise/stack"
 	"github.com/meshtrail/meshtrail/internal/record"
 )
 
@@ -77,6 +78,9 @@ func (n *Normaliser) message(o *jsonscan.Object, body int, wrapped bool) {
 		text = bytes.TrimRight(text, "\r\n")
 	} else {
 		n.out.Format, n.out.Status = format, status
+	}
+	if bytes.IndexByte(text, '\n') >= 0 {
+		stack.Derive(text, &n.out)
 	}
 	n.out.Around = nil // an envelope has no second body
 	n.out.Str(field.Body, text)

@@ -27,6 +27,7 @@ import (
 	"github.com/meshtrail/meshtrail/internal/normalise/facts"
 	"github.com/meshtrail/meshtrail/internal/normalise/field"
 	"github.com/meshtrail/meshtrail/internal/normalise/jsonscan"
+	"github.com/meshtrail/meshtrail/internal/normalise/stack"
 	"github.com/meshtrail/meshtrail/internal/normalise/table"
 	"github.com/meshtrail/meshtrail/internal/record"
 	"github.com/meshtrail/meshtrail/internal/schema"
@@ -248,6 +249,9 @@ func (n *Normaliser) line(p []byte, platform string) {
 		}
 		if !n.lines.read(inner, &n.out) && !n.syslogged(inner) && !n.anyText(inner, w.stamped, &n.out) {
 			n.out.Format, n.out.Status = "text", facts.None
+		}
+		if bytes.IndexByte(inner, '\n') >= 0 {
+			stack.Derive(inner, &n.out)
 		}
 		n.out.Str(field.Body, p)
 	}
