@@ -3,6 +3,7 @@ package policy
 import (
 	"math"
 	"slices"
+	"strings"
 
 	"github.com/meshtrail/meshtrail/internal/policy/sensitive"
 	"github.com/meshtrail/meshtrail/internal/record"
@@ -27,6 +28,10 @@ type found struct {
 	from, to int // in session.finds
 }
 
+// extracted ends the name of what a payload says under a name that the receiver
+// gave already: a password_extracted is a password.
+const extracted = "_extracted"
+
 // least is the smallest whole number that any kind may be: a telephone's of seven
 // digits.
 const least = 1_000_000
@@ -42,6 +47,7 @@ func (s *session) detect(step int, b *record.Batch) {
 		if c.Kind == record.String {
 			if kind := f.KindColumn(); kind != "" {
 				s.bodies(st, stringColumn(b, kind), c)
+				s.bodies(st, stringColumn(b, kind+extracted), c) // where another kind has its name
 			}
 			s.search(st, f, c)
 		} else {
@@ -115,6 +121,7 @@ func (s *session) field(step int, name string) sensitive.Field {
 		if len(name) > len(attributePrefix) && name[:len(attributePrefix)] == attributePrefix {
 			as = name[len(attributePrefix):]
 		}
+		as = strings.TrimSuffix(as, extracted)
 		f = s.p.steps[step].detect.scanner.Field(as)
 		known[name] = f
 	}
@@ -245,10 +252,10 @@ func (s *session) digits(st *step, f sensitive.Field, b *record.Batch, c *record
 	scanner := st.detect.scanner
 	var text [40]byte
 	for i := 0; i < len(c.Rows); i++ {
-		n := int64(c.Nums[i])
+		n, fraction := int64(c.Nums[i]), false
 		if c.Kind == record.Float {
 			x := math.Float64frombits(c.Nums[i])
-			if x < least || x >= 1<<63 || x != math.Trunc(x) {
+			if fraction = math.Abs(x) >= 1<<63 || x != math.Trunc(x); fraction && !f.Named() {
 				continue
 			}
 			n = int64(x)
@@ -256,7 +263,10 @@ func (s *session) digits(st *step, f sensitive.Field, b *record.Batch, c *record
 		if n < least && !f.Named() {
 			continue
 		}
-		kind, is := scanner.FindInt(f, n)
+		kind, is := f.Whole()
+		if is = is && fraction; !is && !fraction {
+			kind, is = scanner.FindInt(f, n)
+		}
 		if !is {
 			continue
 		}
@@ -265,6 +275,9 @@ func (s *session) digits(st *step, f sensitive.Field, b *record.Batch, c *record
 			continue
 		}
 		v := record.IntValue(n).AppendText(text[:0])
+		if fraction {
+			v = c.Value(i).AppendText(text[:0])
+		}
 		out := s.replace(s.p.rules[r].change, s.one[:0], v, kind)
 		s.one = out[:0]
 		s.textify(r, b, c, i, v, out)

@@ -204,10 +204,28 @@ func (o *Out) URL(b []byte) {
 	}
 }
 
-// Server writes server.address and server.port of an authority.
+// The names, as ECS has them, of what stands before the host of an authority. By
+// the second one policy knows that its value is a password: within
+// server.address nothing would say so.
+var urlUsername, urlPassword = []byte("url.username"), []byte("url.password")
+
+// Server writes server.address and server.port of an authority, and who is named
+// before an @ in it, with the password.
 func (o *Out) Server(b []byte) {
 	if Absent(b) {
 		return
+	}
+	if i := bytes.LastIndexByte(b, '@'); i >= 0 {
+		user, password, has := bytes.Cut(b[:i], []byte(":"))
+		if len(user) > 0 {
+			o.OwnText(urlUsername, user)
+		}
+		if has && len(password) > 0 {
+			o.OwnText(urlPassword, password)
+		}
+		if b = b[i+1:]; Absent(b) {
+			return
+		}
 	}
 	a, ok := SplitAddress(b)
 	if !ok {

@@ -1,5 +1,7 @@
 package sensitive
 
+import "bytes"
+
 // short looks at a word for the reasons in why.
 func (c *scan) short(start, end int, why uint8) {
 	if why&asGroup != 0 && end-start == 4 {
@@ -145,21 +147,54 @@ func (c *scan) assigned(ev evidence, start, end int) (a assignment, ok bool) {
 			i++
 		}
 	case v[i] == '>':
-		if i != end || start == 0 || v[start-1] != '<' {
+		if i != end || !opensTag(v, start) {
 			return a, false
 		}
 		i++
+	case i > end && !closed && opensTag(v, start): // <password type="text">
+		n := bytes.IndexAny(v[i:min(len(v), i+256)], "<>")
+		if n <= 0 || v[i+n] == '<' || v[i+n-1] == '/' {
+			return a, false
+		}
+		i += n + 1
 	case v[i] == ',' && closed:
 		if i = afterComma(v, i+1, flag || ev == ofAuth || ev == ofCookie); i < 0 {
 			return a, false
 		}
 	case flag && i > end && !closed:
+	case flag && closed:
+		if i = afterArgument(v, i); i < 0 {
+			return a, false
+		}
 	default:
 		return a, false
 	}
 	a.start = i
 	c.extent(&a, ev == ofAuth || ev == ofCookie)
 	return a, true
+}
+
+// opensTag reports whether v[start] is the name of a tag of XML that begins there,
+// perhaps after its namespace.
+func opensTag(v []byte, start int) bool {
+	if start > 1 && v[start-1] == ':' {
+		from := start
+		for start--; start > 0 && from-start < 32 && class[v[start-1]] != 0; start-- {
+		}
+	}
+	return start > 0 && v[start-1] == '<'
+}
+
+// afterArgument returns where the value begins of the next argument that Linux'
+// audit names: a1="--password" a2=…; -1 for none.
+func afterArgument(v []byte, i int) int {
+	from := i + 1
+	for i++; i < len(v) && i-from < 6 && class[v[i]] == digit; i++ {
+	}
+	if i == from || i >= len(v) || v[i] != '=' || v[from-1] != 'a' {
+		return -1
+	}
+	return i + 1
 }
 
 // afterComma returns where the value begins that follows a name in a list: after
@@ -175,10 +210,10 @@ func afterComma(v []byte, i int, direct bool) int {
 	if foldEqual(v[i:i+5], "value") && class[v[i+5]] == 0 {
 		for i += 5; i < len(v) && i-from < 24 && v[i] != ':'; i++ {
 		}
-		if i < len(v) && v[i] == ':' {
-			return i + 1
+		if i >= len(v) || v[i] != ':' {
+			return -1
 		}
-		return -1
+		return afterKind(v, i+1)
 	}
 	if direct {
 		return from
@@ -186,10 +221,28 @@ func afterComma(v []byte, i int, direct bool) int {
 	return -1
 }
 
+// afterKind returns where the value begins in {"stringValue":…, which is how OTLP
+// writes one that begins at v[i], or i.
+func afterKind(v []byte, i int) int {
+	j := i
+	for j < len(v) && j-i < 4 && (v[j] == ' ' || v[j] == '\n') {
+		j++
+	}
+	if j >= len(v) || v[j] != '{' {
+		return i
+	}
+	for from := j; j < len(v) && j-from < 24; j++ {
+		if v[j] == ':' {
+			return j + 1
+		}
+	}
+	return i
+}
+
 // extent finds both ends of the value that begins at a.start or after blanks and
 // quotes there. A header's goes to the end of its line.
 func (c *scan) extent(a *assignment, header bool) {
-	v, i := c.v, a.start
+	v, i, a0 := c.v, a.start, a.start
 	for i < len(v) && i-a.start < 8 && (v[i] == ' ' || v[i] == '\t' || v[i] == '[' && i+1 < len(v) && (v[i+1] == '"' || v[i+1] == '\\' || v[i+1] == '\'')) {
 		i++
 	}
@@ -204,6 +257,11 @@ func (c *scan) extent(a *assignment, header bool) {
 	}
 	a.start, a.quoted = i, quote != 0
 	switch {
+	case header && quote == 0 && i == a0 && i < len(v) && v[i] == '[': // as Go prints a map of headers
+		a.start, a.quoted = i+1, true
+		for i < len(v) && v[i] != ']' && v[i] != '\n' {
+			i++
+		}
 	case quote != 0 && escaped:
 		for i < len(v) && v[i] != quote && v[i] != '\\' {
 			i++

@@ -204,12 +204,16 @@ func (c *scan) wholly() {
 	case c.f.ev == ofIBAN:
 		c.namedIBAN(0)
 	case c.f.ev == ofToken:
-		if tokenLike(v) && !placeholder(v) {
+		start, end := 0, len(v)
+		if end > 4 && string(v[:2]) == `["` && string(v[end-2:]) == `"]` { // of one, as headers are kept
+			start, end = 2, end-2
+		}
+		if w := v[start:end]; tokenLike(w) && !placeholder(w) {
 			k := Assignment
-			if own, n := c.own(0, len(v)); n == len(v) && c.set.Has(own) {
+			if own, n := c.own(start, end); n == len(w) && c.set.Has(own) {
 				k = own
 			}
-			c.emit(k, 0, len(v))
+			c.emit(k, start, end)
 		}
 	}
 }

@@ -165,10 +165,11 @@ func (s *Scanner) Field(name string) Field {
 	if len(name) > 1024 {
 		name = name[len(name)-1024:]
 	}
+	name = strings.TrimSuffix(name, ")") // REQ(AUTHORIZATION)
 	last := name
 	for i := len(name) - 1; i >= 0; i-- {
-		if name[i] == '.' || name[i] == '/' || name[i] == ':' || name[i] == '[' {
-			if last = name[i+1:]; last != "value" && last != "stringValue" && !numeric(last) {
+		if name[i] == '.' || name[i] == '(' || name[i] == '/' || name[i] == ':' || name[i] == '[' {
+			if last = name[i+1:]; !within(last) && !numeric(last) {
 				break
 			}
 			name, last = name[:i], name[:i]
@@ -215,6 +216,9 @@ func (e evidence) kind() Kind {
 // nothing about the values' bytes can tell that there is nothing to find.
 func (f Field) Named() bool { return f.whole != 0 || f.any }
 
+// Whole returns the kind of which the name alone makes every value, if any.
+func (f Field) Whole() (Kind, bool) { return f.whole, f.whole != 0 && f.ev != ofDirectory }
+
 // KindColumn returns the name of the column that holds the kind of the object of
 // which this column may be the data: of a record that is a Secret itself, the name
 // of data.x tells nothing, and kind tells all. "" when there is none. Of an object
@@ -233,6 +237,16 @@ func kindColumn(name string) string {
 		}
 	}
 	return ""
+}
+
+// within reports whether a name says nothing of its own of a part of what is named
+// before it: password.new is a password.
+func within(last string) bool {
+	switch last {
+	case "value", "stringValue", "new", "old", "current", "plain", "raw":
+		return true
+	}
+	return false
 }
 
 func numeric(s string) bool {

@@ -70,10 +70,14 @@ func (s *Scanner) FindIn(dst []Finding, f Field, v []byte) []Finding {
 	return s.find(dst, f, v, 0)
 }
 
-// FindInt reports whether a whole number is one of a kind: a number of a card, or
-// a telephone's in a field named so.
+// FindInt reports whether a whole number is one of a kind: a number of a card, a
+// telephone's in a field named so, or any of three digits in one whose name speaks
+// for its values.
 func (s *Scanner) FindInt(f Field, n int64) (Kind, bool) {
-	if n < 1e6 || n < 1e12 && !f.phone && f.whole == 0 {
+	if f.whole != 0 { // one of two digits is a count, or yes and no
+		return f.whole, (n >= 100 || n <= -100) && f.ev != ofDirectory && s.set.Has(f.whole)
+	}
+	if n < 1e6 || n < 1e12 && !f.phone {
 		return 0, false
 	}
 	var text [20]byte
@@ -83,8 +87,6 @@ func (s *Scanner) FindInt(f Field, n int64) (Kind, bool) {
 		text[i] = byte('0' + n%10)
 	}
 	switch digits := text[i:]; {
-	case f.whole != 0:
-		return f.whole, s.set.Has(f.whole)
 	case f.phone && s.set.Has(Phone) && len(digits) >= 7 && len(digits) <= 15:
 		return Phone, true
 	case s.set.Has(PAN) && isPAN(digits, f.card):
