@@ -131,7 +131,7 @@ func (s *session) field(step int, name string) sensitive.Field {
 // search rewrites the values of a string column.
 func (s *session) search(st *step, f sensitive.Field, c *record.Column) {
 	scanner := st.detect.scanner
-	if !f.Named() && !scanner.MayFind(c.Data) {
+	if !f.Named() && !scanner.MayFindIn(c.Data, c.Ends) {
 		return
 	}
 	s.finds, s.found = s.finds[:0], s.found[:0]

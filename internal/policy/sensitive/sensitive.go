@@ -40,16 +40,28 @@ func (s *Scanner) MayFind(data []byte) bool {
 	if len(data) < shortest {
 		return false
 	}
-	var m uint8
 	for len(data) >= 8 {
 		p := (*[8]byte)(data)
-		m |= hint[p[0]] | hint[p[1]] | hint[p[2]] | hint[p[3]] | hint[p[4]] | hint[p[5]] | hint[p[6]] | hint[p[7]]
+		if hint[p[0]]|hint[p[1]]|hint[p[2]]|hint[p[3]]|hint[p[4]]|hint[p[5]]|hint[p[6]]|hint[p[7]] != 0 {
+			return true
+		}
 		data = data[8:]
 	}
 	for _, b := range data {
-		m |= hint[b]
+		if hint[b] != 0 {
+			return true
+		}
 	}
-	return m != 0
+	return false
+}
+
+// MayFindIn is MayFind for a column whose values end at ends: of one that is the
+// same in every record it looks at the first value alone.
+func (s *Scanner) MayFindIn(data []byte, ends []uint32) bool {
+	if len(ends) > 1 && constant(data, ends) {
+		data = data[:ends[0]]
+	}
+	return s.MayFind(data)
 }
 
 // Find appends the findings in v, in order and apart from each other. field is
@@ -106,15 +118,17 @@ type Cursor struct {
 	start uint32 // where value next begins
 	last  *memory
 	one   memory
-	shift uint8 // of a hash, to a slot; 0 is none
-	tries uint8 // slots asked
-	hits  uint8 // and found right
+	shift uint8  // of a hash, to a slot; 0 is none
+	tries uint16 // slots asked
+	hits  uint16 // and found right
+	turn  uint32 // Resets: what was remembered before is of other bytes
 	seen  [slots]memory
 }
 
 // memory is a value that was looked at, and what was found in it.
 type memory struct {
 	start, end uint32
+	turn       uint32 // Cursor.turn
 	n          uint32
 	found      [2]struct {
 		start, end uint32
@@ -139,13 +153,15 @@ func (m *memory) keep(start, end uint32, found []Finding) {
 	}
 }
 
-// A column of few values has no slots, one of some has an eighth of them: they
-// have to be cleared.
+// A column of few values has no slots. Of the others the first trial values tell
+// whether there is anything to remember: paths and pods come again after some
+// hundred others, ids never.
 const (
-	slots = 256
+	slots = 1 << slotBits
 	few   = 32
-	many  = 512
-	trial = 240
+	trial = 448
+
+	slotBits = 10
 )
 
 // Reset begins a column: value i is data[ends[i-1]:ends[i]].
@@ -153,28 +169,25 @@ func (c *Cursor) Reset(s *Scanner, f Field, data []byte, ends []uint32) {
 	c.scan = scan{s: s, set: s.set, f: f}
 	c.data, c.ends, c.next, c.start = data, ends, 0, 0
 	c.one, c.last, c.tries, c.hits = memory{}, &c.one, 0, 0
-	switch n := len(ends); {
-	case n < few:
+	if c.shift = 32 - slotBits; len(ends) < few {
 		c.shift = 0
-	case n < many:
-		c.shift = 32 - 5
-		clear(c.seen[:slots/8])
-	default:
-		c.shift = 32 - 8
+	}
+	if c.turn++; c.turn == 0 { // after 2^32 columns
 		clear(c.seen[:])
+		c.turn = 1
 	}
 }
 
 // constant reports whether all values are equal to the first.
-func (c *Cursor) constant() bool {
-	n, size := len(c.ends), int(c.ends[0])
-	if int(c.ends[n-1]) != n*size || int(c.ends[n/2]) != (n/2+1)*size {
+func constant(data []byte, ends []uint32) bool {
+	n, size := len(ends), int(ends[0])
+	if int(ends[n-1]) != n*size || int(ends[n/2]) != (n/2+1)*size {
 		return false
 	}
-	if all := c.data[:n*size]; string(all[size:]) != string(all[:len(all)-size]) {
+	if all := data[:n*size]; string(all[size:]) != string(all[:len(all)-size]) {
 		return false
 	}
-	for i, end := range c.ends {
+	for i, end := range ends {
 		if int(end) != (i+1)*size {
 			return false
 		}
@@ -186,18 +199,21 @@ func (c *Cursor) constant() bool {
 // dst; -1 when there is none. The data MUST stay as they are until then; ends of
 // values up to the returned one may be overwritten.
 func (c *Cursor) Next(dst []Finding) (int, []Finding) {
-	data, least := c.data, shortest
+	data, least, ids := c.data, shortest, true
 	if c.scan.f.Named() {
-		least = 1
+		least, ids = 1, false
 	}
 	for c.next < len(c.ends) {
 		i, start, end := c.next, c.start, c.ends[c.next]
 		c.next, c.start = i+1, end
 		v := data[start:end]
 		if len(v) < least {
-			if i == 0 && c.constant() {
+			if i == 0 && constant(c.data, c.ends) {
 				c.next = len(c.ends)
 			}
+			continue
+		}
+		if n := len(v); (n == 32 || n == 36) && ids && isID(v) {
 			continue
 		}
 		m := c.last
@@ -208,18 +224,19 @@ func (c *Cursor) Next(dst []Finding) (int, []Finding) {
 			} else {
 				m = &c.one
 			}
-			again := m.is(data, v)
+			again := m.turn == c.turn && m.is(data, v)
 			if c.tries < trial {
 				c.judge(again)
 			}
 			if !again {
 				n := len(dst)
 				dst = c.look(dst, v)
+				m.turn = c.turn
 				m.keep(start, end, dst[n:])
 				if len(dst) > n {
 					return i, dst
 				}
-				if i == 0 && c.constant() {
+				if i == 0 && constant(c.data, c.ends) {
 					c.next = len(c.ends)
 				}
 				continue
@@ -242,7 +259,7 @@ func (c *Cursor) judge(known bool) {
 	if known {
 		c.hits++
 	}
-	if c.tries++; c.tries == trial && c.hits < trial/8 {
+	if c.tries++; c.tries == trial && c.hits < trial/16 {
 		c.shift = 0
 	}
 }
