@@ -99,6 +99,8 @@ func Reserved(name string) bool {
 	switch {
 	case name == "log.source" || name == schema.RecordKind || name == record.Labels || name == "overflow" || name == "overflow.attributes":
 		return true
+	case name == "data.owner" || name == "data.classification" || name == "event.original_time" || name == "event.original_class": // policy's and the pipeline's
+		return true
 	case strings.HasPrefix(name, "parse.") || strings.HasPrefix(name, "deadletter.") || strings.HasPrefix(name, "__"):
 		return true
 	}
