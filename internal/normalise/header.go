@@ -15,6 +15,7 @@ var syslogFormat = facts.Format{Name: "syslog-text", Platform: "syslog", Kind: f
 // header is what syslog puts before a message.
 type header struct {
 	time     int64 // ns, 0 when it names none
+	yearless bool  // it names no year and no zone
 	priority int64 // -1 when it names none
 	host     []byte
 	program  []byte
@@ -57,7 +58,7 @@ func headerOf(p []byte, now int64) (h header, ok bool) {
 	if n+1 >= len(p) || p[n] != ' ' {
 		return h, false
 	}
-	h.time = ns
+	h.time, h.yearless = ns, month
 	return h, h.tag(p[n+1:], month)
 }
 
@@ -168,6 +169,10 @@ func (h *header) write(o *facts.Out) {
 	if len(h.program) > 0 {
 		o.Program = h.program
 	}
+}
+
+// tell gives the record the header's time if it has none.
+func (h *header) tell(o *facts.Out) {
 	if h.time != 0 && o.Time == 0 && !o.Fixed && facts.Plausible(h.time) {
 		o.Time = h.time
 	}
@@ -183,14 +188,30 @@ func (n *Normaliser) syslogged(line []byte) bool {
 	n.out.Format, n.out.Status = syslogFormat.Name, facts.OK
 	inner := h.rest
 	h.write(&n.out)
+	if h.yearless { // a time in the message says more
+		defer h.tell(&n.out)
+	} else {
+		h.tell(&n.out)
+	}
 	if len(inner) > 1 && inner[0] == '{' && n.outer.Scan(inner, n.names) == nil {
 		n.object(&n.outer, n.out.Declared)
 		return true
 	}
-	if len(inner) == 0 || !n.lines.read(inner, &n.out) && !n.any.Text(inner, &n.out) {
+	if len(inner) == 0 || !n.lines.read(inner, &n.out) && !n.any.Text(numbered(inner), &n.out) {
 		n.out.Format, n.out.Status = syslogFormat.Name, facts.OK
 	}
 	return true
+}
+
+// numbered cuts [N-M] off, by which PostgreSQL numbers what it cuts for syslog.
+func numbered(b []byte) []byte {
+	if len(b) > 6 && b[0] == '[' && b[1]-'0' < 10 {
+		end := bytes.IndexByte(b[:min(len(b)-1, 24)], ']')
+		if end > 3 && b[end+1] == ' ' && bytes.IndexByte(b[:end], '-') > 1 && len(bytes.Trim(b[1:end], "0123456789-")) == 0 {
+			return b[end+2:]
+		}
+	}
+	return b
 }
 
 // nowOf returns the time of receipt, the clock's when there is none.

@@ -224,6 +224,7 @@ func (n *Normaliser) line(p []byte, platform string) {
 		n.out.Pod = w.pod
 	}
 	n.out.DeriveBytes(field.K8sContainerName, w.place)
+	n.out.DeriveBytes(field.K8sNamespaceName, w.namespace)
 	if len(w.stream) > 0 {
 		n.out.DeriveBytes(field.LogIostream, w.stream)
 		if w.partial {
@@ -279,6 +280,8 @@ type wrapper struct {
 	stamped  []byte // rest with the time before it, which the program may have written itself
 	pod      []byte // that kubectl named, and its container
 	place    []byte
+	// namespace of the pod, that kail named
+	namespace []byte
 }
 
 // unwrap reads, in this order and each at most once, what kubectl logs --prefix
@@ -305,7 +308,7 @@ func unwrap(p []byte) wrapper {
 		w.rest, w.time, w.stream, w.partial, w.prefixed = after[9:], ns, after[:6], after[7] == 'P', true
 		return w
 	}
-	if after[0] == '{' || after[0] == '[' || after[0] == '"' {
+	if after[0] == '{' || after[0] == '[' || after[0] == '"' || n > 27 && w.rest[10] == 'T' && w.rest[19] == '.' && w.rest[23]-'0' < 10 && w.rest[26]-'0' < 10 { // nanoseconds: few programs write them
 		w.rest, w.time, w.prefixed, w.stamped = after, ns, true, w.rest
 	}
 	return w
@@ -315,8 +318,8 @@ func unwrap(p []byte) wrapper {
 // program's own ([main] stands behind it in either) is the program's when the line
 // says more with it.
 func (n *Normaliser) anyText(inner, stamped []byte, o *facts.Out) bool {
-	if len(stamped) > 0 {
-		if line := bytes.TrimRight(stamped, "\r\n"); n.any.Text(line, o) {
+	if len(stamped) > 0 && !applog.Headed(inner, o.Now) {
+		if line := bytes.TrimRight(stamped, "\r\n"); n.syslogged(line) || n.any.Text(line, o) {
 			return true
 		}
 	}
@@ -337,10 +340,19 @@ func (w *wrapper) kubectl() {
 }
 
 // stern reads POD CONTAINER and the space behind each, when the first is named as
-// a controller names its pods and an object, a bracket or a date follows.
+// a controller names its pods and an object, a bracket or a date follows; and of
+// kail NAMESPACE/POD[CONTAINER]: and the space behind it.
 func (w *wrapper) stern() {
 	i := bytes.IndexByte(w.rest[:min(len(w.rest), 256)], ' ')
 	if i < 8 || i+3 > len(w.rest) {
+		return
+	}
+	if w.rest[i-1] == ':' && w.rest[i-2] == ']' {
+		named, container, ok := bytes.Cut(w.rest[:i-2], []byte("["))
+		ns, pod := facts.CutByte(named, '/')
+		if ok && plainWord(ns) && plainWord(pod) && plainWord(container) {
+			w.pod, w.place, w.namespace, w.rest, w.prefixed = pod, container, ns, w.rest[i+1:], true
+		}
 		return
 	}
 	pod, after := w.rest[:i], w.rest[i+1:]

@@ -18,6 +18,7 @@ import (
 
 	"github.com/meshtrail/meshtrail/internal/normalise/facts"
 	"github.com/meshtrail/meshtrail/internal/normalise/field"
+	"github.com/meshtrail/meshtrail/internal/normalise/kv"
 )
 
 // The names of the text formats.
@@ -95,6 +96,19 @@ func (l *Line) Text(line []byte, o *facts.Out) bool {
 	}
 	o.DeriveBytes(field.EventCode, w.code)
 	return true
+}
+
+// Headed reports whether a line begins as lines of programs do that write their
+// own time: with a time, a header of klog, or a pair.
+func Headed(line []byte, now int64) bool {
+	if len(line) > 0 && line[0] == '[' {
+		line = line[1:]
+	}
+	if _, n := stamp(line, now); n > 0 {
+		return true
+	}
+	_, ok := klogHeader(line, now)
+	return ok || kv.IsPair(line)
 }
 
 // words is what the first words of a line say.

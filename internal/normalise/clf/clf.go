@@ -259,7 +259,7 @@ func (a *access) middle(s []byte) bool {
 	for from := 1; ; { // a request may hold quotes that nobody escaped
 		i := bytes.IndexByte(s[from:], '"')
 		if i < 0 {
-			return false
+			return a.truncated(s[1:])
 		}
 		end = from + i
 		if end+2 < len(s) && s[end+1] == ' ' && a.numbers(s[end+2:]) {
@@ -276,6 +276,30 @@ func (a *access) middle(s []byte) bool {
 	u, rest, ok := Quoted(rest)
 	if ok {
 		a.referer, a.agent, a.combined, a.tail = known(r), known(u), true, rest
+	}
+	return true
+}
+
+// truncated reads REQUEST" STATUS of a line that ends within either, and reports
+// whether it is such a one.
+func (a *access) truncated(s []byte) bool {
+	i := bytes.IndexByte(s, '"')
+	request, rest := s, []byte(nil)
+	if i >= 0 {
+		request, rest = s[:i], bytes.TrimPrefix(s[i+1:], []byte(" "))
+	}
+	method, target := facts.CutByte(request, ' ')
+	if len(method) < 3 || len(method) > 16 || len(target) == 0 || target[0] != '/' || len(rest) > 3 || len(rest) > 0 && !whole(rest) {
+		return false
+	}
+	for _, c := range method {
+		if c-'A' >= 26 {
+			return false
+		}
+	}
+	a.request, a.partial = request, true
+	if len(rest) == 3 {
+		a.status = rest
 	}
 	return true
 }
