@@ -212,6 +212,10 @@ func withCounts(list []fieldCount) (out []string) {
 
 func percent(share float64) string { return strconv.FormatFloat(100*share, 'f', 1, 64) + "%" }
 
+// seconds writes a time for people: of many days, only those.
 func seconds(s float64) string {
+	if s > 2*86400 || s < -2*86400 {
+		return strconv.FormatFloat(s/86400, 'f', 1, 64) + "d"
+	}
 	return time.Duration(s * float64(time.Second)).Round(time.Millisecond).String()
 }

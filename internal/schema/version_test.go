@@ -167,3 +167,17 @@ func TestAliasesAgree(t *testing.T) {
 // shared are names that one platform uses for two fields: bytes of an HTTP body,
 // and of a connection that is not HTTP.
 var shared = map[string]bool{"bytes_sent": true, "bytes_received": true}
+
+// TestSizesHaveUnits: what is named a size or bytes is in bytes, and nothing else is.
+func TestSizesHaveUnits(t *testing.T) {
+	for i := range fields {
+		f := &fields[i]
+		named := strings.HasSuffix(f.Name, ".size") || strings.Contains(f.Name, "bytes") || strings.HasSuffix(f.Name, "_size")
+		if named != (f.Unit == ByteCount) {
+			t.Errorf("%s has the unit %q", f.Name, f.Unit)
+		}
+		if f.Unit != NoUnit && f.Type != Integer {
+			t.Errorf("%s has the unit %q and the type %s", f.Name, f.Unit, f.Type)
+		}
+	}
+}
