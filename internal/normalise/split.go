@@ -18,6 +18,7 @@ const MaxElements = 1 << 16
 //	{"records":[{…},…]}                                Azure's Event Hubs and storage
 //	{"kind":"EventList","apiVersion":"…","items":[…]}  audit.k8s.io, kubectl get events -o json
 //	{"messageType":"DATA_MESSAGE",…,"logEvents":[…]}   a subscription of CloudWatch Logs
+//	{"resourceLogs":[…]}                               OTLP's logs, as exporters write them to files
 //
 // Nothing else may stand beside the array but what these have there, and all of
 // its elements are objects, so nothing is lost. An element begins without the time
@@ -25,7 +26,7 @@ const MaxElements = 1 << 16
 // CloudWatch also who it belongs to.
 //
 // Any other payload costs the look at its first name. What is appended aliases
-// raw, but for what CloudWatch holds as text.
+// raw, but for what CloudWatch and OTLP hold as text.
 func Split(dst []record.Raw, raw *record.Raw) []record.Raw {
 	p := raw.Payload
 	i := skipSpace(p, 0)
@@ -44,6 +45,8 @@ func Split(dst []record.Raw, raw *record.Raw) []record.Raw {
 			return dst // as every audit event begins
 		}
 		return container(dst, raw, i, list)
+	case "resourceLogs":
+		return otlp(dst, raw)
 	case "messageType", "owner", "logGroup", "logEvents":
 		return container(dst, raw, i, subscription)
 	}
