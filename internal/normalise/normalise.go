@@ -219,6 +219,9 @@ func (n *Normaliser) object(o *jsonscan.Object, platform string) {
 // line writes a payload that was not declared to be JSON.
 func (n *Normaliser) line(p []byte, platform string) {
 	w := unwrap(p)
+	if w.time != 0 {
+		n.out.Now = w.time // it also tells the year of a time without one
+	}
 	if len(w.pod) > 0 {
 		n.out.DeriveBytes(field.K8sPodName, w.pod)
 		n.out.Pod = w.pod

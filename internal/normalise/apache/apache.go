@@ -90,6 +90,14 @@ func bracket(s []byte) (text, rest []byte, ok bool) {
 func rest(s, module []byte, o *facts.Out) {
 	peer := false
 	for {
+		if len(s) > 0 && s[0] == '(' { // the system's error, which stands before the client
+			for _, next := range [...]string{" [client ", " [remote "} {
+				if i := bytes.Index(s, []byte(next)); i > 0 {
+					s = s[i+1:]
+					break
+				}
+			}
+		}
 		text, after, ok := bracket(s)
 		if !ok {
 			break

@@ -104,11 +104,16 @@ func Headed(line []byte, now int64) bool {
 	if len(line) > 0 && line[0] == '[' {
 		line = line[1:]
 	}
-	if _, n := stamp(line, now); n > 0 {
+	if headed(line, now) {
 		return true
 	}
 	_, ok := klogHeader(line, now)
 	return ok || kv.IsPair(line)
+}
+
+func headed(line []byte, now int64) bool {
+	_, n := stamp(line, now)
+	return n > 0
 }
 
 // words is what the first words of a line say.
@@ -346,6 +351,8 @@ func (w *words) bracket(s []byte, now int64) (rest []byte, more bool) {
 		w.logger = in // a class: threads have no dots
 	case ported(in):
 		return rest, false // a client of the message
+	case w.level != nil && !w.timed && headed(bytes.TrimLeft(rest, " "), now): // Cassandra: LEVEL [thread] TIME
+		w.thread = in
 	case w.brackets < 2 && w.timed:
 		w.thread = in // of an application's name and a thread, the last
 		w.brackets++
