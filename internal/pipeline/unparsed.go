@@ -50,6 +50,7 @@ type Unparsed struct {
 	order list.List // of *shapesOf; front: sent longest ago
 	text  []byte
 	key   []byte
+	names []string
 	turn  int // batches looked at
 }
 
@@ -209,7 +210,7 @@ func (s *shapesOf) add(key string, x *Shape) *Shape {
 
 // names appends the names of record i, without those that intake gives.
 func (l *looker) names(dst []byte, i int) []byte {
-	var list []string
+	list := l.u.names[:0]
 	for k, c := range l.b.Columns() {
 		if k >= maxNamed || len(list) >= 64 {
 			break
@@ -218,6 +219,7 @@ func (l *looker) names(dst []byte, i int) []byte {
 			list = append(list, c.Name)
 		}
 	}
+	l.u.names = list
 	slices.Sort(list)
 	for k, name := range list {
 		if k > 0 {
