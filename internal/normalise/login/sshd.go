@@ -284,14 +284,17 @@ func sshdRefused(b []byte, o *facts.Out) bool {
 			}
 		}
 		is(o, SSHD, connected, facts.Failure)
-		word, after := facts.CutByte(rest, ' ')
+		word, _ := facts.CutByte(rest, ' ')
 		if i := bytes.Index(word, []byte("]:")); i > 0 && r.why == "too many connections" {
 			peer(word[:i], o)
 			if n, ok := facts.Uint(word[i+2:]); ok && n < 1<<16 {
 				o.DeriveInt(field.ClientPort, n)
 			}
-			after = nil
-		} else if after, ok = peer(rest, o); !ok {
+			o.Derive(field.EventReason, r.why)
+			return true
+		}
+		after, ok := peer(rest, o)
+		if !ok {
 			reason(rest, o)
 			return true
 		}
