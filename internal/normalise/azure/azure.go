@@ -18,7 +18,7 @@ import (
 
 // Tables are the layouts, the most telling first: any record of a resource is of
 // the last one.
-var Tables = []*table.Table{signIn, directory, networkFlow, activity, portal, graphSignIn, resource}
+var Tables = []*table.Table{signIn, directory, networkFlow, activity, portal, graphSignIn, storage, resource}
 
 // The members that records are put together from.
 const (
