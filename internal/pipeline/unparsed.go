@@ -256,14 +256,17 @@ func cut(b []byte, n int) []byte {
 // a hexadecimal id becomes 0, white space becomes one space. Of a long text it is
 // that of the begin.
 func appendShape(dst, text []byte) []byte {
-	end := len(dst) + maxShape
+	end, open := len(dst)+maxShape, 0
 	for i := 0; i < len(text) && len(dst) < end; {
 		c := text[i]
 		switch {
 		case c == '"' || c == '\'' && (i == 0 || !alnum(text[i-1])):
-			n := quoted(text[i:])
+			n := 0
+			if open < maxOpen {
+				n = quoted(text[i:])
+			}
 			if n == 0 {
-				dst, i = append(dst, c), i+1
+				dst, i, open = append(dst, c), i+1, open+1
 				continue
 			}
 			dst, i = append(append(append(dst, c), "…"...), c), i+n
@@ -284,6 +287,9 @@ func appendShape(dst, text []byte) []byte {
 	}
 	return cut(dst, end)
 }
+
+// maxOpen is how many quotes of a text are followed to its end in vain.
+const maxOpen = 4
 
 // quoted returns the length of the quoted part that text begins with, 0 when it
 // does not end.

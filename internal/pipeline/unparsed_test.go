@@ -25,6 +25,8 @@ func TestShapeOfText(t *testing.T) {
 	f("cafe and decade are words", "cafe and decade are words")
 	f(`open "/etc/pass wd": it's 'so' "`, `open "…": it's '…' "`)
 	f(`say "a \" b" end`, `say "…" end`)
+	f(`\'\'\' "x"`, `\'\'\' "…"`)
+	f(`\'\'\'\'\' "x"`, `\'\'\'\'\' "x"`) // many that never end are not all followed
 	f("a\t \tb\n", "a b ")
 	f("node07 up2date", "node0 up0date")
 	f("größe 12", "größe 0")
