@@ -105,7 +105,7 @@ func FuzzJSON(f *testing.F) {
 // time, a number, the parts of a URL, of an address or of a nested record.
 func understood(k, s string, r *record.Record) bool {
 	for _, name := range []string{"time", "timestamp", "ts", "date", "start_time", "@timestamp", "method", ":method", "request_method", "path", ":path", "x-envoy-origin-path",
-		"x_envoy_origin_path", "uri", "protocol", "version", "authority", ":authority", "host", "client.addr", "message", "msg", "log", "body", "short_message", "traceparent", "protocol_version", "protocolVersion", "caller", "threadId", "file", "@caller", "source"} {
+		"x_envoy_origin_path", "uri", "protocol", "version", "authority", ":authority", "host", "client.addr", "message", "msg", "log", "body", "short_message", "traceparent", "protocol_version", "protocolVersion", "caller", "threadId", "file", "@caller", "source", "latency", "connectionDuration", "url", "httpAuthority", "StartLocal"} {
 		if k == name {
 			return true
 		}

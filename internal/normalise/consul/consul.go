@@ -45,6 +45,9 @@ func (l *Line) Text(line []byte, o *facts.Out) bool {
 	b := bytes.TrimLeft(line, " ") // Consul before 1.8 began lines with four spaces
 	ns, n := facts.Stamp(b)
 	if n > 0 {
+		if rest, ok := bytes.CutPrefix(b[n:], []byte("+00:00 [")); ok && b[n-1] == 'Z' && facts.Plausible(ns) {
+			return envoy(ns, rest, o)
+		}
 		if n+3 > len(b) || b[n] != ' ' || !facts.Plausible(ns) {
 			return false
 		}
@@ -87,6 +90,29 @@ func (l *Line) Text(line []byte, o *facts.Out) bool {
 	return true
 }
 
+// envoy reads what follows the time where consul-dataplane's Envoy says something
+// of itself, which has a format of its own (consul-dataplane/pkg/envoy/proxy.go):
+//
+//	2022-12-16T16:42:38.990Z+00:00 [info] envoy.NAME(THREAD) message
+func envoy(ns int64, b []byte, o *facts.Out) bool {
+	word, rest, ok := bytes.Cut(b, []byte("] envoy."))
+	name, rest, found := bytes.Cut(rest, []byte("("))
+	digits, _, closed := bytes.Cut(rest, []byte(") "))
+	thread, number := facts.Uint(digits)
+	if !ok || !found || !closed || !number || !facts.IsLevel(word) || len(name) == 0 || len(name) > 64 || bytes.IndexByte(name, ' ') >= 0 {
+		return false
+	}
+	o.Format, o.Status = Text, facts.OK
+	if !o.Fixed {
+		o.Time = ns
+	}
+	o.Severity(word)
+	o.DeriveBytes(field.LogLogger, b[len(word)+len("] "):len(word)+len("] envoy.")+len(name)])
+	o.Int(field.ThreadID, thread)
+	o.MeshType("consul")
+	return true
+}
+
 func level(b []byte) bool {
 	switch string(b) {
 	case "TRACE", "DEBUG", "INFO", "WARN", "ERROR", "ERR", "CRIT":
@@ -126,6 +152,7 @@ func split(b []byte) (message, pairs []byte) {
 var names = map[string]bool{
 	"agent": true, "agent_cache": true, "consul-dataplane": true, "connect": true, "consul": true, "consul-api-gateway": true,
 	"mesh-gateway": true, "terminating-gateway": true, "ingress-gateway": true, "connect-injector": true, "api-gateway": true, "proxy": true,
+	"envoy": true, // consul-dataplane's, in JSON
 }
 
 // others are loggers of Vault's agent, which begin as Consul's do.

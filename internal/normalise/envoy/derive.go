@@ -42,6 +42,9 @@ func (a *Access) target() target {
 		}
 	}
 	if !t.known {
+		if len(c) == 0 && len(t.host) == 0 && bytes.HasSuffix(a.str(ServerName), []byte(".consul")) && a.http() {
+			t.inbound = true // refused before it had a cluster: only Consul's clients ask for such a name
+		}
 		if len(t.host) == 0 && t.inbound { // Consul's clients name the service itself
 			if s, ok := facts.SplitService(a.str(ServerName)); ok {
 				t.service, t.known, t.host = s, true, a.str(ServerName)
@@ -208,7 +211,7 @@ func (t *target) write(o *facts.Out, a *Access) {
 	switch {
 	case t.waypoint:
 		o.Derive(field.MeshReporter, "waypoint")
-	case t.gateway:
+	case t.gateway || a.mesh == "emissary" || a.mesh == "envoy-gateway":
 		o.Derive(field.MeshReporter, "gateway")
 	case t.inbound:
 		o.Derive(field.MeshReporter, "destination")
@@ -228,6 +231,8 @@ func (t *target) write(o *facts.Out, a *Access) {
 	}
 	if bytes.HasPrefix(a.str(ServerName), []byte("outbound_.")) {
 		o.Derive(field.MeshMTLS, "mutual")
+	} else if t.mesh == "consul" && bytes.HasSuffix(a.str(ServerName), []byte(".consul")) {
+		o.Derive(field.MeshMTLS, "mutual") // its public listener takes nothing else that names a server
 	} else if t.mesh == "istio" && !t.waypoint && a.null[ServerName] && a.str(ClientCert) == nil {
 		o.Derive(field.MeshMTLS, "none")
 	}
@@ -285,7 +290,7 @@ const rbacDenied = "rbac_access_denied_matched_policy["
 // decide derives the decision of a policy from details, flags and failures, and
 // returns the class of failure that it makes. The flags stay empty on an RBAC
 // denial, so details come first.
-func (a *Access) decide(o *facts.Out, flags []byte) (class string) {
+func (a *Access) decide(o *facts.Out, flags []byte, consul bool) (class string) {
 	details := a.str(Details)
 	if flags == nil && string(details) == "via_upstream" && a.slot[Termination] == nil && a.slot[Failure] == nil && a.slot[ShadowResult] == nil {
 		return "" // the upstream answered: nothing was decided here
@@ -297,6 +302,9 @@ func (a *Access) decide(o *facts.Out, flags []byte) (class string) {
 	switch {
 	case bytes.HasPrefix(denied, []byte(rbacDenied)):
 		rbacDecision(o, "deny", bytes.TrimSuffix(denied[len(rbacDenied):], []byte("]")))
+		if consul {
+			o.Derive(field.MeshPolicyEngine, "intention") // nothing else has Consul use the filter
+		}
 		return "policy"
 	case bytes.HasPrefix(details, []byte("ext_authz_error")):
 		return decision(o, "error", "ext_authz", "policy")

@@ -26,7 +26,7 @@ func (a *Access) Write(o *facts.Out, declared string) {
 	a.security(o, &t)
 	t.write(o, a)
 	f := a.flags(o)
-	if class := a.decide(o, a.shortFlags()); class != "" {
+	if class := a.decide(o, a.shortFlags(), t.mesh == "consul"); class != "" {
 		f.class, f.timeout = class, ""
 	}
 	a.failed(o, f)
@@ -365,7 +365,10 @@ func (a *Access) Start() (ns int64, ok bool) {
 	switch m.Kind {
 	case jsonscan.Int:
 		return facts.Epoch(m.Int)
-	case jsonscan.Float:
+	case jsonscan.Float: // its digits say more than the nearest float
+		if ns, ok = facts.Time(m.Text); ok {
+			return ns, true
+		}
 		return facts.EpochFloat(m.Float)
 	}
 	return facts.Time(m.Text)

@@ -57,6 +57,7 @@ func (t *Text) Text(line []byte, o *facts.Out) bool {
 //	[RELAY]: 1 nodes are unavailable: NODE
 //	EVENTS LOST: HUBBLE_RING_BUFFER CPU(0) 1
 //	POLICY_UPDATED (labels: […], revision: 2, count: 1)
+//	ID: 2394 DBG_IP_ID_MAP_SUCCEED4 MARK: 0xd37e8a6d CPU: 07 (…)
 func noFlow(b []byte) string {
 	if rest, ok := bytes.CutPrefix(bytes.TrimPrefix(b, []byte(" ")), []byte("[")); ok {
 		_, b = facts.CutByte(rest, ']')
@@ -72,6 +73,9 @@ func noFlow(b []byte) string {
 		if bytes.Contains(b[:min(len(b), 64)], []byte(s)) {
 			return "node_status"
 		}
+	}
+	if bytes.HasPrefix(b, []byte("ID: ")) && bytes.Contains(b, []byte(" MARK: ")) && bytes.Contains(b, []byte(" CPU: ")) {
+		return "debug_event"
 	}
 	word, rest, _ := bytes.Cut(b, []byte(" "))
 	for _, s := range [...]string{"AGENT_", "POLICY_", "ENDPOINT_", "IPCACHE_", "SERVICE_"} {
@@ -289,6 +293,8 @@ func (l *flowLine) end(o *facts.Out, side int) {
 			} else {
 				o.Derive(field.NetworkType, "ipv4")
 			}
+		} else if side == 1 {
+			o.DeriveBytes(field.ServerAddress, addr.Host)
 		}
 		return
 	}

@@ -43,6 +43,7 @@ const (
 
 // Tables are the JSON layouts that this package reads.
 var Tables = []*table.Table{
+	mixer,
 	{
 		Format: facts.Format{Name: ZtunnelJSON, Platform: "istio", Mesh: "istio-ambient", Kind: facts.Access, Of: "Istio's ztunnel, access log in JSON"},
 		All:    [][]string{{"scope"}, {"time"}, {"src.addr", "src.workload", "dst.addr"}, {"message"}},

@@ -19,7 +19,7 @@ type Line struct {
 func (l *Line) Text(line []byte, o *facts.Out) bool {
 	h, ok := headOf(line)
 	if !ok {
-		return false
+		return early(line, o)
 	}
 	if h.accessLog() {
 		o.Format, o.Status = Ztunnel, facts.OK
@@ -319,9 +319,9 @@ func spans(o *facts.Out, scope []byte) {
 	if i < 0 {
 		return
 	}
-	if bytes.Contains(scope, []byte(":inbound{")) {
+	if bytes.Contains(scope, []byte(":inbound{")) || bytes.HasPrefix(scope, []byte("proxy::inbound:")) {
 		atSide(o, "inbound")
-	} else if bytes.Contains(scope, []byte(":outbound{")) {
+	} else if bytes.Contains(scope, []byte(":outbound{")) || bytes.HasPrefix(scope, []byte("proxy::outbound:")) {
 		atSide(o, "outbound")
 	}
 	for b := scope[i:]; len(b) > 0; {
