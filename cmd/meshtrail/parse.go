@@ -76,7 +76,9 @@ func oneFormat(format, platform string) (*pipeline.Formats, error) {
 func parseFile(name, platform string, formats *pipeline.Formats, t *terminal) error {
 	out := t.data()
 	defer out.flush()
-	err := withLines(name, t, func(in io.Reader) error { return pipeline.ParseWith(in, platform, formats, out) })
+	err := withLines(name, t, func(in io.Reader) error {
+		return pipeline.Parse(in, pipeline.ParseOptions{Platform: platform, Formats: formats}, out)
+	})
 	if err != nil {
 		return fault.Errorf(fault.KindOf(err), "parse %s: %w", name, err)
 	}

@@ -214,10 +214,13 @@ func numbered(b []byte) []byte {
 	return b
 }
 
-// nowOf returns the time of receipt, the clock's when there is none.
-func nowOf(ns int64) int64 {
-	if ns == 0 {
-		return time.Now().UnixNano()
+// nowOf returns the time by which times are understood that name no year.
+func nowOf(opt *Options) int64 {
+	switch {
+	case opt.Clock != 0:
+		return opt.Clock
+	case opt.Now != 0:
+		return opt.Now
 	}
-	return ns
+	return time.Now().UnixNano()
 }

@@ -35,10 +35,13 @@ import (
 
 // Options say what is known of a raw record besides its bytes.
 type Options struct {
-	Platform string       // declared platform; "" or one that Platforms lists
-	Source   string       // becomes log.source; "" sets none
-	Now      int64        // time of receipt, ns: the time of a record without one
-	Class    record.Class // class to begin with; policy may change it
+	Platform string // declared platform; "" or one that Platforms lists
+	Source   string // becomes log.source; "" sets none
+	Now      int64  // time of receipt, ns: the time of a record without one
+	// Clock is the time by which times are understood that name no year, ns: 0 is
+	// Now, or if there is none what the machine's clock says.
+	Clock int64
+	Class record.Class // class to begin with; policy may change it
 	// Kind is the record.kind that the receiver, and no sender, gives its records
 	// as an attribute; "" for log records.
 	Kind string
@@ -97,7 +100,7 @@ func (n *Normaliser) Append(b *record.Batch, raw *record.Raw, opt *Options) erro
 		n.own.forget()
 	}
 	b.Begin(opt.Now, opt.Class)
-	n.out = facts.Out{B: b, Cols: &n.cols, Fixed: raw.Time != 0, Format: "none", Now: nowOf(opt.Now), Declared: opt.Platform}
+	n.out = facts.Out{B: b, Cols: &n.cols, Fixed: raw.Time != 0, Format: "none", Now: nowOf(opt), Declared: opt.Platform}
 	if n.lines.custom != nil {
 		n.lines.custom.begin(opt.Source)
 	}

@@ -23,6 +23,15 @@ const (
 	maxParseLine   = 16 << 20
 )
 
+// ParseOptions say how lines are read. The zero ParseOptions tells platforms by
+// shape.
+type ParseOptions struct {
+	Platform string   // declared; "" is told by shape
+	Formats  *Formats // of an operator; nil is none
+	// Now is when lines were received whose times name no year; zero is the clock's.
+	Now time.Time
+}
+
 // Parse writes what intake would make of each line: one JSON object a record,
 // with its own time as "timestamp" when it has one, its fields by schema names,
 // parse.format and parse.status. Nothing is stored and no policy is applied.
@@ -30,17 +39,15 @@ const (
 // becomes each of them. A record that is too long becomes an object that says so.
 // Errors are those of the reader and the writer, or fault.Invalid for an unknown
 // platform.
-func Parse(lines io.Reader, platform string, w io.Writer) error {
-	return ParseWith(lines, platform, nil, w)
-}
-
-// ParseWith is Parse with formats of an operator.
-func ParseWith(lines io.Reader, platform string, formats *Formats, w io.Writer) error {
-	if !normalise.Known(platform) {
-		return fault.WithHint(fault.Errorf(fault.Invalid, "unknown platform %q", platform), "known are "+strings.Join(normalise.Platforms(), ", "))
+func Parse(lines io.Reader, opt ParseOptions, w io.Writer) error {
+	if !normalise.Known(opt.Platform) {
+		return fault.WithHint(fault.Errorf(fault.Invalid, "unknown platform %q", opt.Platform), "known are "+strings.Join(normalise.Platforms(), ", "))
 	}
 	in := bufio.NewReaderSize(lines, maxParseLine)
-	p := parser{platform: platform, norm: normalise.NewWith(formats), out: bufio.NewWriter(w)}
+	p := parser{norm: normalise.NewWith(opt.Formats), out: bufio.NewWriter(w), opt: normalise.Options{Platform: opt.Platform}}
+	if !opt.Now.IsZero() {
+		p.opt.Clock = opt.Now.UnixNano()
+	}
 	for {
 		line, err := in.ReadSlice('\n')
 		long := errors.Is(err, bufio.ErrBufferFull)
@@ -69,12 +76,12 @@ func ParseWith(lines io.Reader, platform string, formats *Formats, w io.Writer) 
 
 // A parser is the scratch of one Parse.
 type parser struct {
-	platform string
-	norm     *normalise.Normaliser
-	out      *bufio.Writer
-	batch    record.Batch
-	parts    []record.Raw
-	dst      []byte
+	opt   normalise.Options
+	norm  *normalise.Normaliser
+	out   *bufio.Writer
+	batch record.Batch
+	parts []record.Raw
+	dst   []byte
 }
 
 // line writes the records of a line; long says that it is not the whole line.
@@ -103,7 +110,7 @@ func (p *parser) record(raw *record.Raw) error {
 		b.Str("parse.format", "none")
 		b.Str("parse.status", "none")
 		b.End()
-	} else if err := p.norm.Append(b, raw, &normalise.Options{Platform: p.platform}); err != nil {
+	} else if err := p.norm.Append(b, raw, &p.opt); err != nil {
 		return err
 	}
 	r := b.Record(0)

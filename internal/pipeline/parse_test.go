@@ -14,7 +14,7 @@ func TestParse(t *testing.T) {
 	in := `[2026-03-01T10:00:00.001Z] "GET /a HTTP/1.1" 200 - 0 12 3 2 "-" "ua" "id" "host:80" "10.0.0.1:80"` + "\r\n\n" +
 		`{"msg":"x","n":1}` + "\n" + strings.Repeat("y", 3<<20) + "\nlast, without an end"
 	var out bytes.Buffer
-	if err := Parse(strings.NewReader(in), "", &out); err != nil {
+	if err := Parse(strings.NewReader(in), ParseOptions{}, &out); err != nil {
 		t.Fatal(err)
 	}
 	got := strings.Split(strings.TrimSpace(out.String()), "\n")
@@ -34,10 +34,10 @@ func TestParse(t *testing.T) {
 	if !strings.HasPrefix(got[0], `{"timestamp":"2026-03-01T10:00:00.001Z","body":`) || strings.Contains(got[1], "timestamp") {
 		t.Errorf("times: %s", out.String())
 	}
-	if err := Parse(strings.NewReader("x"), "nope", &out); !fault.Is(err, fault.Invalid) {
+	if err := Parse(strings.NewReader("x"), ParseOptions{Platform: "nope"}, &out); !fault.Is(err, fault.Invalid) {
 		t.Errorf("unknown platform: %v", err)
 	}
-	if err := Parse(strings.NewReader(in), "", broken{}); !errors.Is(err, errBroken) {
+	if err := Parse(strings.NewReader(in), ParseOptions{}, broken{}); !errors.Is(err, errBroken) {
 		t.Errorf("broken writer: %v", err)
 	}
 }

@@ -100,7 +100,7 @@ func TestThePastHoldsEveryPlatformAndBothStories(t *testing.T) {
 			t.Fatal(err)
 		}
 	}
-	if err := pipeline.Parse(&lines, "", &out); err != nil {
+	if err := pipeline.Parse(&lines, pipeline.ParseOptions{}, &out); err != nil {
 		t.Fatal(err)
 	}
 	counts := map[string]int{}
