@@ -211,7 +211,7 @@ func (t *target) write(o *facts.Out, a *Access) {
 	switch {
 	case t.waypoint:
 		o.Derive(field.MeshReporter, "waypoint")
-	case t.gateway || a.mesh == "emissary" || a.mesh == "envoy-gateway":
+	case t.gateway || a.mesh == "emissary" || a.mesh == "envoy-gateway" || a.gateway && t.mesh == "":
 		o.Derive(field.MeshReporter, "gateway")
 	case t.inbound:
 		o.Derive(field.MeshReporter, "destination")

@@ -201,6 +201,7 @@ type Access struct {
 	own     []ownField // what has no slot
 	scratch []byte     // of derived texts
 	mesh    string     // that the layout is of, if it says
+	gateway bool       // a name is spelt as Envoy Gateway spells it
 	at      [MaxOperators]span
 }
 
@@ -217,7 +218,7 @@ func (a *Access) Reset() {
 	a.slot = [numKeys]*jsonscan.Member{}
 	a.null = [numKeys]bool{}
 	a.count, a.other, a.line, a.odd, a.own, a.mesh = 0, false, false, false, a.own[:0], ""
-	a.misfit = ""
+	a.misfit, a.gateway = "", false
 }
 
 // Set puts a JSON member into a slot. It reports false when the slot is taken or
@@ -232,6 +233,9 @@ func (a *Access) Set(k Key, m *jsonscan.Member) bool {
 	}
 	a.slot[k] = m
 	a.count++
+	if k == Path && m.Name.Text == "x-envoy-origin-path" { // no other gateway's format calls it so
+		a.gateway = true
+	}
 	return true
 }
 

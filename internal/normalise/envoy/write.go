@@ -57,6 +57,8 @@ func (a *Access) name(o *facts.Out, declared string, t *target) {
 		platform = t.mesh
 	case a.has(UberTraceID):
 		platform = "contour"
+	case a.gateway:
+		platform = "envoy-gateway"
 	case a.has(PolicyStatus) || a.count >= 18 && !a.other && (a.line || a.has(Termination) && a.has(Route)):
 		platform = "istio"
 	default:
