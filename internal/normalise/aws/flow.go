@@ -177,6 +177,11 @@ func (f *Flow) read(line []byte, l *flowLayout, o *facts.Out) bool {
 		var part []byte
 		part, line = facts.CutByte(line, sep)
 		v[l.columns[i]] = part
+		if i == 0 && l.columns[0] == version && !facts.Absent(part) { // as fits asks: most lines that are none begin with a date
+			if _, ok := facts.Uint(part); !ok {
+				return false
+			}
+		}
 	}
 	if len(line) > 0 || !fits(&v) {
 		return false

@@ -219,7 +219,7 @@ func (a *Amazon) actions(o *facts.Out, list, reason []byte) {
 //	elb client:port backend:port request_time backend_time response_time elb_status backend_status
 //	received sent "request" ["agent" cipher protocol]
 func (a *Amazon) classic(s []byte, ns int64, o *facts.Out) bool {
-	if !a.split(s) || a.n < 11 || a.n > 14 || !number(a.col[6]) || !number(a.col[7]) || !number(a.col[8]) || !number(a.col[9]) || bytes.Count(a.col[10], []byte(" ")) < 2 {
+	if !timed(s) || !a.split(s) || a.n < 11 || a.n > 14 || !number(a.col[6]) || !number(a.col[7]) || !number(a.col[8]) || !number(a.col[9]) || bytes.Count(a.col[10], []byte(" ")) < 2 {
 		return false
 	}
 	for i := 3; i < 6; i++ {
@@ -240,6 +240,18 @@ func (a *Amazon) classic(s []byte, ns int64, o *facts.Out) bool {
 	o.StrOf(field.UserAgentOriginal, a.at(11))
 	a.tls(o, 12, 13)
 	return true
+}
+
+// timed reports whether the fourth column may be a duration: it is not in most
+// lines that begin with a time, and tells before all are cut.
+func timed(s []byte) bool {
+	for range 3 {
+		if len(s) == 0 || s[0] == '"' {
+			return len(s) > 0
+		}
+		_, s = facts.CutByte(s, ' ')
+	}
+	return len(s) > 0 && (s[0]-'0' < 10 || s[0] == '-' || s[0] == '.' || s[0] == '"')
 }
 
 // network reads a network load balancer's TLS line behind its type:

@@ -48,6 +48,9 @@ func (l *LogLine) Text(line []byte, o *facts.Out) bool {
 
 // cilium reports whether a line is of one of Cilium's programs.
 func cilium(line []byte) bool {
+	if !bytes.Contains(line, []byte("cilium/")) && !bytes.Contains(line, []byte(" subsys=")) && !bytes.Contains(line, []byte(" module=")) {
+		return false
+	}
 	for _, s := range [...]string{" subsys=", " module=agent", " module=operator", " module=health", "/go/src/github.com/cilium/", "source=/cilium/", "github.com/cilium/cilium/"} {
 		if bytes.Contains(line, []byte(s)) {
 			return true

@@ -172,13 +172,31 @@ func PodWorkload(pod []byte) []byte {
 	return name
 }
 
+// drawn are the bytes of random parts: 1 for letters, 2 for digits.
+var drawn = func() (t [256]uint8) {
+	for _, c := range []byte("bcdfghjklmnpqrstvwxz") {
+		t[c] = 1
+	}
+	for _, c := range []byte("2456789") {
+		t[c] = 2
+	}
+	return t
+}()
+
 func random(b []byte) bool {
 	for _, c := range b {
-		if bytes.IndexByte([]byte("bcdfghjklmnpqrstvwxz2456789"), c) < 0 {
+		if drawn[c] == 0 {
 			return false
 		}
 	}
 	return true
 }
 
-func digit(b []byte) bool { return bytes.ContainsAny(b, "2456789") }
+func digit(b []byte) bool {
+	for _, c := range b {
+		if drawn[c] == 2 {
+			return true
+		}
+	}
+	return false
+}

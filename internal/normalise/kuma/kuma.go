@@ -45,7 +45,11 @@ func (l *Line) Text(line []byte, o *facts.Out) bool {
 	if n == 0 || n+8 > len(line) || line[n] != '\t' && line[n] != ' ' || !facts.Plausible(ns) {
 		return false
 	}
-	word, b := column(bytes.TrimLeft(line[n:], "\t "))
+	b := bytes.TrimLeft(line[n:], "\t ")
+	if len(b) == 0 || b[0] < 'D' || b[0] > 'W' { // of a level
+		return false
+	}
+	word, b := column(b)
 	switch string(word) {
 	case "DEBUG", "INFO", "WARN", "ERROR", "DPANIC", "PANIC", "FATAL":
 	default:
@@ -74,13 +78,17 @@ func (l *Line) Text(line []byte, o *facts.Out) bool {
 
 // column returns what b begins with up to a tab or two spaces, and what is behind.
 func column(b []byte) (first, rest []byte) {
+	asked := false
 	for i, c := range b {
 		if c == '\t' || c == ' ' && i+1 < len(b) && (b[i+1] == ' ' || b[i+1] == '\t') {
 			return b[:i], bytes.TrimLeft(b[i:], "\t ")
 		}
-		if c == ' ' && i > 0 && i < len(b) && isName(b[:i]) && i < 64 {
-			// Between short columns one space is left of a tab.
-			return b[:i], b[i+1:]
+		if c == ' ' && i > 0 && !asked { // no name holds a space
+			asked = true
+			if i < 64 && isName(b[:i]) {
+				// Between short columns one space is left of a tab.
+				return b[:i], b[i+1:]
+			}
 		}
 	}
 	return b, nil

@@ -275,10 +275,11 @@ func (a *Access) Text(line []byte, o *facts.Out) bool {
 func (a *Access) apache(s []byte) (matched, whole bool) {
 	a.Reset()
 	client, s, _ := bytes.Cut(s, []byte(" "))
-	id, s, found := bytes.Cut(s, []byte(" - ["))
-	if !found || len(id) == 0 || bytes.IndexByte(id, ' ') >= 0 {
+	i := bytes.IndexByte(s, ' ')
+	if i <= 0 || !bytes.HasPrefix(s[i:], []byte(" - [")) {
 		return false, false
 	}
+	id, s := s[:i], s[i+len(" - ["):]
 	addr, ok := facts.SplitAddress(client)
 	if !ok || addr.Port == 0 {
 		return false, false
@@ -289,7 +290,7 @@ func (a *Access) apache(s []byte) (matched, whole bool) {
 		return false, false
 	}
 	method, rest, _ := bytes.Cut(s[first+1:last], []byte(" "))
-	i := bytes.LastIndexByte(rest, ' ')
+	i = bytes.LastIndexByte(rest, ' ')
 	if i < 0 || !bytes.HasPrefix(rest[i+1:], []byte("HTTP/")) {
 		return false, false
 	}
