@@ -347,8 +347,8 @@ func (w *words) bracket(s []byte, now int64) (rest []byte, more bool) {
 	case len(w.level) == 1 && w.logger != nil && w.thread == nil: // the context of MongoDB
 		w.thread = in
 		return rest, false
-	case w.level != nil && w.logger == nil && !w.dashed && bytes.IndexByte(in, '.') > 0 && name(in):
-		w.logger = in // a class: threads have no dots
+	case w.level != nil && w.logger == nil && !w.dashed && bytes.IndexByte(in, '.') > 0 && name(in) && !named(rest):
+		w.logger = in // a class: few threads have dots
 	case ported(in):
 		return rest, false // a client of the message
 	case w.level != nil && !w.timed && headed(bytes.TrimLeft(rest, " "), now): // Cassandra: LEVEL [thread] TIME

@@ -56,7 +56,7 @@ var Tables = []*table.Table{
 			}
 			if v := s.Text(caller); v != nil {
 				o.Peer(v, nil)
-				s.Leave(o, caller)
+				table.Keep(o, s.Member(caller))
 			}
 		},
 	},

@@ -292,6 +292,12 @@ func function(o *facts.Out, v []byte) bool {
 	return ok
 }
 
+// named reports whether the next word is marked as a logger.
+func named(rest []byte) bool {
+	word, _ := facts.CutByte(bytes.TrimLeft(rest, " "), ' ')
+	return len(word) > 1 && word[len(word)-1] == ':' && name(word[:len(word)-1])
+}
+
 // ported reports whether a text is an address and a port.
 func ported(b []byte) bool {
 	i := bytes.LastIndexByte(b, ':')
