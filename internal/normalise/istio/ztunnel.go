@@ -133,7 +133,7 @@ func (a *access) write(o *facts.Out) {
 	case outbound:
 		o.Derive(field.MeshDirection, "outbound")
 		o.Derive(field.MeshReporter, "source")
-	case len(a.slot[direction]) > 0:
+	case len(a.slot[direction]) > 0 || string(a.slot[happening]) == "connection complete": // which all have: the line was cut
 		o.PartialOf("direction")
 	}
 	a.identities(o)
@@ -249,7 +249,7 @@ func (a *access) identities(o *facts.Out) {
 		o.Derive(field.MeshMTLS, "mutual")
 	}
 	why := a.slot[failure]
-	opened := !a.cut && len(a.slot[dstHBONE]) == 0 && (len(why) == 0 || bytes.HasPrefix(why, []byte(rejection)))
+	opened := !a.cut && len(a.slot[direction]) > 0 && len(a.slot[dstHBONE]) == 0 && (len(why) == 0 || bytes.HasPrefix(why, []byte(rejection)))
 	if len(source) == 0 && len(destination) == 0 && opened {
 		o.Derive(field.MeshMTLS, "none")
 	}
