@@ -407,7 +407,7 @@ func known(name string) bool {
 		}
 	}
 	r := schema.Resolve(name)
-	return name == record.Labels || len(r.Names()) > 1
+	return name == record.Labels || name == "@timestamp" || len(r.Names()) > 1 || schema.Answers(name)
 }
 
 // most sorts counts, the most frequent first, and cuts them off.

@@ -27,6 +27,11 @@ func Lookup(name string) (*Field, bool) {
 	return &dictionary.fields[i], true
 }
 
+// Answers reports whether a column of this name answers when a field of the
+// dictionary is asked for: it is the field's, or one in which JSON that no parser
+// knows keeps the same thing (Field.Also).
+func Answers(column string) bool { return dictionary.columns[column] }
+
 // Fields returns every field in the order of the dictionary. The slice belongs
 // to the dictionary and MUST NOT be changed.
 func Fields() []Field { return dictionary.fields }
@@ -71,6 +76,7 @@ type index struct {
 	fields   []Field
 	rank     map[string]int
 	meanings map[string]meaning
+	columns  map[string]bool // that answer for a field
 }
 
 var dictionary = build(fields)
@@ -78,9 +84,13 @@ var dictionary = build(fields)
 // build turns the table into the maps that Resolve and Lookup read. An alias of
 // two fields means both, in the order of the table.
 func build(fields []Field) *index {
-	x := &index{fields: fields, rank: make(map[string]int, len(fields)), meanings: make(map[string]meaning, 4*len(fields))}
+	x := &index{fields: fields, rank: make(map[string]int, len(fields)), meanings: make(map[string]meaning, 4*len(fields)), columns: make(map[string]bool, 2*len(fields))}
 	for i := range fields {
 		x.rank[fields[i].Name] = i
+		x.columns[fields[i].Name] = true
+		for _, also := range fields[i].Also {
+			x.columns[also] = true
+		}
 	}
 	for i := range fields { // canonical names first: they outrank aliases
 		f := &fields[i]

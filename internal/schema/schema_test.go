@@ -219,3 +219,11 @@ func BenchmarkResolve(b *testing.B) {
 		_ = r
 	}
 }
+
+func TestAnswers(t *testing.T) {
+	for name, want := range map[string]bool{"k8s.container.name": true, "kubernetes.container.name": true, "container": true, "k8s_container_name": false, "my_own": false} {
+		if Answers(name) != want {
+			t.Errorf("%s: %v", name, !want)
+		}
+	}
+}
