@@ -111,10 +111,27 @@ type assignment struct {
 
 // assign looks for the value that the name v[start:end] is given.
 func (c *scan) assign(ev evidence, start, end int) {
-	if a, ok := c.assigned(ev, start, end); ok && a.start < a.end {
-		c.value(ev, a)
+	most := mostRead*len(c.v) + leastRead
+	if c.reread > most && !c.set.Has(Assignment) {
+		return
 	}
+	a, ok := c.assigned(ev, start, end)
+	if !ok || a.start >= a.end {
+		return
+	}
+	// In token=token=token=… each value holds all that follow. Whoever writes such
+	// loses the rest of it, and not the reader its time.
+	if c.reread += a.end - a.start; c.reread > most && c.emit(Assignment, a.start, a.end) {
+		return
+	}
+	c.value(ev, a)
 }
+
+// How often a text may be read again as the value of a name within another value.
+const (
+	mostRead  = 32
+	leastRead = 64 << 10
+)
 
 // assigned finds what is given to a name: name=x, "name": "x", 'name' => 'x',
 // <name>x<, --name x, "name","value":"x".

@@ -109,6 +109,7 @@ type scan struct {
 	end     int // where the last finding ends
 	b64     int // base64 was looked through up to here
 	card    int // a name before here speaks of a card
+	reread  int // bytes of values that names were given
 	layer   int
 	escaped bool // an escape was seen
 	secret  bool // "kind":"Secret" was seen
@@ -123,7 +124,7 @@ func (s *Scanner) find(dst []Finding, f Field, v []byte, layer int) []Finding {
 // read appends the findings in v. What c says besides its scanner, field and layer
 // is of the reading before.
 func (c *scan) read(dst []Finding, v []byte) []Finding {
-	c.v, c.dst, c.base, c.end, c.b64, c.card, c.escaped, c.secret = v, dst, len(dst), 0, 0, 0, false, false
+	c.v, c.dst, c.base, c.end, c.b64, c.card, c.reread, c.escaped, c.secret = v, dst, len(dst), 0, 0, 0, 0, false, false
 	if c.f.any && c.layer == 0 {
 		c.wholly()
 	}

@@ -6,6 +6,7 @@ import (
 	"slices"
 	"strings"
 	"testing"
+	"time"
 )
 
 func TestKindsAreWhole(t *testing.T) {
@@ -277,4 +278,18 @@ func FuzzFind(f *testing.F) {
 			}
 		}
 	})
+}
+
+// TestValuesWithinValues: a text in which each name's value holds all the names
+// that follow is not read once for each.
+func TestValuesWithinValues(t *testing.T) {
+	for _, part := range []string{"token=", "token:", "secret='a ", "Authorization: ", "Cookie: ", "Cookie:[", "credentials=a/", "--token x", "<password x", "sig=", "-u a", "pass=", "password=x&", "token=a\"b'c`"} {
+		for _, set := range []Set{All(), SetOf(Cookie, GitHub), SetOf(Bearer)} {
+			started := time.Now()
+			New(set).Find(nil, "", bytes.Repeat([]byte(part), (1<<19)/len(part)))
+			if took := time.Since(started); took > 3*time.Second { // it is some 20 ms, and was a minute
+				t.Errorf("512 KiB of %q took %v", part, took)
+			}
+		}
+	}
 }
