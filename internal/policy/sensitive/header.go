@@ -129,7 +129,7 @@ func (c *scan) assign(ev evidence, start, end int) {
 
 // How often a text may be read again as the value of a name within another value.
 const (
-	mostRead  = 32
+	mostRead  = 16
 	leastRead = 64 << 10
 )
 
