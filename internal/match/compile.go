@@ -40,12 +40,18 @@ type node struct {
 	bound []boundColumn      // of the batch at hand, best rank first
 
 	// What values of rows before came to: most values of a batch repeat.
-	seen  bool
-	value []byte
-	held  bool
+	texts [4]rememberedText
 	nums  [16]remembered
 	gen   uint32 // of the binding
 	every int8   // what it comes to in every record of the batch: 1, -1; 0 differs
+}
+
+// rememberedText is what a text came to, in one binding.
+type rememberedText struct {
+	gen  uint32
+	n    uint8
+	held bool
+	v    [maxRemembered]byte
 }
 
 // remembered is what a number came to, in one binding.
@@ -238,9 +244,9 @@ func (m *Matcher) columns(n *node, b *record.Batch) {
 	if n.kind != nodeLeaf || n.res.Asked == Line || n.res.Asked == Class {
 		return
 	}
-	n.bound, n.seen = n.bound[:0], false
+	n.bound = n.bound[:0]
 	if n.gen++; n.gen == 0 {
-		n.nums, n.gen = [16]remembered{}, 1
+		n.nums, n.texts, n.gen = [16]remembered{}, [4]rememberedText{}, 1
 	}
 	for _, c := range b.Columns() {
 		if len(c.Rows) == 0 {
@@ -317,15 +323,18 @@ func (m *Matcher) row(n *node, b *record.Batch, i int) bool {
 		// Columns of one field may differ in unit, so more than one has no memory.
 		if c.col.Kind == record.String {
 			v := c.col.Bytes(k)
-			if n.seen && len(n.bound) == 1 && string(v) == string(n.value) {
-				return n.held
+			var known *rememberedText // formats, methods and services take turns
+			if len(n.bound) == 1 && len(v) > 0 && len(v) <= maxRemembered {
+				known = &n.texts[(uint8(len(v))^v[len(v)-1])%uint8(len(n.texts))]
+				if known.gen == n.gen && string(known.v[:known.n]) == string(v) {
+					return known.held
+				}
 			}
-			n.held = holds(n.leaf, record.StringValue(unsafe.String(unsafe.SliceData(v), len(v))), c.numbers)
-			n.seen = len(v) <= maxRemembered
-			if n.seen {
-				n.value = append(n.value[:0], v...)
+			held := holds(n.leaf, record.StringValue(unsafe.String(unsafe.SliceData(v), len(v))), c.numbers)
+			if known != nil {
+				known.gen, known.n, known.held = n.gen, uint8(copy(known.v[:], v)), held
 			}
-			return n.held
+			return held
 		}
 		num := c.col.Nums[k]
 		known := &n.nums[(num^num>>7^num>>52)%uint64(len(n.nums))]

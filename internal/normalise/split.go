@@ -33,6 +33,9 @@ func Split(dst []record.Raw, raw *record.Raw) []record.Raw {
 	if len(p)-i < 16 || p[i] != '{' {
 		return dst
 	}
+	if p[i+1] == '"' && !begins[p[i+2]] { // as nearly all
+		return dst
+	}
 	name, _, ok := nameAt(p, i+1)
 	if !ok {
 		return dst
@@ -52,6 +55,14 @@ func Split(dst []record.Raw, raw *record.Raw) []record.Raw {
 	}
 	return dst
 }
+
+// begins are the first bytes of the names above.
+var begins = func() (t [256]bool) {
+	for _, c := range []byte("Rrkaimol") {
+		t[c] = true
+	}
+	return t
+}()
 
 // A frame is what stands around the array of a container.
 type frame struct {
