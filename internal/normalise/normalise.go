@@ -239,7 +239,8 @@ func (n *Normaliser) line(p []byte, platform string) {
 		p = w.rest
 	}
 	inner := bytes.TrimRight(w.rest, "\r\n")
-	if len(inner) > 1 && inner[0] == '{' && n.outer.Scan(inner, n.names) == nil {
+	whole := len(inner) > 1 && inner[0] == '{' && n.outer.Scan(inner, n.names) == nil
+	if whole {
 		if w.prefixed && len(w.stream) == 0 {
 			n.body(p)
 		}
@@ -262,8 +263,12 @@ func (n *Normaliser) line(p []byte, platform string) {
 		}
 		n.out.Str(field.Body, p)
 	}
-	if n.out.Time == 0 && w.time != 0 {
+	switch {
+	case w.time == 0:
+	case n.out.Time == 0 && !n.out.Fixed:
 		n.out.Time = w.time
+	case n.out.Time != w.time && (whole || len(w.stream) > 0): // else the body has it
+		n.out.DeriveBytes(field.EventCreated, w.stamp)
 	}
 }
 
@@ -284,8 +289,9 @@ type wrapper struct {
 	partial  bool   // CRI: the line goes on
 	prefixed bool
 	stamped  []byte // rest with the time before it, which the program may have written itself
-	pod      []byte // that kubectl named, and its container
-	place    []byte
+	pod      []byte // that kubectl named
+	place    []byte // container that kubectl or docker compose named
+	stamp    []byte // time as it was written
 	// namespace of the pod, that kail named
 	namespace []byte
 }
@@ -303,13 +309,14 @@ func unwrap(p []byte) wrapper {
 		p = w.rest
 	}
 	if i := bytes.IndexByte(p, '|'); i > 0 && i < 64 && i+1 < len(p) && p[i+1] == ' ' && p[i-1] == ' ' && composeName(p[:i]) {
-		w.rest, w.prefixed = p[i+2:], true
+		w.rest, w.prefixed, w.place = p[i+2:], true, bytes.TrimRight(p[:i], " ")
 	}
 	ns, n := facts.Stamp(w.rest)
 	if n == 0 || n >= len(w.rest) || w.rest[n] != ' ' || !facts.Plausible(ns) {
 		return w
 	}
 	after := w.rest[n+1:]
+	w.stamp = w.rest[:n]
 	if len(after) >= 9 && (string(after[:7]) == "stdout " || string(after[:7]) == "stderr ") && (after[7] == 'F' || after[7] == 'P') && (after[8] == ' ' || after[8] == '\n') {
 		w.rest, w.time, w.stream, w.partial, w.prefixed = after[9:], ns, after[:6], after[7] == 'P', true
 		return w

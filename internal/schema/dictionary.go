@@ -36,6 +36,7 @@ var recordFields = []Field{
 	{Name: "event.original_class", Type: Text, Meaning: "Retention class that an agent named and the policy of the server does not: the record has the default class."},
 	{Name: "data.owner", Type: Text, Meaning: "Whose the record's data is, as a rule of the policy says."},
 	{Name: "data.classification", Type: Text, Meaning: "How the record's data is classified, as a rule of the policy says.", Values: "public, internal, confidential, restricted, or words of the policy's own"},
+	{Name: "event.created", Type: Text, Meaning: "Time at which the container runtime or a tool took the record, as it wrote it, when the record names a time of its own."},
 	{Name: "log.record.uid", Type: Text, Meaning: "Identity that the sender gave the record.", Aliases: names(hubble, "uuid")},
 }
 
@@ -57,7 +58,7 @@ var placeFields = []Field{
 	{Name: "k8s.pod.name", Type: Text, Meaning: "Pod.",
 		Aliases: names(short, "pod", "pod_name"),
 		Also:    []string{"pod", "pod_name", "kubernetes.pod_name", "kubernetes.pod.name"}},
-	{Name: "k8s.container.name", Type: Text, Meaning: "Container.",
+	{Name: "k8s.container.name", Type: Text, Meaning: "Container; also one that docker compose names.",
 		Aliases: names(short, "container", "container_name"),
 		Also:    []string{"container", "container_name", "kubernetes.container_name", "kubernetes.container.name"}},
 	{Name: "k8s.node.name", Type: Text, Meaning: "Node.",

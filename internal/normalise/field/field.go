@@ -41,6 +41,7 @@ const (
 	EventAction
 	EventCode
 	EventCount
+	EventCreated
 	EventName
 	ExceptionMessage
 	ExceptionStacktrace
@@ -269,6 +270,7 @@ var names = [Count]string{
 	EventAction:                      "event.action",
 	EventCode:                        "event.code",
 	EventCount:                       "event.count",
+	EventCreated:                     "event.created",
 	EventName:                        "event.name",
 	ExceptionMessage:                 "exception.message",
 	ExceptionStacktrace:              "exception.stacktrace",
