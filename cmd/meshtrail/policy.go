@@ -189,11 +189,16 @@ func tryLines(t *terminal, file string, inputs []string, platform string) (out t
 	if err != nil {
 		return out, err
 	}
+	formats, err := pipeline.CompileFormats(cfg.Formats)
+	if err != nil {
+		return out, err
+	}
 	if len(inputs) == 0 {
 		inputs = []string{"-"}
 	}
+	opt := pipeline.ParseOptions{Platform: platform, Formats: formats}
 	for _, name := range inputs {
-		err := withLines(name, t, func(in io.Reader) error { return pipeline.Try(in, platform, trial) })
+		err := withLines(name, t, func(in io.Reader) error { return pipeline.Try(in, opt, trial) })
 		if err != nil {
 			return out, fault.Errorf(fault.KindOf(err), "try %s: %w", name, err)
 		}

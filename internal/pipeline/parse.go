@@ -40,11 +40,27 @@ type ParseOptions struct {
 // Errors are those of the reader and the writer, or fault.Invalid for an unknown
 // platform.
 func Parse(lines io.Reader, opt ParseOptions, w io.Writer) error {
+	out, dst := bufio.NewWriter(w), []byte(nil)
+	err := read(lines, opt, func(r *record.Record, _ bool) error {
+		dst = append(appendShown(dst[:0], r), '\n')
+		_, err := out.Write(dst)
+		return err
+	})
+	if err != nil {
+		return err
+	}
+	return out.Flush()
+}
+
+// read calls each with what intake would make of every line, as Parse shows it;
+// refused says that the record would be a dead letter. The record is valid during
+// the call. Errors are those of Parse, and of each.
+func read(lines io.Reader, opt ParseOptions, each func(r *record.Record, refused bool) error) error {
 	if !normalise.Known(opt.Platform) {
 		return fault.WithHint(fault.Errorf(fault.Invalid, "unknown platform %q", opt.Platform), "known are "+strings.Join(normalise.Platforms(), ", "))
 	}
 	in := bufio.NewReaderSize(lines, maxParseLine)
-	p := parser{norm: normalise.NewWith(opt.Formats), out: bufio.NewWriter(w), opt: normalise.Options{Platform: opt.Platform}}
+	p := parser{norm: normalise.NewWith(opt.Formats), each: each, opt: normalise.Options{Platform: opt.Platform}}
 	if !opt.Now.IsZero() {
 		p.opt.Clock = opt.Now.UnixNano()
 	}
@@ -69,22 +85,21 @@ func Parse(lines io.Reader, opt ParseOptions, w io.Writer) error {
 			}
 		}
 		if err != nil {
-			return p.out.Flush()
+			return nil
 		}
 	}
 }
 
-// A parser is the scratch of one Parse.
+// A parser is the scratch of one read.
 type parser struct {
 	opt   normalise.Options
 	norm  *normalise.Normaliser
-	out   *bufio.Writer
+	each  func(r *record.Record, refused bool) error
 	batch record.Batch
 	parts []record.Raw
-	dst   []byte
 }
 
-// line writes the records of a line; long says that it is not the whole line.
+// line reads the records of a line; long says that it is not the whole line.
 func (p *parser) line(line []byte, long bool) error {
 	whole := record.Raw{Payload: line}
 	if p.parts = p.parts[:0]; !long {
@@ -104,19 +119,25 @@ func (p *parser) line(line []byte, long bool) error {
 func (p *parser) record(raw *record.Raw) error {
 	b := &p.batch
 	b.Reset()
-	if len(raw.Payload) > maxParseRecord {
-		b.Begin(0, "")
-		b.Str("deadletter.reason", "too_large")
-		b.Str("parse.format", "none")
-		b.Str("parse.status", "none")
-		b.End()
-	} else if err := p.norm.Append(b, raw, &p.opt); err != nil {
-		return err
+	why := &normalise.Refusal{Reason: "too_large"}
+	if len(raw.Payload) <= maxParseRecord {
+		err := p.norm.Append(b, raw, &p.opt)
+		if err == nil {
+			r := b.Record(0)
+			return p.each(&r, false)
+		}
+		if !errors.As(err, &why) {
+			return err
+		}
+		b.Reset()
 	}
+	b.Begin(0, "")
+	b.Str("deadletter.reason", why.Reason)
+	b.Str("parse.format", "none")
+	b.Str("parse.status", "none")
+	b.End()
 	r := b.Record(0)
-	p.dst = append(appendShown(p.dst[:0], &r), '\n')
-	_, err := p.out.Write(p.dst)
-	return err
+	return p.each(&r, true)
 }
 
 // appendShown appends a record as one JSON object in the order of the schema.

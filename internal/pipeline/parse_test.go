@@ -8,6 +8,7 @@ import (
 	"testing"
 
 	"github.com/meshtrail/meshtrail/internal/fault"
+	"github.com/meshtrail/meshtrail/internal/policy"
 )
 
 func TestParse(t *testing.T) {
@@ -47,3 +48,37 @@ var errBroken = errors.New("broken")
 type broken struct{}
 
 func (broken) Write([]byte) (int, error) { return 0, errBroken }
+
+// TestTryReadsAsIntake has a policy tried on a container of records, of which one
+// would be refused, and on a line of a format of the operator's own.
+func TestTryReadsAsIntake(t *testing.T) {
+	formats, err := CompileFormats([]Format{{Name: "own", Platform: "envoy", Text: "%REQ(:METHOD)%|%RESPONSE_CODE%|%UPSTREAM_HOST%"}})
+	if err != nil {
+		t.Fatal(err)
+	}
+	trial, err := policy.NewTrial(policy.Config{Rules: []policy.Rule{
+		{ID: "listed", When: []policy.Condition{{Field: "event.action", Is: "ListBuckets"}}, Drop: true},
+		{ID: "failed", When: []policy.Condition{{Field: "http.response.status_code", Is: "503"}}, Class: "security"},
+	}})
+	if err != nil {
+		t.Fatal(err)
+	}
+	event := `{"eventVersion":"1.08","eventSource":"s3.amazonaws.com","eventName":"ListBuckets","userIdentity":{"type":"Root"},"awsRegion":"x","eventTime":"2026-01-02T03:04:05Z"}`
+	in := `{"Records":[` + event + `,` + event + `]}` + "\nGET|503|10.0.0.1:80\n"
+	if err := Try(strings.NewReader(in), ParseOptions{Formats: formats}, trial); err != nil {
+		t.Fatal(err)
+	}
+	got := trial.Result()
+	if got.Records != 3 || got.Dropped != 2 {
+		t.Errorf("%d records, %d dropped", got.Records, got.Dropped)
+	}
+	classified := uint64(0)
+	for _, r := range got.Rules {
+		if r.ID == "failed" {
+			classified = r.Classified
+		}
+	}
+	if classified != 1 {
+		t.Errorf("%d records of the operator's format", classified)
+	}
+}
