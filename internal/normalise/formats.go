@@ -24,15 +24,26 @@ var tables = slices.Concat[[]*table.Table](envoy.Tables, meshTables, webTables, 
 // asked first; only those are asked whose lines may begin with its first byte.
 var texts = slices.Concat([]text{
 	{platforms: envoy.Platforms, begins: `["A`, fresh: func() facts.Line { return new(envoy.Line) }},
-	{platforms: []string{"linkerd"}, begins: "0123456789[", fresh: func() facts.Line { return new(linkerd.Access) }},
+	{platforms: []string{"linkerd"}, begins: "0123456789[", date: never, fresh: func() facts.Line { return new(linkerd.Access) }},
 }, meshTexts, auditTexts, hostTexts, webTexts)
 
 // A text is one parser of text lines.
 type text struct {
 	platforms []string // that are declared for its lines: it is asked first then
 	begins    string   // bytes that its lines may begin with; "" is any
+	date      dated    // of its lines that begin with a digit
 	fresh     func() facts.Line
 }
+
+// dated says whether lines that begin with a digit begin with a date, 2006-01-02:
+// half of the parsers need not be asked for a line then.
+type dated uint8
+
+const (
+	perhaps dated = iota
+	always
+	never
+)
 
 // The layouts that no platform wrote.
 var plain = []facts.Format{

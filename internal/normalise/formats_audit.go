@@ -19,9 +19,9 @@ var (
 	auditTables = slices.Concat[[]*table.Table](kubernetes.Tables, aws.Tables, gcp.Tables, azure.Tables, vault.Tables, saas.Tables)
 
 	auditTexts = []text{
-		{platforms: []string{"aws"}, begins: "0123456789-abcdefghijklmnopqrstuvwxyzARONS", fresh: func() facts.Line { return new(aws.Flow) }},
-		{platforms: []string{"openshift"}, begins: "2", fresh: func() facts.Line { return new(kubernetes.OVN) }},
-		{platforms: []string{"aws"}, begins: "0123456789abcdef", fresh: func() facts.Line { return new(aws.S3) }},
+		{platforms: []string{"aws"}, begins: "0123456789-abcdefghijklmnopqrstuvwxyzARONS", date: never, fresh: func() facts.Line { return new(aws.Flow) }},
+		{platforms: []string{"openshift"}, begins: "2", date: always, fresh: func() facts.Line { return new(kubernetes.OVN) }},
+		{platforms: []string{"aws"}, begins: "0123456789abcdef", date: never, fresh: func() facts.Line { return new(aws.S3) }},
 	}
 
 	auditFormats = slices.Concat(aws.Formats, kubernetes.Formats)

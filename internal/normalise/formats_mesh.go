@@ -21,10 +21,10 @@ var (
 	meshTables = slices.Concat[[]*table.Table](istio.Tables, linkerd.Tables, consul.Tables, kuma.Tables, cilium.Tables, tetragon.Tables, osm.Tables)
 
 	meshTexts = []text{
-		{platforms: []string{"istio"}, begins: "2diwe", fresh: func() facts.Line { return new(istio.Line) }},
-		{platforms: []string{"linkerd"}, begins: "[2TDIWE", fresh: func() facts.Line { return new(linkerd.ProxyLog) }},
-		{platforms: []string{"consul", "hclog"}, begins: "2 [", fresh: func() facts.Line { return new(consul.Line) }},
-		{platforms: []string{"kuma"}, begins: "2", fresh: func() facts.Line { return new(kuma.Line) }},
+		{platforms: []string{"istio"}, begins: "2diwe", date: always, fresh: func() facts.Line { return new(istio.Line) }},
+		{platforms: []string{"linkerd"}, begins: "[2TDIWE", date: always, fresh: func() facts.Line { return new(linkerd.ProxyLog) }},
+		{platforms: []string{"consul", "hclog"}, begins: "2 [", date: always, fresh: func() facts.Line { return new(consul.Line) }},
+		{platforms: []string{"kuma"}, begins: "2", date: always, fresh: func() facts.Line { return new(kuma.Line) }},
 		{platforms: []string{"cilium", "hubble"}, begins: "JFMASOND2[", fresh: func() facts.Line { return new(hubble.Text) }},
 		{platforms: []string{"cilium"}, begins: "xP-<", fresh: func() facts.Line { return new(cilium.MonitorLine) }},
 		{platforms: []string{"cilium"}, begins: "lt", fresh: func() facts.Line { return new(cilium.LogLine) }},

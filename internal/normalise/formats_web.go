@@ -19,11 +19,11 @@ var (
 	webTables = slices.Concat[[]*table.Table](traefik.Tables, caddy.Tables, haproxy.Tables, balancer.Tables, nginx.Tables)
 
 	webTexts = []text{
-		{platforms: balancer.Platforms, begins: balancer.Begins, fresh: func() facts.Line { return new(balancer.Amazon) }},
-		{platforms: []string{"nginx"}, begins: "0123456789", fresh: func() facts.Line { return nginx.ErrorLog{} }},
-		{platforms: clf.Platforms, begins: clf.Begins, fresh: func() facts.Line { return new(clf.Line) }},
-		{platforms: []string{"haproxy"}, begins: haproxy.Begins, fresh: func() facts.Line { return new(haproxy.Line) }},
-		{platforms: []string{"squid"}, begins: "0123456789", fresh: func() facts.Line { return clf.Squid{} }},
+		{platforms: balancer.Platforms, begins: balancer.Begins, date: always, fresh: func() facts.Line { return new(balancer.Amazon) }},
+		{platforms: []string{"nginx"}, begins: "0123456789", date: never, fresh: func() facts.Line { return nginx.ErrorLog{} }},
+		{platforms: clf.Platforms, begins: clf.Begins, date: never, fresh: func() facts.Line { return new(clf.Line) }},
+		{platforms: []string{"haproxy"}, begins: haproxy.Begins, date: never, fresh: func() facts.Line { return new(haproxy.Line) }},
+		{platforms: []string{"squid"}, begins: "0123456789", date: never, fresh: func() facts.Line { return clf.Squid{} }},
 		{platforms: []string{"apache"}, begins: "[A", fresh: func() facts.Line { return apache.ErrorLog{} }},
 	}
 

@@ -23,17 +23,33 @@ func newLines(custom *Custom) lines {
 	return l
 }
 
-// byFirst lists the parsers that a line may be of, by its first byte.
-var byFirst = func() (list [256][]uint8) {
-	for c := range list {
+// byFirst lists the parsers that a line may be of, by its first byte, of lines
+// that begin with a date and of others.
+var byFirst = func() (list [2][256][]uint8) {
+	for c := range list[0] {
 		for i, t := range texts {
-			if t.begins == "" || containsByte(t.begins, byte(c)) {
-				list[c] = append(list[c], uint8(i))
+			if t.begins != "" && !containsByte(t.begins, byte(c)) {
+				continue
+			}
+			digit := byte(c)-'0' < 10
+			if t.date != always || !digit {
+				list[0][c] = append(list[0][c], uint8(i))
+			}
+			if t.date != never && digit {
+				list[1][c] = append(list[1][c], uint8(i))
 			}
 		}
 	}
 	return list
 }()
+
+// candidates returns the parsers that a line may be of.
+func candidates(line []byte) []uint8 {
+	if len(line) > 9 && line[4] == '-' && line[7] == '-' && line[0]-'0' < 10 && line[3]-'0' < 10 && line[9]-'0' < 10 {
+		return byFirst[1][line[0]]
+	}
+	return byFirst[0][line[0]]
+}
 
 func containsByte(s string, c byte) bool {
 	for i := range len(s) {
@@ -74,7 +90,7 @@ func (l *lines) read(line []byte, o *facts.Out) bool {
 			}
 		}
 	}
-	for _, i := range byFirst[line[0]] {
+	for _, i := range candidates(line) {
 		if (asked == nil || !slices.Contains(asked, i)) && l.parsers[i].Text(line, o) {
 			return true
 		}

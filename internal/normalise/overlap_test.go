@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"os"
 	"path/filepath"
+	"slices"
 	"strings"
 	"testing"
 
@@ -36,9 +37,14 @@ func TestTextsTellEachOtherApart(t *testing.T) {
 			}
 			lines++
 			var by []string
-			for _, p := range parsers {
-				if format := taken(p, inner); format != "" {
-					by = append(by, format)
+			for i, p := range parsers {
+				format := taken(p, inner)
+				if format == "" {
+					continue
+				}
+				by = append(by, format)
+				if !slices.Contains(candidates(inner), uint8(i)) {
+					t.Errorf("%s: %s is not asked for\n%.200s", filepath.Base(name), format, inner)
 				}
 			}
 			if len(by) > 1 {
