@@ -12,7 +12,7 @@ import (
 // message: brandur.org/logfmt, go-kit's and logrus' text. A line with words that are
 // no pair is none.
 func (l *Line) logfmt(line []byte, o *facts.Out) bool {
-	if !kv.IsPair(line) {
+	if line = bytes.TrimLeft(line, " \t"); !kv.IsPair(line) {
 		return false
 	}
 	known, n := false, 0
