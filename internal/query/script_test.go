@@ -12,6 +12,7 @@ import (
 	"sort"
 	"strconv"
 	"strings"
+	"sync"
 	"testing"
 	"time"
 
@@ -28,8 +29,10 @@ import (
 // base is time 0 of the scripts.
 var base = time.Date(2026, 11, 20, 12, 0, 0, 0, time.UTC)
 
-// recorder keeps acts, and fails when told to.
+// recorder keeps acts, and fails when told to. Acts may be recorded by several
+// goroutines; they are read when all have ended.
 type recorder struct {
+	mu   sync.Mutex
 	acts []audit.Act
 	err  error
 	gate chan struct{} // when set, Record waits for it
@@ -43,6 +46,8 @@ func (r *recorder) Record(ctx context.Context, a audit.Act) error {
 			return ctx.Err()
 		}
 	}
+	r.mu.Lock()
+	defer r.mu.Unlock()
 	r.acts = append(r.acts, a)
 	return r.err
 }
