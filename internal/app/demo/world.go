@@ -67,10 +67,10 @@ func (w *world) mesh(net int, namespace string, names []string, calls []call) me
 	ports := []int{8080, 9080, 7000, 50051}
 	for i, name := range names {
 		s := workload{name: name, namespace: namespace, version: "v1", port: ports[i%len(ports)]}
-		replicaSet := w.hex(5)
+		replicaSet := w.random(9)
 		for p := range 2 + i%2 {
 			s.pods = append(s.pods, pod{
-				name: fmt.Sprintf("%s-%s-%s", name, replicaSet, w.hex(3)[:5]),
+				name: fmt.Sprintf("%s-%s-%s", name, replicaSet, w.random(5)),
 				ip:   fmt.Sprintf("10.%d.%d.%d", net, i+1, 10+p),
 				node: fmt.Sprintf("node-%d", 1+(i+p)%3),
 			})
@@ -102,6 +102,16 @@ func (w *world) hex(bytes int) string {
 		b[i] = byte(w.r.Uint32())
 	}
 	return hex.EncodeToString(b)
+}
+
+// random returns a part of a pod's name, of the letters that Kubernetes draws.
+func (w *world) random(n int) string {
+	const letters = "bcdfghjklmnpqrstvwxz2456789"
+	b := make([]byte, n)
+	for i := range b {
+		b[i] = letters[w.r.IntN(len(letters))]
+	}
+	return string(b)
 }
 
 // uuid returns a request id as Envoy makes them.
