@@ -28,32 +28,6 @@ var meshShapes = []struct{ name, line string }{
 	{"osm-json", `{"level":"error","component":"envoy/ads","error":"no certificate","error_code":"E5001","time":"2026-03-01T10:00:01Z","file":"stream.go:77","message":"Error sending discovery response"}`},
 }
 
-// TestMeshLinesAllocateNothing holds them to no allocation per record once names and
-// columns are there.
-func TestMeshLinesAllocateNothing(t *testing.T) {
-	if raceEnabled {
-		t.Skip("the race detector allocates on its own")
-	}
-	opt := Options{Source: "test", Now: 1, Class: "app"}
-	for _, s := range meshShapes {
-		raw := record.Raw{Payload: []byte(s.line), JSON: s.line[0] == '{'}
-		n, b := New(), &record.Batch{}
-		run := func() {
-			b.Reset()
-			for range 8 {
-				if err := n.Append(b, &raw, &opt); err != nil {
-					t.Fatal(err)
-				}
-			}
-		}
-		run()
-		run()
-		if a := testing.AllocsPerRun(50, run); a != 0 {
-			t.Errorf("%s: %v allocations for 8 records", s.name, a)
-		}
-	}
-}
-
 func BenchmarkMesh(b *testing.B) {
 	opt := Options{Source: "bench", Now: 1, Class: "app"}
 	for _, s := range meshShapes {

@@ -1,7 +1,6 @@
 package normalise
 
 import (
-	"strings"
 	"testing"
 
 	"github.com/meshtrail/meshtrail/internal/record"
@@ -70,67 +69,6 @@ func raws() []record.Raw {
 		out[i] = record.Raw{Payload: []byte(s.line), JSON: s.json}
 	}
 	return out
-}
-
-// TestNoAllocations holds every known shape to zero allocations per record once
-// its names and the batch's columns are there, also where the protocol says
-// more.
-func TestNoAllocations(t *testing.T) {
-	if raceEnabled {
-		t.Skip("the race detector allocates on its own")
-	}
-	opt := Options{Source: "test", Now: 1, Class: "app"}
-	for i, raw := range raws() {
-		n, b := New(), &record.Batch{}
-		run := func() {
-			b.Reset()
-			for k := range 8 {
-				raw.Service, raw.Level = []string{"", "web"}[k%2], []string{"", "error"}[k%2]
-				if err := n.Append(b, &raw, &opt); err != nil {
-					t.Fatal(err)
-				}
-			}
-		}
-		run()
-		run()
-		if a := testing.AllocsPerRun(50, run); a != 0 {
-			t.Errorf("%s: %v allocations for 8 records", shapes[i].name, a)
-		}
-	}
-}
-
-// TestAllShapesMixed holds a batch of all shapes, with attributes, to the same.
-func TestAllShapesMixed(t *testing.T) {
-	if raceEnabled {
-		t.Skip("the race detector allocates on its own")
-	}
-	opt := Options{Source: "test", Now: 1, Class: "app"}
-	all := raws()
-	for i := range all {
-		all[i].Attrs = []record.Field{{Name: "namespace", Value: record.StringValue("shop")}, {Name: record.Labels, Value: record.StringValue("namespace")}}
-	}
-	n, b := New(), &record.Batch{}
-	run := func() {
-		b.Reset()
-		for i := range all {
-			if err := n.Append(b, &all[i], &opt); err != nil {
-				t.Fatal(err)
-			}
-		}
-	}
-	run()
-	if a := testing.AllocsPerRun(50, run); a != 0 {
-		t.Errorf("%v allocations for %d records", a, len(all))
-	}
-	for i := range b.Len() {
-		r := b.Record(i)
-		if v, _ := r.Get("namespace"); v.Str != "shop" {
-			t.Errorf("%s: the label is overwritten: %v", shapes[i].name, v)
-		}
-		if v, ok := r.Get("parse.format"); !ok || strings.HasPrefix(v.Str, "none") {
-			t.Errorf("%s: no format", shapes[i].name)
-		}
-	}
 }
 
 func BenchmarkAppend(b *testing.B) {

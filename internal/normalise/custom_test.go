@@ -93,30 +93,6 @@ func TestCustomFormatErrors(t *testing.T) {
 	f(`formats: 65, where 64 may be`, make([]CustomFormat, 65)...)
 }
 
-func TestCustomFormatsAllocateNothing(t *testing.T) {
-	if raceEnabled {
-		t.Skip("the race detector allocates on its own")
-	}
-	n, b, opt := custom(t), &record.Batch{}, &Options{Now: 1, Class: "app", Source: "tail"}
-	raws := []record.Raw{
-		{Payload: []byte(`GET|/a?b|200|7|acme|1772359200.528`)},
-		{JSON: true, Payload: []byte(`{"when":"2026/03/01 10:00:00","req":{"verb":"GET","what":"/a of shop:80"},"status":503,"ms":12,"tenant":"acme","env":"prod"}`)},
-	}
-	run := func() {
-		b.Reset()
-		for i := range raws {
-			if err := n.Append(b, &raws[i], opt); err != nil {
-				t.Fatal(err)
-			}
-		}
-	}
-	run()
-	run()
-	if a := testing.AllocsPerRun(50, run); a != 0 {
-		t.Errorf("%v allocations for %d records", a, len(raws))
-	}
-}
-
 // TestFormatNamesAreUnique: policy and reports tell layouts by their names.
 func TestFormatNamesAreUnique(t *testing.T) {
 	seen := map[string]string{}

@@ -23,29 +23,6 @@ func envoyLines(t testing.TB) (raws []record.Raw) {
 	return raws
 }
 
-func TestEnvoyFamilyAllocatesNothing(t *testing.T) {
-	if raceEnabled {
-		t.Skip("the race detector allocates on its own")
-	}
-	opt := Options{Source: "test", Now: 1, Class: "app"}
-	for _, raw := range envoyLines(t) {
-		n, b := New(), &record.Batch{}
-		run := func() {
-			b.Reset()
-			for range 8 {
-				if err := n.Append(b, &raw, &opt); err != nil {
-					t.Fatal(err)
-				}
-			}
-		}
-		run()
-		run()
-		if a := testing.AllocsPerRun(50, run); a != 0 {
-			t.Errorf("%v allocations for 8 records of %s", a, raw.Payload)
-		}
-	}
-}
-
 func BenchmarkEnvoyFamily(b *testing.B) {
 	opt := Options{Source: "bench", Now: 1, Class: "app"}
 	raws := envoyLines(b)

@@ -84,22 +84,3 @@ func TestAttributesThatAreNoOperators(t *testing.T) {
 		t.Errorf("declared, it is Envoy's: %v", got.Fields)
 	}
 }
-
-func TestOperatorsAllocateNothing(t *testing.T) {
-	if raceEnabled {
-		t.Skip("the race detector allocates on its own")
-	}
-	n, b, opt, raw := New(), &record.Batch{}, &Options{Now: 1, Class: "app"}, &record.Raw{Time: 5, Attrs: istioAttributes}
-	run := func() {
-		b.Reset()
-		for range 100 {
-			if err := n.Append(b, raw, opt); err != nil {
-				t.Fatal(err)
-			}
-		}
-	}
-	run()
-	if a := testing.AllocsPerRun(20, run); a > 1 {
-		t.Errorf("%v allocations for 100 records", a)
-	}
-}

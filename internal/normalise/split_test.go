@@ -53,22 +53,6 @@ func TestSplitKeepsWhoItIsOf(t *testing.T) {
 	}
 }
 
-func TestSplitAllocatesNothing(t *testing.T) {
-	if raceEnabled {
-		t.Skip("the race detector allocates on its own")
-	}
-	all := append(raws(), record.Raw{Payload: []byte(`{"Records":[{"eventVersion":"1.08"},{"eventVersion":"1.09"}]}`)},
-		record.Raw{Payload: []byte(`{"kind":"Event","apiVersion":"audit.k8s.io/v1","items":[]}`)})
-	dst := make([]record.Raw, 0, 8)
-	if n := testing.AllocsPerRun(100, func() {
-		for i := range all {
-			dst = Split(dst[:0], &all[i])
-		}
-	}); n != 0 {
-		t.Errorf("%v allocations", n)
-	}
-}
-
 // FuzzSplit holds containers to this: every element is an object of the payload,
 // and where the payload is JSON each is, and none is missing.
 func FuzzSplit(f *testing.F) {
